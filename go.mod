@@ -1,0 +1,3 @@
+module github.com/organizrjwt/organizrjwt
+
+go 1.23
