@@ -1,0 +1,527 @@
+package organizrjwt
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	cookiePrefix   = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
+	longestToken   = 8 << 10           // bytes
+	longestFile    = 1 << 20           // bytes
+	shortestSecret = 32                // bytes, RFC 7518 section 3.2
+	nbfLeeway      = 60                // seconds by which Organizr's clock may be ahead
+)
+
+// now is the clock, which tests set.
+var now = time.Now
+
+// A key is what one Organizr signs its sessions with.
+type key struct {
+	cookie   string         // the name of the cookie that carries a session
+	secret   string         // organizrHash, its text as it stands
+	inHeader *regexp.Regexp // matches the cookie in a Cookie header, with what parts it from the one before
+}
+
+// newKey returns the key of the Organizr that has the uuid and the secret.
+func newKey(uuid, secret string) *key {
+	cookie := cookiePrefix + uuid
+	return &key{
+		cookie:   cookie,
+		secret:   secret,
+		inHeader: regexp.MustCompile(`(?:^|;)[ \t]*` + regexp.QuoteMeta(cookie) + `[ \t]*=[^;]*`),
+	}
+}
+
+// A session is a token that verify found good.
+type session struct {
+	groupID int               // 0 to 999
+	expires int64             // in Unix milliseconds
+	claims  map[string]string // and the token itself, by the names that the options use; empty if the token has none
+}
+
+// What can be wrong with a token. None of them holds any part of it.
+var (
+	errTooLong   = errors.New("the token is longer than 8 KiB")
+	errForm      = errors.New("the token isn't three parts of base64url")
+	errSignature = errors.New("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
+	errHeader    = errors.New("the token's header isn't that of a JWT signed with HS256")
+	errClaims    = errors.New("the token's claims aren't a JSON object")
+	errIssuer    = errors.New("the token's issuer or audience isn't Organizr")
+	errExpired   = errors.New("the session has expired")
+	errNotYet    = errors.New("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
+	errGroup     = errors.New("the token's groupID isn't a whole number from 0 to 999")
+)
+
+// strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
+var strict = base64.RawURLEncoding.Strict()
+
+// verify returns the session that the token stands for at the given time (Unix milliseconds),
+// or the error that says why it stands for none.
+//
+// The signature is checked before anything is decoded, so a forger reaches no more code than the hash,
+// and it is compared as text, so each signature has one spelling only (RFC 7515, section 5.2).
+func verify(token, secret string, at int64) (*session, error) {
+	if len(token) > longestToken {
+		return nil, errTooLong
+	}
+	end := strings.LastIndexByte(token, '.')
+	if end < 0 || strings.ContainsAny(token, "\r\n") {
+		return nil, errForm
+	}
+	header, payload, ok := strings.Cut(token[:end], ".")
+	if !ok || strings.Contains(payload, ".") {
+		return nil, errForm
+	}
+	if !signed(token[:end], token[end+1:], secret) {
+		return nil, errSignature
+	}
+	if header != organizrHeader && !acceptable(header) {
+		return nil, errHeader
+	}
+	text, err := strict.DecodeString(payload)
+	if err != nil {
+		return nil, errForm
+	}
+	var claims map[string]any
+	if json.Unmarshal(text, &claims) != nil {
+		return nil, errClaims
+	}
+	return validate(token, claims, at)
+}
+
+// signed reports whether the signature is the HMAC-SHA256 of the text (RFC 7518, section 3.2), in constant time.
+// An empty secret signs nothing.
+func signed(text, signature, secret string) bool {
+	if strings.TrimSpace(secret) == "" {
+		return false
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return hmac.Equal([]byte(base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), []byte(signature))
+}
+
+// organizrHeader is {"typ":"JWT","alg":"HS256"}, the header of every token that Organizr makes.
+const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
+
+// acceptable reports whether another header than Organizr's means the same. Names of header parameters match
+// exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
+func acceptable(header string) bool {
+	text, err := strict.DecodeString(header)
+	if err != nil {
+		return false
+	}
+	var parameters map[string]any
+	if json.Unmarshal(text, &parameters) != nil {
+		return false
+	}
+	typ, typed := parameters["typ"]
+	_, critical := parameters["crit"]
+	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
+}
+
+// validate checks the claims of a token whose signature is right (RFC 7519, section 4.1). Names of claims match
+// exactly. Organizr's times have fractions of a second.
+func validate(token string, claims map[string]any, at int64) (*session, error) {
+	if claims["iss"] != "Organizr" || !audience(claims["aud"]) {
+		return nil, errIssuer
+	}
+	seconds := float64(at) / 1000
+	exp, ok := claims["exp"].(float64)
+	if !ok || exp <= seconds {
+		return nil, errExpired
+	}
+	if nbf, present := claims["nbf"]; present {
+		from, ok := nbf.(float64)
+		if !ok || from > seconds+nbfLeeway {
+			return nil, errNotYet
+		}
+	}
+	group, ok := groupID(claims["groupID"])
+	if !ok {
+		return nil, errGroup
+	}
+	username := claimText(claims["username"])
+	if username == "" {
+		username = claimText(claims["name"])
+	}
+	return &session{
+		groupID: group,
+		expires: int64(math.Min(exp*1000, math.MaxInt64/2)),
+		claims: map[string]string{
+			"username": username,
+			"email":    claimText(claims["email"]),
+			"group":    claimText(claims["group"]),
+			"groupID":  strconv.Itoa(group),
+			"userID":   claimText(claims["userID"]),
+			"image":    claimText(claims["image"]),
+			"token":    token,
+		},
+	}, nil
+}
+
+// audience reports whether aud is Organizr, or a list with it (RFC 7519, section 4.1.3).
+func audience(aud any) bool {
+	list, ok := aud.([]any)
+	if !ok {
+		return aud == "Organizr"
+	}
+	for _, one := range list {
+		if one == "Organizr" {
+			return true
+		}
+	}
+	return false
+}
+
+// groupID reads the claim of that name: a whole number from 0 to 999, or, from Organizr on PHP before 8.1,
+// the same as digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
+func groupID(claim any) (int, bool) {
+	if digits, ok := claim.(string); ok {
+		number, err := strconv.Atoi(digits)
+		return number, err == nil && number >= 0 && number <= 999 && strconv.Itoa(number) == digits
+	}
+	number, ok := claim.(float64)
+	if !ok || math.Signbit(number) || number > 999 || number != math.Trunc(number) {
+		return 0, false
+	}
+	return int(number), true
+}
+
+// claimText returns a claim as text, or the empty text if it is neither text nor a number.
+func claimText(claim any) string {
+	if number, ok := claim.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	text, _ := claim.(string)
+	return text
+}
+
+// A source is where the key comes from: one of secret, secretFile and configFile is set, and uuid unless
+// configFile supplies it.
+type source struct {
+	uuid, secret, secretFile, configFile string
+}
+
+// follows reports whether the key can change while Traefik runs.
+func (s source) follows() bool { return s.secret == "" }
+
+// load returns the key as the source has it now.
+func (s source) load() (*key, error) {
+	uuid, secret := s.uuid, s.secret
+	switch {
+	case s.configFile != "":
+		text, err := readFile("configFile", s.configFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w; it is Organizr's %s", err, configPlaces)
+		}
+		values, err := parseConfig(text)
+		if err != nil {
+			return nil, fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", s.configFile, err, configPlaces)
+		}
+		if uuid == "" {
+			uuid = values["uuid"]
+		}
+		secret = values["organizrHash"]
+		if !cookieName.MatchString(uuid) || strings.TrimSpace(secret) == "" {
+			return nil, fmt.Errorf("configFile: %q has no uuid or no organizrHash; has Organizr been set up?", s.configFile)
+		}
+	case s.secretFile != "":
+		text, err := readFile("secretFile", s.secretFile)
+		if err != nil {
+			return nil, err
+		}
+		secret = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+		if strings.TrimSpace(secret) == "" {
+			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
+		}
+	}
+	return newKey(uuid, secret), nil
+}
+
+// configPlaces names the documented places of Organizr's configuration.
+const configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; api/config/config.php in older installs), and Traefik must see the folder that holds it"
+
+// cookieName matches a uuid that can end the name of a cookie (RFC 6265, section 4.1.1).
+var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// readFile returns the text of a regular file of at most 1 MiB. Its errors name the option.
+func readFile(option, path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+	}
+	if !info.Mode().IsRegular() || info.Size() > longestFile {
+		return "", fmt.Errorf("%s: %q isn't a file of at most 1 MiB", option, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+	}
+	return string(text), nil
+}
+
+// A keyring holds the key in force, and what it knows by it.
+//
+// Traefik builds a new middleware for each router at every change of its configuration and doesn't tell the old
+// ones, so nothing here runs by itself: the files are looked at by the requests.
+type keyring struct {
+	source source
+
+	mutex      sync.RWMutex
+	key        *key
+	lookAgain  int64               // when a request must look at the files, in Unix milliseconds
+	remembered map[string]*visitor // by the Cookie header, or by NUL and the bearer token
+}
+
+const (
+	mostRemembered    = 1000 // visitors a middleware
+	longestRemembered = 4096 // bytes of what a visitor is remembered by
+	lookEvery         = 1000 // milliseconds
+)
+
+// The keys that files gave last, by source, and the sources that gave none when they were last looked at.
+// They outlive the middlewares: Organizr rewrites its file while Traefik may be building new ones.
+var (
+	filesMutex sync.Mutex
+	lastGood   = map[source]*key{}
+	failing    = map[source]bool{}
+)
+
+// newKeyring returns a keyring with the source's key, or with the last that it gave since Traefik started.
+func newKeyring(from source, middleware string) (*keyring, error) {
+	ring := &keyring{source: from, remembered: map[string]*visitor{}, lookAgain: math.MaxInt64}
+	loaded, err := from.load()
+	if from.follows() {
+		ring.lookAgain = 0
+		loaded, err = orLastGood(from, loaded, err, middleware)
+	}
+	if err != nil {
+		return nil, err
+	}
+	warnOfShort(loaded.secret, middleware)
+	ring.key = loaded
+	return ring, nil
+}
+
+// orLastGood returns what was loaded, or if that failed the last good key of that source and logs the failure,
+// once until it is mended. It returns the error if there was never a good one.
+func orLastGood(from source, loaded *key, err error, middleware string) (*key, error) {
+	filesMutex.Lock()
+	defer filesMutex.Unlock()
+	if err == nil {
+		lastGood[from] = loaded
+		delete(failing, from)
+		return loaded, nil
+	}
+	good, ok := lastGood[from]
+	if !ok {
+		return nil, err
+	}
+	if !failing[from] {
+		failing[from] = true
+		log.Printf("organizrjwt: middleware=%q %v; the key read before stays in force", middleware, err)
+	}
+	return good, nil
+}
+
+// look reads the files again if a second has passed since a request last did. A new key forgets all sessions.
+func look(ring *keyring, at int64, middleware string) {
+	ring.mutex.Lock()
+	due := at >= ring.lookAgain
+	if due {
+		ring.lookAgain = at + lookEvery
+	}
+	ring.mutex.Unlock()
+	if !due {
+		return
+	}
+	loaded, err := ring.source.load()
+	loaded, err = orLastGood(ring.source, loaded, err, middleware)
+	before := inForce(ring)
+	if err != nil || loaded.cookie == before.cookie && loaded.secret == before.secret {
+		return
+	}
+	warnOfShort(loaded.secret, middleware)
+	ring.mutex.Lock()
+	ring.key = loaded
+	ring.remembered = map[string]*visitor{}
+	ring.mutex.Unlock()
+}
+
+// inForce returns the key in force.
+func inForce(ring *keyring) *key {
+	ring.mutex.RLock()
+	defer ring.mutex.RUnlock()
+	return ring.key
+}
+
+// recall returns the visitor remembered by the name, unless the session has expired or it is time to look at the
+// files: then it returns nil.
+func recall(ring *keyring, name string, at int64) *visitor {
+	ring.mutex.RLock()
+	known := ring.remembered[name]
+	lookAgain := ring.lookAgain
+	ring.mutex.RUnlock()
+	if known == nil || at >= known.expires || at >= lookAgain {
+		return nil
+	}
+	return known
+}
+
+// remember keeps a visitor whose session the key verified, in place of any other if there are already 1,000.
+func remember(ring *keyring, by *key, name string, known *visitor) {
+	if len(name) > longestRemembered {
+		return
+	}
+	ring.mutex.Lock()
+	defer ring.mutex.Unlock()
+	if ring.key != by {
+		return
+	}
+	if len(ring.remembered) >= mostRemembered {
+		for other := range ring.remembered {
+			delete(ring.remembered, other)
+			break
+		}
+	}
+	ring.remembered[name] = known
+}
+
+// The secrets that were warned of, since Traefik builds the same middleware again and again.
+var (
+	warnedMutex sync.Mutex
+	warned      = map[string]bool{}
+)
+
+// warnOfShort logs, once for each, that a secret is shorter than HS256 wants: anyone who has a token can try out
+// short ones at home (RFC 7518, section 3.2).
+func warnOfShort(secret, middleware string) {
+	warnedMutex.Lock()
+	defer warnedMutex.Unlock()
+	if len(secret) >= shortestSecret || warned[secret] {
+		return
+	}
+	warned[secret] = true
+	log.Printf("organizrjwt: middleware=%q the secret has %d bytes; give Organizr an organizrHash of at least %d, or anyone with a session can find it out by trying", middleware, len(secret), shortestSecret)
+}
+
+// parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an
+// array of 'key' => value, a semicolon, and nothing else. As in PHP, the last of two equal keys counts.
+//
+// Only the outermost keys count, since others than the administrator can choose what stands in the values: a line
+// of customCss may look just like one of the file's own.
+func parseConfig(text string) (map[string]string, error) {
+	rest, ok := strings.CutPrefix(text, "<?php")
+	file := &phpFile{rest: rest}
+	if !ok || nextToken(file) != "return" {
+		return nil, errors.New(`it doesn't begin with "<?php return"`)
+	}
+	values := map[string]string{}
+	opening := nextToken(file)
+	if err := readArray(file, opening, values, 1); err != nil {
+		return nil, err
+	}
+	if nextToken(file) != ";" || strings.TrimSpace(file.rest) != "" {
+		return nil, errors.New(`it doesn't end with "];"; it may be half written`)
+	}
+	return values, nil
+}
+
+// A phpFile is what is left to read of a config.php.
+type phpFile struct {
+	rest string
+}
+
+// phpToken matches the next thing in a config.php: a text in single quotes, in which only \\ and \' are escapes,
+// a number, a word, or a mark.
+var phpToken = regexp.MustCompile(`^\s*('(?:[^'\\]|\\(?s:.))*'|-?[0-9][0-9.eE+-]*|[A-Za-z]+|=>|[\[\](),;])`)
+
+// nextToken returns the next token, or nothing if there is none.
+func nextToken(file *phpFile) string {
+	match := phpToken.FindStringSubmatch(file.rest)
+	if match == nil {
+		return ""
+	}
+	file.rest = file.rest[len(match[0]):]
+	return match[1]
+}
+
+const deepestArray = 100
+
+// readArray reads an array whose first token is given, and keeps its texts in values if that isn't nil.
+func readArray(file *phpFile, opening string, values map[string]string, depth int) error {
+	closing := "]"
+	if strings.EqualFold(opening, "array") {
+		closing = ")"
+		opening = nextToken(file)
+	}
+	if opening != "[" && opening != "(" || (opening == "(") != (closing == ")") {
+		return errors.New("an array is missing; it may be half written")
+	}
+	if depth > deepestArray {
+		return errors.New("its arrays are nested too deep")
+	}
+	next := nextToken(file)
+	for next != closing {
+		if err := readEntry(file, next, values, depth); err != nil {
+			return err
+		}
+		next = nextToken(file)
+		if next == "," {
+			next = nextToken(file)
+		} else if next != closing {
+			return errors.New("a line has no comma at its end; it may be half written")
+		}
+	}
+	return nil
+}
+
+// readEntry reads one 'key' => value whose first token is given.
+func readEntry(file *phpFile, first string, values map[string]string, depth int) error {
+	name, named := phpText(first)
+	if !named && !phpNumber.MatchString(first) || nextToken(file) != "=>" {
+		return errors.New("a line isn't 'key' => value; it may be half written")
+	}
+	value := nextToken(file)
+	text, isText := phpText(value)
+	if !isText && !phpNumber.MatchString(value) && !phpWord.MatchString(value) {
+		if err := readArray(file, value, nil, depth+1); err != nil {
+			return err
+		}
+	}
+	if isText && values != nil {
+		values[name] = text
+	} else if values != nil {
+		delete(values, name)
+	}
+	return nil
+}
+
+var (
+	phpNumber = regexp.MustCompile(`^-?[0-9]`)
+	phpWord   = regexp.MustCompile(`^(?i:true|false|null)$`)
+)
+
+// phpUnescape undoes the two escapes of a text in single quotes.
+var phpUnescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+
+// phpText returns what a text in single quotes says, and whether the token is one.
+func phpText(token string) (string, bool) {
+	if !strings.HasPrefix(token, "'") {
+		return "", false
+	}
+	return phpUnescape.Replace(token[1 : len(token)-1]), true
+}

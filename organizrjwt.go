@@ -1,0 +1,1199 @@
+// Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login.
+//
+// It reads the session cookie that Organizr set, checks its signature with Organizr's own key, compares the
+// visitor's group with the one that the service asks for, and tells the service who is there. It never calls
+// Organizr.
+package organizrjwt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Config is the middleware's configuration, as Traefik decodes it.
+type Config struct {
+	// ConfigFile is the path of Organizr's config.php, which supplies uuid and secret.
+	ConfigFile string `json:"configFile,omitempty"`
+	// UUID is Organizr's uuid, or the full name of its cookie.
+	UUID string `json:"uuid,omitempty"`
+	// Secret is Organizr's organizrHash.
+	Secret string `json:"secret,omitempty"`
+	// SecretFile is the path of a file that holds the secret. A final newline doesn't count.
+	SecretFile string `json:"secretFile,omitempty"`
+	// OrganizrURL is where visitors log in: absolute, http or https. Without one nobody is redirected.
+	OrganizrURL string `json:"organizrURL,omitempty"`
+	// Group is the least privileged group that gets in: a number from 0 to 999, or one of Organizr's names.
+	Group string `json:"group,omitempty"`
+	// Rules are PATTERN=GROUP, another group for part of the service. A pattern is one of http.ServeMux.
+	Rules []string `json:"rules,omitempty"`
+	// Allow are claim=value: whoever matches one gets in whatever their group.
+	Allow []string `json:"allow,omitempty"`
+	// Deny are claim=value: whoever matches one never gets in.
+	Deny []string `json:"deny,omitempty"`
+	// Headers are what the service is told: names of headers, and texts with placeholders such as {username}.
+	Headers map[string]string `json:"headers,omitempty"`
+	// ForwardToken leaves the session cookie in the request to the service.
+	ForwardToken bool `json:"forwardToken,omitempty"`
+	// AcceptBearer takes a session from Authorization: Bearer as well.
+	AcceptBearer bool `json:"acceptBearer,omitempty"`
+	// AllowCrossSite lets other sites' pages send changing requests and open WebSockets with the visitor's session.
+	AllowCrossSite bool `json:"allowCrossSite,omitempty"`
+}
+
+// defaultHeaders are those with which Organizr's own check answers (its api/v2/auth).
+func defaultHeaders() map[string]string {
+	return map[string]string{
+		"X-Organizr-User":  "{username}",
+		"X-Organizr-Email": "{email}",
+		"X-Organizr-Group": "{groupID}",
+	}
+}
+
+// CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required.
+func CreateConfig() *Config {
+	return &Config{Headers: defaultHeaders()}
+}
+
+// middleware is the configuration of one middleware, checked and ready.
+type middleware struct {
+	name           string
+	ring           *keyring
+	organizr       *url.URL // nil if nobody is redirected
+	group          int
+	rules          *rules // nil if there are none
+	allow, deny    []condition
+	headers        []header
+	harmless       map[string]bool // names of headers that no service takes for one of those below
+	forged         map[string]bool // what the names of headers that must not come from the visitor mean
+	forwardToken   bool
+	acceptBearer   bool
+	allowCrossSite bool
+	next           http.Handler
+}
+
+// New returns the middleware, or one error that lists all mistakes of its configuration.
+func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	var mistakes []string
+	noted := func(err error) {
+		if err != nil {
+			mistakes = append(mistakes, err.Error())
+		}
+	}
+	m := &middleware{
+		name:           name,
+		next:           next,
+		forwardToken:   config.ForwardToken,
+		acceptBearer:   config.AcceptBearer,
+		allowCrossSite: config.AllowCrossSite,
+	}
+	var err error
+	m.ring, err = openKeyring(config, name)
+	noted(err)
+	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
+	noted(err)
+	m.group, err = parseGroup("group", config.Group)
+	noted(err)
+	if len(config.Rules) > 0 {
+		m.rules, err = parseRules(config.Rules, m.group)
+		noted(err)
+	}
+	m.allow, err = parseConditions("allow", config.Allow)
+	noted(err)
+	m.deny, err = parseConditions("deny", config.Deny)
+	noted(err)
+	m.headers, err = parseHeaders(config.Headers)
+	noted(err)
+	m.forged = forgedHeaders(m.headers, m.rules)
+	m.harmless = harmlessHeaders(m.forged)
+	if len(mistakes) > 0 {
+		return nil, errors.New("organizrjwt: " + strings.Join(mistakes, "; "))
+	}
+	return m, nil
+}
+
+// orEnvironment returns the value, or if it is empty, that of Traefik's environment variable.
+func orEnvironment(value, variable string) string {
+	if value == "" {
+		return os.Getenv(variable)
+	}
+	return value
+}
+
+// openKeyring finds where uuid and secret come from: the middleware's own configuration, and what that doesn't say,
+// Traefik's environment. In one configuration the secret can have one source only.
+func openKeyring(config *Config, name string) (*keyring, error) {
+	own := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
+	environment := source{
+		uuid: os.Getenv("ORGANIZR_UUID"), secret: os.Getenv("ORGANIZR_SECRET"),
+		secretFile: os.Getenv("ORGANIZR_SECRET_FILE"), configFile: os.Getenv("ORGANIZR_CONFIG_FILE"),
+	}
+	from, names := own, "secret, secretFile and configFile"
+	if secretSources(own) == 0 {
+		from, names = environment, "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
+		if own.uuid != "" {
+			from.uuid = own.uuid
+		}
+	} else if own.uuid == "" && own.configFile == "" {
+		from.uuid = environment.uuid
+	}
+	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
+
+	var mistakes []string
+	if from.uuid == "" && from.configFile == "" {
+		mistakes = append(mistakes, "uuid: missing; give Organizr's uuid, or its config.php as configFile")
+	} else if from.uuid != "" && !cookieName.MatchString(from.uuid) {
+		mistakes = append(mistakes, fmt.Sprintf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
+	}
+	switch count := secretSources(from); {
+	case count == 0:
+		mistakes = append(mistakes, "secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile")
+	case count > 1:
+		mistakes = append(mistakes, "secret: more than one source; give only one of "+names)
+	case from.secret != "" && strings.TrimSpace(from.secret) == "":
+		mistakes = append(mistakes, "secret: blank; give Organizr's organizrHash")
+	}
+	if len(mistakes) > 0 {
+		return nil, joined(mistakes)
+	}
+	return newKeyring(from, name)
+}
+
+// secretSources counts the sources that are given for the secret.
+func secretSources(from source) int {
+	count := 0
+	for _, one := range []string{from.secret, from.secretFile, from.configFile} {
+		if one != "" {
+			count++
+		}
+	}
+	return count
+}
+
+// parseOrganizrURL returns where visitors log in, with a slash at its end, or nil if no address is given.
+func parseOrganizrURL(given string) (*url.URL, error) {
+	if given == "" {
+		return nil, nil
+	}
+	address, err := url.Parse(given)
+	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Hostname() == "" ||
+		address.User != nil || address.RawQuery != "" || address.Fragment != "" || strings.ContainsAny(given, " \t\r\n") {
+		return nil, fmt.Errorf("organizrURL: %q isn't an address to log in at; give one like https://organizr.example.com", given)
+	}
+	if !strings.HasSuffix(address.Path, "/") {
+		address = address.JoinPath("/")
+	}
+	return address, nil
+}
+
+const guest = 999 // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
+
+// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
+// that the first five numbers stand for; these names go on meaning the numbers.
+var groupNames = map[int]string{
+	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
+}
+
+var (
+	groupNumber     = regexp.MustCompile(`^[0-9]{1,3}$`)
+	groupSeparators = strings.NewReplacer(" ", "", "-", "", "_", "")
+)
+
+// parseGroup returns the number of a group, 0 to 999, that is given as number or name. Case, spaces, - and _ in
+// names don't matter. The error names the option.
+func parseGroup(option, given string) (int, error) {
+	given = strings.TrimSpace(given)
+	if groupNumber.MatchString(given) {
+		return strconv.Atoi(given)
+	}
+	for number, name := range groupNames {
+		if given != "" && strings.EqualFold(groupSeparators.Replace(name), groupSeparators.Replace(given)) {
+			return number, nil
+		}
+	}
+	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest"
+	if given == "" {
+		return 0, fmt.Errorf("%s: missing; give the least privileged group that gets in: %s", option, right)
+	}
+	return 0, fmt.Errorf("%s: %q isn't a group; give %s", option, given, right)
+}
+
+// A condition is one claim=value of the options allow and deny.
+type condition struct{ claim, value string }
+
+// parseConditions returns the conditions that an option lists.
+func parseConditions(option string, given []string) ([]condition, error) {
+	var conditions []condition
+	var mistakes []string
+	for _, one := range given {
+		claim, value, _ := strings.Cut(one, "=")
+		claim = strings.TrimSpace(claim)
+		if !namedClaims[claim] || value == "" {
+			mistakes = append(mistakes, fmt.Sprintf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one))
+			continue
+		}
+		conditions = append(conditions, condition{claim, value})
+	}
+	return conditions, joined(mistakes)
+}
+
+var namedClaims = map[string]bool{"username": true, "email": true, "group": true, "groupID": true, "userID": true}
+
+// joined returns one error that lists the mistakes, or nil if there are none.
+func joined(mistakes []string) error {
+	if len(mistakes) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(mistakes, "; "))
+}
+
+// matches reports whether the session meets one of the conditions.
+func matches(of *session, conditions []condition) bool {
+	for _, one := range conditions {
+		if of.claims[one.claim] == one.value {
+			return true
+		}
+	}
+	return false
+}
+
+// A header is one of those that tell the service who is there.
+type header struct {
+	name     string   // in canonical form
+	text     string   // as it was given; empty if the header is only removed
+	literals []string // what stands around the placeholders of text, one more than there are claims
+	claims   []string // what the placeholders mean
+}
+
+var (
+	headerName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
+	placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
+)
+
+// ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
+var ownedHeaders = map[string]bool{
+	"Host": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true,
+	"Transfer-Encoding": true, "Trailer": true, "Te": true, "Upgrade": true, "Keep-Alive": true,
+	"Proxy-Connection": true, "Cookie": true, "Expect": true,
+}
+
+// parseHeaders returns the headers that the option lists, sorted by name. Traefik adds the given ones to the default
+// ones: one that means the same as a default one takes its place.
+func parseHeaders(given map[string]string) ([]header, error) {
+	var mistakes []string
+	names := make([]string, 0, len(given))
+	for name := range given {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	byMeaning := map[string]header{}
+	for _, name := range names {
+		added, err := parseHeader(name, given[name])
+		if err != nil {
+			mistakes = append(mistakes, err.Error())
+			continue
+		}
+		other, twice := byMeaning[foldHeader(name)]
+		switch {
+		case twice && defaultHeaders()[name] == added.text:
+			continue
+		case twice && defaultHeaders()[other.name] != other.text:
+			mistakes = append(mistakes, fmt.Sprintf("headers: %q and %q are the same header to many services; give only one", other.name, name))
+			continue
+		}
+		byMeaning[foldHeader(name)] = added
+	}
+	headers := make([]header, 0, len(byMeaning))
+	for _, one := range byMeaning {
+		headers = append(headers, one)
+	}
+	sort.Slice(headers, func(i, j int) bool { return headers[i].name < headers[j].name })
+	return headers, joined(mistakes)
+}
+
+// parseHeader returns one header of the option.
+func parseHeader(name, text string) (header, error) {
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	if !headerName.MatchString(name) {
+		return header{}, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
+	}
+	if ownedHeaders[canonical] {
+		return header{}, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
+	}
+	added := header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
+	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
+		if match[1] != "image" && match[1] != "token" && !namedClaims[match[1]] {
+			return header{}, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
+		}
+		added.claims = append(added.claims, match[1])
+	}
+	return added, nil
+}
+
+// headerSeparators matches what services may read as the hyphen of a header's name: CGI, PHP and WSGI turn hyphens
+// into underscores, and some turn all but letters and digits into them.
+var headerSeparators = regexp.MustCompile(`[^0-9A-Za-z]`)
+
+// foldHeader returns what a header's name means to a service that knows neither case nor kinds of separators.
+func foldHeader(name string) string {
+	return strings.ToLower(headerSeparators.ReplaceAllString(name, "-"))
+}
+
+// forgedHeaders returns what the names mean of headers that a visitor must not send: ours, and where rules decide by
+// the path, those by which some services take another path than the request's.
+func forgedHeaders(headers []header, decidedBy *rules) map[string]bool {
+	forged := map[string]bool{}
+	for _, one := range headers {
+		forged[foldHeader(one.name)] = true
+	}
+	if decidedBy != nil {
+		forged["x-original-url"], forged["x-rewrite-url"] = true, true
+	}
+	return forged
+}
+
+// harmlessHeaders returns the names that nearly all requests are made of, less the forged ones. A request that has
+// no others needs no closer look.
+func harmlessHeaders(forged map[string]bool) map[string]bool {
+	harmless := map[string]bool{}
+	for _, name := range []string{
+		"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection",
+		"Content-Length", "Content-Type", "Cookie", "Dnt", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+		"Last-Event-Id", "Origin", "Pragma", "Priority", "Range", "Referer", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile",
+		"Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Storage-Access",
+		"Sec-Fetch-User", "Sec-Gpc", "Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol",
+		"Sec-Websocket-Version", "Te", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "X-Api-Key",
+		"X-Csrf-Token", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
+		"X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip", "X-Requested-With",
+	} {
+		if !forged[foldHeader(name)] {
+			harmless[name] = true
+		}
+	}
+	return harmless
+}
+
+// rules say which group is asked for, for parts of the service.
+//
+// Go's ServeMux finds the most specific pattern. It matches paths as they stand, but many services don't tell
+// upper from lower case, so each rule is registered as it was given and in lower case, and those that ask for more
+// than the middleware's group once more among their own, for paths that miss a rule by case alone.
+type rules struct {
+	group     int  // of the middleware
+	strictest int  // the most privileged of group and all rules' groups
+	hosts     bool // some of the patterns have a host
+	exact     *ruleset
+	folded    *ruleset
+	strict    *ruleset
+}
+
+// A rule is one PATTERN=GROUP.
+type rule struct {
+	pattern string // as it was given
+	folded  string // what it is in lower case
+	group   int
+}
+
+// A ruleset is a set of rules that knows them by the pattern that matched. Paths that end in a slash are matched
+// among folders, others among files, where /api/ is /api/{x} and /api/{x}/, so that ServeMux, which would redirect
+// /api to /api/, never does: a rule that opens /api/ must leave /api closed.
+type ruleset struct {
+	folders, files *http.ServeMux
+	rules          map[string]rule
+}
+
+// parseRules returns the rules that the option lists.
+func parseRules(given []string, group int) (*rules, error) {
+	parsed := &rules{group: group, strictest: group, exact: newRuleset(), folded: newRuleset(), strict: newRuleset()}
+	var list []rule
+	var mistakes []string
+	for _, one := range given {
+		added, err := parseRule(one)
+		if err == nil {
+			err = register(parsed.exact, added.pattern, added)
+		}
+		if err != nil {
+			mistakes = append(mistakes, err.Error())
+			continue
+		}
+		list = append(list, added)
+		parsed.hosts = parsed.hosts || strings.Index(added.pattern, "/") > strings.Index(added.pattern, " ")+1
+		if added.group < parsed.strictest {
+			parsed.strictest = added.group
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, joined(mistakes)
+	}
+	return parsed, foldRules(parsed, list)
+}
+
+// foldRules registers the rules in lower case, and then what holds below their folders.
+func foldRules(parsed *rules, list []rule) error {
+	var mistakes []string
+	for _, one := range list {
+		other, twice := parsed.folded.rules[one.folded]
+		if twice && one.group > parsed.group && other.group > parsed.group {
+			continue
+		}
+		err := register(parsed.folded, one.folded, one)
+		if err == nil && one.group <= parsed.group {
+			err = register(parsed.strict, one.folded, one)
+		}
+		if err != nil {
+			mistakes = append(mistakes, err.Error()+"; they differ in case, which rules that ask for no less than group ignore")
+		}
+	}
+	for _, one := range list {
+		closed := one.group <= parsed.group
+		registerBelow(parsed.exact, one.pattern, one, closed)
+		registerBelow(parsed.folded, one.folded, one, closed)
+		if closed {
+			registerBelow(parsed.strict, one.folded, one, closed)
+		}
+	}
+	return joined(mistakes)
+}
+
+// parseRule returns one rule of the option.
+func parseRule(given string) (rule, error) {
+	equals := strings.LastIndexByte(given, '=')
+	if equals < 0 {
+		return rule{}, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+	}
+	group, err := parseGroup(fmt.Sprintf("rules: %q", given), given[equals+1:])
+	if err != nil {
+		return rule{}, err
+	}
+	pattern := anyRest.ReplaceAllString(strings.TrimSpace(given[:equals]), "/")
+	if host := strings.Index(pattern, "/"); host > 0 {
+		pattern = strings.ToLower(pattern[:host]) + pattern[host:]
+		if method, rest, ok := strings.Cut(pattern, " "); ok {
+			pattern = strings.ToUpper(method) + " " + strings.TrimLeft(rest, " \t")
+		}
+	}
+	return rule{pattern: pattern, folded: foldPattern(pattern), group: group}, nil
+}
+
+var (
+	anyRest     = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`) // at the end of a pattern it means the same as a slash
+	patternPart = regexp.MustCompile(`\{[^{}]*\}|[^{}]+`)
+)
+
+// foldPattern returns the pattern for paths that went through foldPath. The names of wildcards stay as they are.
+func foldPattern(pattern string) string {
+	slash := strings.Index(pattern, "/")
+	if slash < 0 {
+		return pattern
+	}
+	return pattern[:slash] + patternPart.ReplaceAllStringFunc(pattern[slash:], func(part string) string {
+		if part[0] == '{' {
+			return part
+		}
+		return foldPath(part)
+	})
+}
+
+// trailing matches the dots and spaces with which no name ends on Windows, so that its services overlook them.
+var trailing = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
+
+// foldPath returns what the path means to a service that doesn't tell upper from lower case.
+func foldPath(given string) string {
+	return trailing.ReplaceAllString(strings.ToLower(strings.ToUpper(given)), "$1$2")
+}
+
+func newRuleset() *ruleset {
+	return &ruleset{folders: http.NewServeMux(), files: http.NewServeMux(), rules: map[string]rule{}}
+}
+
+// register adds a rule to the set under the pattern. The error says what is wrong with the pattern, or with which
+// other it conflicts.
+func register(set *ruleset, pattern string, added rule) error {
+	if err := handle(set.folders, pattern); err != nil {
+		return err
+	}
+	set.rules[pattern] = added
+	if strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "/{$}") {
+		return nil
+	}
+	return handle(set.files, pattern)
+}
+
+// registerBelow adds the files below a folder, and for a rule that closes, its name without the slash or with one,
+// since many services take them for the same, unless other rules say what holds there. All rules must have been
+// registered.
+func registerBelow(set *ruleset, pattern string, added rule, closed bool) {
+	folder, isFolder := strings.CutSuffix(pattern, "/")
+	root, isRoot := strings.CutSuffix(pattern, "/{$}")
+	if isRoot {
+		folder = root
+	}
+	if closed && (isFolder || isRoot) && strings.Contains(folder, "/") && handle(set.files, folder) == nil {
+		set.rules[folder] = added
+	}
+	if !isFolder {
+		if closed && !isRoot && handle(set.folders, pattern+"/{$}") == nil {
+			set.rules[pattern+"/{$}"] = added
+		}
+		return
+	}
+	for _, below := range []string{folder + "/{organizrjwt}", folder + "/{organizrjwt}/"} {
+		if handle(set.files, below) == nil {
+			set.rules[below] = added
+		}
+	}
+}
+
+// registeredAt matches where in this file a pattern was registered, which ServeMux adds to its messages.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
+// handle registers the pattern, and returns as an error what ServeMux panics with.
+func handle(mux *http.ServeMux, pattern string) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			message := strings.Join(strings.Fields(registeredAt.ReplaceAllString(fmt.Sprint(problem), "")), " ")
+			err = errors.New("rules: " + message)
+		}
+	}()
+	mux.Handle(pattern, http.NotFoundHandler())
+	return nil
+}
+
+// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
+// cleaned or cut off.
+var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
+
+// groupByRules returns the group that the rules ask for. When a service could read the path in another way than
+// ServeMux does, the strictest reading holds.
+func groupByRules(all *rules, req *http.Request) int {
+	probe := &http.Request{Method: req.Method, URL: req.URL}
+	if all.hosts {
+		probe.Host = hostname(&url.URL{Host: req.Host})
+	}
+	if req.URL.RawPath == "" && plainPath.MatchString(req.URL.Path) {
+		return groupAt(all, probe, req.URL.Path)
+	}
+	group := groupAt(all, probe, foldPath(req.URL.Path))
+	escaped := req.URL.EscapedPath()
+	if !ambiguous(req.URL.Path, escaped) {
+		return group
+	}
+	if all.group < group {
+		group = all.group
+	}
+	readings, complete := readingsOf(escaped)
+	if !complete {
+		return all.strictest
+	}
+	for reading := range readings {
+		probe.URL = &url.URL{Path: reading}
+		if other := groupAt(all, probe, foldPath(reading)); other < group {
+			group = other
+		}
+	}
+	return group
+}
+
+// groupAt returns the group that the rules ask for at the path of the request, and folded is that path in lower
+// case. A rule that asks for no less than the middleware's group counts whatever the case, one that asks for less
+// only if it matches exactly. If one was missed by case alone, the stricter holds of what matches in either way.
+func groupAt(all *rules, req *http.Request, folded string) int {
+	foldedReq := req
+	if folded != req.URL.Path || strings.ToUpper(req.Method) != req.Method {
+		foldedReq = &http.Request{Method: strings.ToUpper(req.Method), Host: req.Host, URL: &url.URL{Path: folded}}
+	}
+	near, ok := find(all.folded, foldedReq)
+	if !ok {
+		return all.group
+	}
+	if near.group <= all.group {
+		return near.group
+	}
+	exact, matched := find(all.exact, req)
+	if matched && exact.folded == near.folded {
+		return exact.group
+	}
+	closed, ok := find(all.strict, foldedReq)
+	switch {
+	case ok && (!matched || closed.group < exact.group):
+		return closed.group
+	case matched:
+		return exact.group
+	}
+	return all.group
+}
+
+// find returns the most specific rule of the set that matches the request.
+func find(set *ruleset, req *http.Request) (rule, bool) {
+	mux := set.files
+	if req.URL.Path == "" || strings.HasSuffix(req.URL.Path, "/") {
+		mux = set.folders
+	}
+	_, pattern := mux.Handler(req)
+	found, ok := set.rules[pattern]
+	return found, ok
+}
+
+var (
+	dotSegment   = regexp.MustCompile(`(?:^|/)\.\.?(?:/|$)`)
+	encodedSlash = regexp.MustCompile(`(?i)%2f`)
+	parameters   = regexp.MustCompile(`;[^/]*`)
+	validEscape  = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+)
+
+// ambiguous reports whether a path could mean something else to a service than it does to ServeMux: it has . or ..
+// as a segment, //, ;parameters, a backslash, or an encoded /, \, % or NUL, or it doesn't begin with a slash.
+func ambiguous(decoded, escaped string) bool {
+	return strings.ContainsAny(decoded, ";\\%\x00") || strings.Contains(decoded, "//") || dotSegment.MatchString(decoded) ||
+		encodedSlash.MatchString(escaped) || !strings.HasPrefix(decoded, "/")
+}
+
+const (
+	longestRead = 8 << 10 // bytes of a path that readingsOf looks into
+	mostDecoded = 8       // times that a path can be encoded
+)
+
+// readingsOf returns what services may take the path for, which decode it once or to the end, before or after they
+// cut off ;parameters, turn \ into /, end it at a NUL or drop that, and clean it; each as a file and as a folder.
+// It reports false if the path is too long, or encoded too often, to say.
+func readingsOf(escaped string) (map[string]bool, bool) {
+	readings := map[string]bool{}
+	if len(escaped) > longestRead {
+		return nil, false
+	}
+	for round := 0; round < mostDecoded; round++ {
+		addReadings(readings, decode(parameters.ReplaceAllString(escaped, "")))
+		decoded := decode(escaped)
+		addReadings(readings, decoded)
+		if decoded == escaped {
+			return readings, true
+		}
+		escaped = decoded
+	}
+	return nil, false
+}
+
+// addReadings adds what a decoded path may be taken for.
+func addReadings(readings map[string]bool, decoded string) {
+	slashed := strings.ReplaceAll(decoded, `\`, "/")
+	for _, one := range []string{
+		decoded,
+		slashed,
+		parameters.ReplaceAllString(slashed, ""),
+		strings.ReplaceAll(parameters.ReplaceAllString(decoded, ""), `\`, "/"),
+	} {
+		untilNUL, _, _ := strings.Cut(one, "\x00")
+		for _, text := range []string{untilNUL, strings.ReplaceAll(one, "\x00", "")} {
+			cleaned := path.Clean("/" + text)
+			readings[cleaned] = true
+			readings[strings.TrimSuffix(cleaned, "/")+"/"] = true
+		}
+	}
+}
+
+// decode undoes one percent-encoding. What isn't a percent-encoding stays as it is.
+func decode(text string) string {
+	return validEscape.ReplaceAllStringFunc(text, func(escape string) string {
+		octet, _ := strconv.ParseUint(escape[1:], 16, 8)
+		return string([]byte{byte(octet)})
+	})
+}
+
+// A visitor is who sent a request, and what is forwarded to the service for them.
+type visitor struct {
+	session *session // nil if nobody is logged in
+
+	// standing is 1000 less the group that the visitor counts as: 1000 for Admin, 1 for nobody, and 0 for those
+	// who never get in. So what isn't set opens nothing.
+	standing int
+
+	headers  [][]string // the values of the middleware's headers, in their order; nil if not sent
+	cookie   []string   // the Cookie header that the service gets
+	byCookie bool       // the session came in a cookie, so a browser sends it whoever asks
+	expires  int64      // in Unix milliseconds
+	problem  error      // why there is no session, if there was a token
+}
+
+const everyone = 1000 // what standing and group add up to for whoever may enter
+
+// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it.
+func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	at := now().UnixMilli()
+	group := m.group
+	if m.rules != nil {
+		group = groupByRules(m.rules, req)
+	}
+	who := returning(m, req.Header, at)
+	if who == nil {
+		who = identify(m, req, at)
+	}
+	if who.standing+group < everyone || group != guest && crossSite(m, who, req) {
+		refuse(m, who, group, rw, req)
+		return
+	}
+	tell(m, who, req.Header)
+	m.next.ServeHTTP(rw, req)
+}
+
+// returning returns the visitor whose Cookie header was seen before.
+func returning(m *middleware, headers http.Header, at int64) *visitor {
+	lines := headers["Cookie"]
+	if len(lines) != 1 {
+		return nil
+	}
+	return recall(m.ring, lines[0], at)
+}
+
+// tell puts into the headers of the request what the service is told, and takes out what would tell it otherwise.
+func tell(m *middleware, who *visitor, headers http.Header) {
+	var others strings.Builder
+	if err := headers.WriteSubset(&others, m.harmless); err != nil || others.Len() > 0 {
+		removeForged(m, headers)
+	}
+	for i, values := range who.headers {
+		if values != nil {
+			headers[m.headers[i].name] = values
+		}
+	}
+	if m.forwardToken {
+		return
+	}
+	if who.cookie == nil {
+		delete(headers, "Cookie")
+		return
+	}
+	headers["Cookie"] = who.cookie
+}
+
+// removeForged removes the headers whose names a service could take for those that must not come from the visitor.
+func removeForged(m *middleware, headers http.Header) {
+	for name := range headers {
+		if !m.harmless[name] && m.forged[foldHeader(name)] {
+			delete(headers, name)
+		}
+	}
+}
+
+const mostCookies = 4 // of the same name that are tried; Organizr sets two
+
+// identify finds out who sent a request that returning didn't know.
+func identify(m *middleware, req *http.Request, at int64) *visitor {
+	look(m.ring, at, m.name)
+	by := inForce(m.ring)
+	lines := req.Header["Cookie"]
+	left := lines
+	if !m.forwardToken {
+		left = withoutCookie(lines, by)
+	}
+	found, problem := sessionInCookie(req, by, at)
+	if found != nil {
+		who := newVisitor(m, found)
+		who.cookie, who.byCookie = left, true
+		if len(lines) == 1 {
+			remember(m.ring, by, lines[0], who)
+		}
+		return who
+	}
+	if m.acceptBearer {
+		who, err := bearer(m, req.Header, by, at)
+		if who != nil {
+			holder := *who
+			holder.cookie = left
+			return &holder
+		}
+		if problem == nil {
+			problem = err
+		}
+	}
+	return &visitor{standing: everyone - guest, cookie: left, problem: problem}
+}
+
+// sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
+// them. It returns neither if there is no such cookie. A browser can send more than one: Organizr sets one for its domain and one for its host, and one of them can be stale.
+func sessionInCookie(req *http.Request, by *key, at int64) (*session, error) {
+	var problem error
+	for i, cookie := range req.CookiesNamed(by.cookie) {
+		if i == mostCookies {
+			break
+		}
+		found, err := verify(cookie.Value, by.secret, at)
+		if err == nil {
+			return found, nil
+		}
+		problem = err
+	}
+	return nil, problem
+}
+
+// bearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes the
+// header out of the request unless the service may see the token. Other tokens are left alone: they may be the
+// service's own. It returns neither a visitor nor an error if there is no bearer token.
+func bearer(m *middleware, headers http.Header, by *key, at int64) (*visitor, error) {
+	lines := headers["Authorization"]
+	if len(lines) != 1 {
+		return nil, nil
+	}
+	scheme, token, _ := strings.Cut(lines[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, nil
+	}
+	who := recall(m.ring, "\x00"+token, at)
+	if who == nil {
+		found, err := verify(token, by.secret, at)
+		if err != nil {
+			return nil, err
+		}
+		who = newVisitor(m, found)
+		remember(m.ring, by, "\x00"+token, who)
+	}
+	if !m.forwardToken {
+		delete(headers, "Authorization")
+	}
+	return who, nil
+}
+
+// newVisitor returns the visitor whose session it is.
+func newVisitor(m *middleware, found *session) *visitor {
+	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires}
+	if matches(found, m.allow) {
+		who.standing = everyone
+	}
+	if matches(found, m.deny) {
+		who.standing = 0
+	}
+	for _, one := range m.headers {
+		who.headers = append(who.headers, headerValue(one, found.claims))
+	}
+	return who
+}
+
+// headerValue returns the header's text with the claims in it, or nil if there is nothing to say: the text is empty,
+// or it has placeholders and all their claims are. No control character gets into a header.
+func headerValue(of header, claims map[string]string) []string {
+	value, told := of.literals[0], len(of.claims) == 0
+	for i, claim := range of.claims {
+		told = told || claims[claim] != ""
+		value += claims[claim] + of.literals[i+1]
+	}
+	if strings.IndexFunc(value, unicode.IsControl) >= 0 {
+		value = strings.Map(dropControl, value)
+	}
+	value = strings.TrimSpace(value)
+	if !told || value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+func dropControl(r rune) rune {
+	if unicode.IsControl(r) {
+		return -1
+	}
+	return r
+}
+
+// withoutCookie returns the lines of the Cookie header without the cookies of Organizr's name, and leaves the others
+// byte for byte.
+func withoutCookie(lines []string, by *key) []string {
+	var left []string
+	for _, line := range lines {
+		if strings.Contains(line, by.cookie) {
+			first := strings.HasPrefix(line, ";")
+			line = by.inHeader.ReplaceAllString(line, "")
+			if !first {
+				line = strings.TrimLeft(line, "; \t")
+			}
+		}
+		if line != "" {
+			left = append(left, line)
+		}
+	}
+	return left
+}
+
+// crossSite reports whether the visitor's browser says that another site's page made the request, and that page
+// could do harm by it: change something, or open a WebSocket. Organizr's cookie is SameSite=None, so it came along
+// without the visitor's doing. Requests with a bearer token are made by whoever holds the token.
+func crossSite(m *middleware, who *visitor, req *http.Request) bool {
+	site := req.Header["Sec-Fetch-Site"]
+	if len(site) == 0 || site[0] != "cross-site" || m.allowCrossSite || !who.byCookie {
+		return false
+	}
+	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
+		len(req.Header["Upgrade"]) > 0
+}
+
+// A refusal is what a visitor is told who may not enter, and what the log says.
+type refusal struct {
+	Status int
+	Title  string
+	Text   string
+	Advice string // for whoever configures Traefik; empty if there is nothing to mend
+	Who    string // the visitor's name
+	Group  string // the visitor's group
+	Wanted string // the group that is asked for
+	Login  string // Organizr's address
+	reason string // for the log
+}
+
+// refuse answers a request that may not go on to the service, and logs it.
+func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
+	why := refusalOf(m, who, group)
+	if why.Status == http.StatusUnauthorized && m.organizr != nil && wantsPage(req) &&
+		(req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		why.Advice = loginCantHelp(m.organizr, req)
+		if why.Advice == "" {
+			why.Status = http.StatusFound
+		}
+	}
+	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
+		m.name, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
+	rw.Header().Set("Cache-Control", "no-store")
+	if why.Status == http.StatusFound {
+		rw.Header().Set("Location", loginAddress(m.organizr, wantedAddress(req)))
+		rw.WriteHeader(http.StatusFound)
+		return
+	}
+	if why.Status == http.StatusUnauthorized {
+		challenge := `Bearer realm="Organizr"`
+		if who.problem != nil {
+			challenge += `, error="invalid_token"`
+		}
+		rw.Header().Set("WWW-Authenticate", challenge)
+	}
+	answer(rw, req, why)
+}
+
+// refusalOf says why the visitor may not enter.
+func refusalOf(m *middleware, who *visitor, group int) refusal {
+	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, "")}
+	if m.organizr != nil {
+		why.Login = m.organizr.String()
+	}
+	if who.session == nil {
+		why.Status = http.StatusUnauthorized
+		why.Title, why.Text = "Please log in", "This service is for people who are logged in to Organizr."
+		why.reason = "no session: the request has no cookie " + inForce(m.ring).cookie
+		if who.problem != nil {
+			why.reason = "no session: " + who.problem.Error()
+		}
+		return why
+	}
+	why.Who = who.session.claims["username"]
+	why.Group = groupName(who.session.groupID, who.session.claims["group"])
+	switch {
+	case who.standing == 0:
+		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
+		why.Wanted, why.reason = "", "matched by deny"
+	case who.standing+group < everyone:
+		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
+		why.reason = fmt.Sprintf("group %d, and %d is asked for", who.session.groupID, group)
+	default:
+		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name."
+		why.Wanted, why.reason = "", "cross-site request, and allowCrossSite is off"
+	}
+	return why
+}
+
+// groupName returns the group's name, or its number in words if it has none.
+func groupName(number int, name string) string {
+	if name == "" {
+		name = groupNames[number]
+	}
+	if name == "" {
+		return "Group " + strconv.Itoa(number)
+	}
+	return name
+}
+
+// wantsPage reports whether a person waits for the answer: a browser opens a page, rather than a script, an image
+// or an application asking for something.
+func wantsPage(req *http.Request) bool {
+	mode := req.Header.Get("Sec-Fetch-Mode")
+	return strings.Contains(strings.ToLower(strings.Join(req.Header["Accept"], ",")), "text/html") &&
+		(mode == "" || mode == "navigate") && len(req.Header["Upgrade"]) == 0
+}
+
+// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
+// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
+func wantedAddress(req *http.Request) string {
+	scheme := "http"
+	if proto := req.Header.Get("X-Forwarded-Proto"); req.TLS != nil || proto == "https" || proto == "wss" {
+		scheme = "https"
+	}
+	return scheme + "://" + requestHost(req) + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
+}
+
+// requestHost returns the host, and the port if there is one, that the browser asked for.
+func requestHost(req *http.Request) string {
+	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != "" && !strings.Contains(forwarded, ",") {
+		return forwarded
+	}
+	return req.Host
+}
+
+// loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
+// not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
+func loginAddress(organizr *url.URL, wanted string) string {
+	return organizr.String() + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+}
+
+// sharingProviders are the providers of dynamic DNS of which Organizr's documentation says that two of their
+// subdomains can't share a cookie.
+var sharingProviders = []string{
+	"duckdns.org", "ddns.net", "ddnsking.com", "3utilities.com", "bounceme.net", "freedynamicdns.net",
+	"freedynamicdns.org", "gotdns.ch", "hopto.org", "myddns.me", "myds.me", "myftp.biz", "myftp.org", "myvnc.com",
+	"noip.com", "onthewifi.com", "redirectme.net", "serveblog.net", "servecounterstrike.com", "serveftp.com",
+	"servegame.com", "servehalflife.com", "servehttp.com", "serveirc.com", "serveminecraft.net", "servemp3.com",
+	"servepics.com", "servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
+}
+
+// loginCantHelp says why a login would not let the visitor in, or returns nothing if it could.
+func loginCantHelp(organizr *url.URL, req *http.Request) string {
+	wanted, err := url.Parse(wantedAddress(req))
+	if err != nil {
+		return ""
+	}
+	if address(wanted) == address(organizr) && path.Clean("/"+wanted.Path) == path.Clean("/"+organizr.Path) {
+		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
+	}
+	return outOfReach(hostname(organizr), hostname(wanted))
+}
+
+// hostname returns the host of the address in lower case, without port and final dot.
+func hostname(of *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(of.Hostname()), ".")
+}
+
+// address returns host and port.
+func address(of *url.URL) string {
+	port := of.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[of.Scheme]
+	}
+	return net.JoinHostPort(hostname(of), port)
+}
+
+// outOfReach says why the cookie that Organizr sets under its own host certainly can't reach the other one, or
+// returns nothing if it may.
+func outOfReach(organizr, host string) string {
+	if host == organizr || strings.HasSuffix(host, "."+organizr) {
+		return ""
+	}
+	wayOut := " Put this service under a path of " + organizr + ", or use a domain of your own."
+	shared := sharedDomain(organizr, host)
+	if strings.Count(shared, ".") < 1 || net.ParseIP(organizr) != nil || net.ParseIP(host) != nil {
+		return fmt.Sprintf("Organizr's login at %s can't reach %s: browsers share a cookie only between names under one domain, like organizr.example.com and service.example.com.", organizr, host) + wayOut
+	}
+	for _, provider := range sharingProviders {
+		if shared == provider {
+			return fmt.Sprintf("Organizr's login at %s can't reach %s: %s doesn't let two of its names share a cookie.", organizr, host, provider) + wayOut
+		}
+		if provider != "duckdns.org" && strings.HasSuffix(shared, "."+provider) {
+			return fmt.Sprintf("Organizr's login at %s can't reach %s: under %s Organizr keeps its cookie to its own name.", organizr, host, provider) + wayOut
+		}
+	}
+	return ""
+}
+
+// sharedDomain returns the labels at the end that two hosts have in common.
+func sharedDomain(one, other string) string {
+	shared := ""
+	for {
+		label, theirs := lastLabel(one), lastLabel(other)
+		if label == "" || label != theirs {
+			return strings.TrimPrefix(shared, ".")
+		}
+		shared = "." + label + shared
+		one, other = strings.TrimSuffix(strings.TrimSuffix(one, label), "."), strings.TrimSuffix(strings.TrimSuffix(other, label), ".")
+	}
+}
+
+// lastLabel returns what follows the last dot of a host.
+func lastLabel(host string) string {
+	return host[strings.LastIndexByte(host, '.')+1:]
+}
+
+// answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
+func answer(rw http.ResponseWriter, req *http.Request, why refusal) {
+	headers := rw.Header()
+	headers.Set("X-Content-Type-Options", "nosniff")
+	asPage := wantsPage(req)
+	if asPage {
+		headers.Set("Content-Type", "text/html; charset=utf-8")
+		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
+	} else {
+		headers.Set("Content-Type", "application/problem+json")
+	}
+	rw.WriteHeader(why.Status)
+	if req.Method == http.MethodHead {
+		return
+	}
+	if asPage {
+		_ = page.Execute(rw, why)
+		return
+	}
+	_ = json.NewEncoder(rw).Encode(map[string]any{
+		"type": "about:blank", "title": http.StatusText(why.Status), "status": why.Status,
+		"detail": strings.TrimSpace(why.Text + " " + why.Advice),
+	})
+}
+
+// page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="dark light">
+<meta name="robots" content="noindex">
+<title>{{.Title}}</title>
+<style>
+:root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
+@media (prefers-color-scheme: light) {
+  :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff }
+}
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
+  background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
+main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card);
+  border: 1px solid var(--line); border-top: 4px solid var(--link); border-radius: .5rem; overflow-wrap: anywhere }
+.status { margin: 0; color: var(--soft); font-size: .875rem; letter-spacing: .05em }
+h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25 }
+p { margin: 0 0 1rem }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin: 0 0 1.25rem; padding: .75rem 0;
+  border-block: 1px solid var(--line) }
+dt { color: var(--soft) }
+dd { margin: 0; font-weight: 600; unicode-bidi: isolate }
+.advice { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem }
+.button { display: block; padding: .75rem 1rem; border-radius: .5rem; background: var(--link); color: var(--on);
+  font-weight: 600; text-align: center; text-decoration: none }
+.button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
+</style>
+<main>
+<p class="status">{{.Status}}</p>
+<h1>{{.Title}}</h1>
+<p>{{.Text}}</p>
+{{with .Advice}}<p class="advice">{{.}}</p>
+{{end}}{{if .Who}}<dl>
+<dt>You are</dt><dd>{{.Who}}</dd>
+<dt>Your group</dt><dd>{{.Group}}</dd>
+{{with .Wanted}}<dt>Asked for</dt><dd>{{.}} or higher</dd>
+{{end}}</dl>
+{{end}}{{with .Login}}<a class="button" href="{{.}}" target="_top">Go to Organizr</a>
+{{end}}</main>
+</html>
+`))

@@ -1,0 +1,1046 @@
+package organizrjwt
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// organizr is what a real Organizr wrote: its key, and a session of each of its users.
+var organizr struct {
+	UUID         string
+	OrganizrHash string
+	ValidAt      int64
+	Sessions     []struct {
+		Username string
+		Group    string
+		GroupID  int
+		Token    string
+	}
+}
+
+const cookie = "organizr_token_e36ed245-38cc-4d7f-ab53-7987549d1e2d"
+
+func init() {
+	text, err := os.ReadFile("testdata/organizr/sessions.json")
+	if err == nil {
+		err = json.Unmarshal(text, &organizr)
+	}
+	if err != nil {
+		panic(err)
+	}
+	setClock(0)
+}
+
+// setClock sets the clock to so many seconds after the sessions of testdata were good.
+func setClock(seconds float64) {
+	now = func() time.Time {
+		return time.UnixMilli(organizr.ValidAt*1000 + int64(seconds*1000))
+	}
+}
+
+// tokenOf returns the session that Organizr made for the user.
+func tokenOf(t *testing.T, username string) string {
+	t.Helper()
+	for _, session := range organizr.Sessions {
+		if session.Username == username {
+			return session.Token
+		}
+	}
+	t.Fatalf("no session of %q in testdata", username)
+	return ""
+}
+
+// sign returns the token of the header and the claims, signed with the secret.
+func sign(header, claims, secret string) string {
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// claimed returns a token with Organizr's header and key, and these claims besides iss, aud and exp.
+func claimed(claims string) string {
+	return sign(`{"typ":"JWT","alg":"HS256"}`, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d.5,%s}`, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
+}
+
+// A door is a middleware with a service behind it.
+type door struct {
+	t       *testing.T
+	handler http.Handler
+	seen    *http.Request // the request that the service got last
+}
+
+// newDoor returns the middleware that the options describe, given the uuid, the secret and the group User.
+func newDoor(t *testing.T, options func(config *Config)) *door {
+	t.Helper()
+	config := CreateConfig()
+	config.UUID, config.Secret, config.Group = organizr.UUID, organizr.OrganizrHash, "User"
+	config.OrganizrURL = "https://organizr.example.com"
+	if options != nil {
+		options(config)
+	}
+	d := &door{t: t}
+	handler, err := New(context.Background(), http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { d.seen = req }), config, "door@test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.handler = handler
+	return d
+}
+
+// knock sends a request with the headers, given as name and value by turns. A Cookie of "alice" stands for her session.
+func (d *door) knock(method, target string, headers ...string) *httptest.ResponseRecorder {
+	d.t.Helper()
+	if strings.HasPrefix(target, "/") {
+		target = "http://sonarr.example.com" + target
+	}
+	req := httptest.NewRequest(method, target, http.NoBody)
+	for i := 0; i < len(headers); i += 2 {
+		value := headers[i+1]
+		if headers[i] == "Cookie" && !strings.ContainsAny(value, "=;") {
+			value = cookie + "=" + tokenOf(d.t, value)
+		}
+		req.Header.Add(headers[i], value)
+	}
+	d.seen = nil
+	rec := httptest.NewRecorder()
+	d.handler.ServeHTTP(rec, req)
+	if (d.seen != nil) != (rec.Code == http.StatusOK) {
+		d.t.Errorf("%s %s: status %d, but the service saw the request: %v", method, target, rec.Code, d.seen != nil)
+	}
+	return rec
+}
+
+const html = "text/html,application/xhtml+xml"
+
+func TestEachGroupAgainstEachThreshold(t *testing.T) {
+	for _, threshold := range []int{0, 1, 2, 3, 4, 5, 6, 997, 998, 999} {
+		d := newDoor(t, func(config *Config) { config.Group = fmt.Sprint(threshold) })
+		for _, session := range organizr.Sessions {
+			want := http.StatusForbidden
+			if session.GroupID <= threshold {
+				want = http.StatusOK
+			}
+			for _, visit := range []string{"first", "remembered"} {
+				if got := d.knock("GET", "/", "Cookie", session.Username).Code; got != want {
+					t.Errorf("%s (%d) at a service for %d, %s visit: got %d, want %d", session.Username, session.GroupID, threshold, visit, got, want)
+				}
+			}
+		}
+		want := http.StatusUnauthorized
+		if threshold == 999 {
+			want = http.StatusOK
+		}
+		if got := d.knock("GET", "/").Code; got != want {
+			t.Errorf("nobody at a service for %d: got %d, want %d", threshold, got, want)
+		}
+	}
+}
+
+func TestGroupNames(t *testing.T) {
+	for given, want := range map[string]int{
+		"0": 0, "4": 4, "999": 999, " 3 ": 3, "Admin": 0, "ADMIN": 0, "Co-Admin": 1, "coadmin": 1, "co_admin": 1, "Super User": 2,
+		"super-user": 2, "poweruser": 3, "User": 4, "Logged In": 998, "logged_in": 998, "loggedin": 998, "guest": 999,
+	} {
+		if got, err := parseGroup("group", given); got != want || err != nil {
+			t.Errorf("%q: got %d and %v, want %d", given, got, err, want)
+		}
+	}
+}
+
+func TestTellsTheServiceWhoIsThere(t *testing.T) {
+	d := newDoor(t, nil)
+	d.knock("GET", "/", "Cookie", "Zoë Müller")
+	for name, want := range map[string]string{"X-Organizr-User": "Zoë Müller", "X-Organizr-Email": "Zo@example.com", "X-Organizr-Group": "4"} {
+		if got := d.seen.Header[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestForgedHeadersAreGone(t *testing.T) {
+	spellings := []string{
+		"X-Organizr-User", "x-organizr-user", "X_Organizr_User", "X-Organizr_User", "x_organizr-Group", "X.Organizr.Email",
+		"X-ORGANIZR-GROUP", "X~Organizr-User", "X-Webauth-Role", "X_WEBAUTH_ROLE",
+	}
+	d := newDoor(t, func(config *Config) {
+		config.Rules = []string{"/public/=Guest"}
+		config.Headers["X-WEBAUTH-ROLE"] = ""
+	})
+	for _, spelling := range spellings {
+		for _, visit := range []struct{ path, who string }{{"/", "bob"}, {"/public/", "bob"}, {"/public/", ""}} {
+			headers := []string{spelling, "forged", "X-Else", "kept"}
+			if visit.who != "" {
+				headers = append(headers, "Cookie", visit.who)
+			}
+			d.knock("GET", visit.path, headers...)
+			if d.seen == nil {
+				t.Fatalf("%s as %q was refused", visit.path, visit.who)
+			}
+			for name, values := range d.seen.Header {
+				if strings.Contains(strings.Join(values, ""), "forged") {
+					t.Errorf("%s as %q at %s reached the service as %s", spelling, visit.who, visit.path, name)
+				}
+			}
+			if d.seen.Header.Get("X-Else") != "kept" {
+				t.Error("another header was taken away")
+			}
+		}
+	}
+}
+
+func TestHeadersOption(t *testing.T) {
+	set := func(headers ...string) func(*Config) {
+		return func(config *Config) {
+			for i := 0; i < len(headers); i += 2 {
+				config.Headers[headers[i]] = headers[i+1]
+			}
+		}
+	}
+	odd := claimed(`"name":"e\u0000v\r\ni\u0085l {email}","email":"","group":"Family","groupID":4,"userID":7`)
+	for _, test := range []struct {
+		name    string
+		options func(*Config)
+		token   string
+		header  string
+		want    string
+	}{
+		{"all placeholders", set("X-All", "{username}|{email}|{group}|{groupID}|{userID}"), tokenOf(t, "fay"), "X-All", "fay|fay@example.com|Family|5|6"},
+		{"the picture", set("X-Image", "{image}"), tokenOf(t, "bob"), "X-Image", "https://www.gravatar.com/avatar/4b9bb80620f03eb3719e0a061c14283d?s=100&d=mm"},
+		{"the token as a bearer token", set("Authorization", "Bearer {token}"), tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
+		{"a text without placeholders", set("X-Via", "organizr"), tokenOf(t, "bob"), "X-Via", "organizr"},
+		{"an empty claim is not sent", set("X-Mail", "mail {email}"), odd, "X-Mail", ""},
+		{"one of two claims is enough", set("X-Both", "{email}/{userID}"), odd, "X-Both", "/7"},
+		{"control characters are left out, and claims are not placeholders", set(), odd, "X-Organizr-User", "evil {email}"},
+		{"an empty text switches a default header off", set("X-Organizr-Email", ""), tokenOf(t, "bob"), "X-Organizr-Email", ""},
+		{"another spelling of a default header takes its place", set("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
+		{"the default headers stay beside others", set("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
+	} {
+		d := newDoor(t, func(config *Config) {
+			config.Group = "998"
+			test.options(config)
+		})
+		d.knock("GET", "/", "Cookie", cookie+"="+test.token, "Authorization", "Basic eDp5")
+		if d.seen == nil {
+			t.Errorf("%s: refused", test.name)
+		} else if got := d.seen.Header.Get(test.header); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
+	session := cookie + "=" + tokenOf(t, "bob")
+	for _, test := range []struct{ came, forwarded string }{
+		{session, ""},
+		{session + "; a=1", "a=1"},
+		{"a=1; " + session, "a=1"},
+		{"a=1; " + session + "; b=\"2 3\"", "a=1; b=\"2 3\""},
+		{"a=1;" + session + ";b=2", "a=1;b=2"},
+		{cookie + "=stale; " + session + "; a=1", "a=1"},
+		{"a=1; " + session + "; " + cookie + "=stale; b=%3B", "a=1; b=%3B"},
+		{"x" + cookie + "=1; " + session + "; " + cookie + "2=3", "x" + cookie + "=1; " + cookie + "2=3"},
+		{"a=" + cookie + "; " + session, "a=" + cookie},
+		{"odd,;;cookies; " + session + ";=;", "odd,;;cookies;=;"},
+	} {
+		d := newDoor(t, nil)
+		for _, visit := range []string{"first", "remembered"} {
+			d.knock("GET", "/", "Cookie", test.came)
+			if d.seen == nil {
+				t.Errorf("%s visit with %q: refused", visit, test.came)
+			} else if got := strings.Join(d.seen.Header["Cookie"], " | "); got != test.forwarded {
+				t.Errorf("%s visit with %q: forwarded %q, want %q", visit, test.came, got, test.forwarded)
+			}
+		}
+		d = newDoor(t, func(config *Config) { config.ForwardToken = true })
+		d.knock("GET", "/", "Cookie", test.came)
+		if got := d.seen.Header.Get("Cookie"); got != test.came {
+			t.Errorf("with forwardToken: forwarded %q, want %q", got, test.came)
+		}
+	}
+	d := newDoor(t, func(config *Config) { config.Group = "Guest" })
+	d.knock("GET", "/", "Cookie", "a=1; "+cookie+"=stale", "Cookie", "b=2", "Cookie", session)
+	if got := d.seen.Header["Cookie"]; !reflect.DeepEqual(got, []string{"a=1", "b=2"}) {
+		t.Errorf("of several lines: forwarded %q", got)
+	}
+}
+
+func TestWhichCookieCounts(t *testing.T) {
+	good, stale := cookie+"="+tokenOf(t, "bob"), cookie+"="+claimed(`"groupID":0,"nbf":9999999999`)
+	for _, test := range []struct {
+		name    string
+		headers []string
+		want    int
+	}{
+		{"no cookie", nil, 401},
+		{"a good one", []string{"Cookie", good}, 200},
+		{"a stale one before a good one", []string{"Cookie", stale + "; " + good}, 200},
+		{"a stale one after a good one", []string{"Cookie", good + "; " + stale}, 200},
+		{"stale ones only", []string{"Cookie", stale + "; " + stale}, 401},
+		{"the fourth is good", []string{"Cookie", strings.Repeat(stale+"; ", 3) + good}, 200},
+		{"the fifth is good", []string{"Cookie", strings.Repeat(stale+"; ", 4) + good}, 401},
+		{"on two lines", []string{"Cookie", stale, "Cookie", good}, 200},
+		{"in quotes", []string{"Cookie", cookie + `="` + tokenOf(t, "bob") + `"`}, 200},
+		{"under another uuid", []string{"Cookie", cookie + "2=" + tokenOf(t, "bob")}, 401},
+		{"an empty one", []string{"Cookie", cookie + "="}, 401},
+		{"a token that isn't a cookie", []string{"Cookie", tokenOf(t, "bob") + ";"}, 401},
+	} {
+		if got := newDoor(t, nil).knock("GET", "/", test.headers...).Code; got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestWhatIsASession(t *testing.T) {
+	const header = `{"typ":"JWT","alg":"HS256"}`
+	exp := fmt.Sprintf(`"exp":%d.25`, organizr.ValidAt+10)
+	for _, test := range []struct {
+		name   string
+		header string
+		claims string
+		want   int
+	}{
+		{"what Organizr 2.1 makes", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"name":"x","groupID":4}`, 200},
+		{"a list of audiences", header, `{"iss":"Organizr","aud":["x","Organizr"],` + exp + `,"groupID":4}`, 200},
+		{"whole seconds and a group in digits, from PHP before 8.1", header, `{"iss":"Organizr","aud":"Organizr","exp":` + fmt.Sprint(organizr.ValidAt+10) + `,"groupID":"4"}`, 200},
+		{"no typ", `{"alg":"HS256"}`, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 200},
+		{"valid in a minute", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4,"nbf":` + fmt.Sprint(organizr.ValidAt+60) + `}`, 200},
+		{"valid in more than a minute", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4,"nbf":` + fmt.Sprint(organizr.ValidAt+60) + `.1}`, 401},
+		{"nbf as text", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4,"nbf":"1"}`, 401},
+		{"another issuer", header, `{"iss":"organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"no issuer", header, `{"aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"another audience", header, `{"iss":"Organizr","aud":["organizr"],` + exp + `,"groupID":4}`, 401},
+		{"no exp", header, `{"iss":"Organizr","aud":"Organizr","groupID":4}`, 401},
+		{"exp as text", header, `{"iss":"Organizr","aud":"Organizr","exp":"9999999999","groupID":4}`, 401},
+		{"exp is now", header, `{"iss":"Organizr","aud":"Organizr","exp":` + fmt.Sprint(organizr.ValidAt) + `.0,"groupID":4}`, 401},
+		{"exp after the end of time", header, `{"iss":"Organizr","aud":"Organizr","exp":1e300,"groupID":4}`, 200},
+		{"exp beyond numbers", header, `{"iss":"Organizr","aud":"Organizr","exp":1e400,"groupID":4}`, 401},
+		{"no group is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `}`, 401},
+		{"group null is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":null}`, 401},
+		{"group empty is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":""}`, 401},
+		{"group false is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":false}`, 401},
+		{"group -0 is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":-0}`, 401},
+		{"group 0x0 is not Admin", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":"0x0"}`, 401},
+		{"group 4.5", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":3.5}`, 401},
+		{"group -1", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":-1}`, 401},
+		{"group 1000", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":1000}`, 401},
+		{"group in a list", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":[0]}`, 401},
+		{"group spelled in another case", header, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupid":0}`, 401},
+		{"claims that are a list", header, `[]`, 401},
+		{"claims that are null", header, `null`, 401},
+		{"no claims", header, ``, 401},
+		{"alg in another case", `{"typ":"JWT","alg":"hs256"}`, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"Alg instead of alg", `{"typ":"JWT","Alg":"HS256"}`, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"typ JWE", `{"typ":"JWE","alg":"HS256"}`, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"crit", `{"typ":"JWT","alg":"HS256","crit":["exp"]}`, `{"iss":"Organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+	} {
+		token := sign(test.header, test.claims, organizr.OrganizrHash)
+		if got := newDoor(t, nil).knock("GET", "/", "Cookie", cookie+"="+token).Code; got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestUsernameComesFirst(t *testing.T) {
+	d := newDoor(t, nil)
+	for claims, want := range map[string]string{
+		`"name":"new","groupID":4`:                    "new",
+		`"username":"old","groupID":4`:                "old",
+		`"username":"old","name":"new","groupID":4`:   "old",
+		`"username":null,"name":"new","groupID":4`:    "new",
+		`"name":"","groupID":4`:                       "",
+		`"name":{"x":1},"username":[1],"groupID":"4"`: "",
+	} {
+		d.knock("GET", "/", "Cookie", cookie+"="+claimed(claims))
+		if got := d.seen.Header.Get("X-Organizr-User"); got != want {
+			t.Errorf("%s: got %q, want %q", claims, got, want)
+		}
+	}
+}
+
+func TestForgedTokens(t *testing.T) {
+	good := tokenOf(t, "alice")
+	parts := strings.Split(good, ".")
+	unsigned := parts[0] + "." + parts[1] + "."
+	for name, token := range map[string]string{
+		"another key":                  sign(`{"typ":"JWT","alg":"HS256"}`, `{}`, "another"),
+		"an empty key":                 sign(`{"typ":"JWT","alg":"HS256"}`, `{}`, ""),
+		"no signature":                 unsigned,
+		"two parts":                    parts[0] + "." + parts[1],
+		"four parts":                   good + ".x",
+		"one part":                     parts[1],
+		"dots only":                    "..",
+		"a changed signature":          good[:len(good)-2] + "AA",
+		"stray bits in the signature":  good[:len(good)-1] + "5",
+		"padding":                      good + "=",
+		"another's signature":          unsigned + strings.Split(tokenOf(t, "bob"), ".")[2],
+		"longer than 8 KiB":            good + strings.Repeat("A", 8<<10),
+		"the standard alphabet":        strings.NewReplacer("-", "+", "_", "/").Replace(tokenOf(t, "sue")),
+		"spaces around":                "%20" + good,
+		"alg none":                     sign(`{"alg":"none"}`, `{}`, organizr.OrganizrHash),
+		"alg none without a signature": base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
+	} {
+		if got := newDoor(t, nil).knock("GET", "/", "Cookie", cookie+"="+token).Code; got != 401 {
+			t.Errorf("%s: got %d, want 401", name, got)
+		}
+		d := newDoor(t, func(config *Config) { config.AcceptBearer = true })
+		if got := d.knock("GET", "/", "Authorization", "Bearer "+token).Code; got != 401 {
+			t.Errorf("%s as a bearer token: got %d, want 401", name, got)
+		}
+	}
+}
+
+func TestASessionEnds(t *testing.T) {
+	defer setClock(0)
+	d := newDoor(t, nil)
+	token := claimed(`"groupID":4`) // for 3600.5 seconds
+	for _, moment := range []struct {
+		seconds float64
+		want    int
+	}{{0, 200}, {3600, 200}, {3600.499, 200}, {3600.5, 401}, {3601, 401}, {10, 200}} {
+		setClock(moment.seconds)
+		if got := d.knock("GET", "/", "Cookie", cookie+"="+token).Code; got != moment.want {
+			t.Errorf("after %v seconds: got %d, want %d", moment.seconds, got, moment.want)
+		}
+	}
+}
+
+func TestRedirectComesBackToTheSameAddress(t *testing.T) {
+	for _, test := range []struct {
+		name, target string
+		headers      []string
+		want         string // what Organizr goes back to
+	}{
+		{"the root", "http://sonarr.example.com", nil, "http://sonarr.example.com/"},
+		{"a query", "/s?q=1&x=2", nil, "http://sonarr.example.com/s?q=1&x=2"},
+		{"percent signs", "/s?q=100%25&x=a%2Fb", nil, "http://sonarr.example.com/s?q=100%25&x=a%2Fb"},
+		{"an encoded slash in the path", "/a%2Fb/%25", nil, "http://sonarr.example.com/a%2Fb/%25"},
+		{"plus signs", "/s?q=a+b%2Bc", nil, "http://sonarr.example.com/s?q=a+b%2Bc"},
+		{"beyond ASCII", "/%C3%BC?c=%C3%BC", nil, "http://sonarr.example.com/%C3%BC?c=%C3%BC"},
+		{"an empty query", "/s?", nil, "http://sonarr.example.com/s?"},
+		{"an address in the query", "/s?return=https://x/?return=y", nil, "http://sonarr.example.com/s?return=https://x/?return=y"},
+		{"https and a port, as Traefik tells", "/s", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "sonarr.example.com:8443"}, "https://sonarr.example.com:8443/s"},
+		{"a prefix that Traefik cut off", "/s", []string{"X-Forwarded-Prefix", "/sonarr"}, "http://sonarr.example.com/sonarr/s"},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			rec := newDoor(t, nil).knock(method, test.target, append(test.headers, "Accept", html)...)
+			location, isOrganizr := strings.CutPrefix(rec.Header().Get("Location"), "https://organizr.example.com/?return=")
+			if rec.Code != 302 || !isOrganizr || rec.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%s %s: got %d to %q", method, test.name, rec.Code, rec.Header().Get("Location"))
+			}
+			if strings.ContainsAny(location, "&#+") {
+				t.Errorf("%s: Organizr would cut %q", test.name, location)
+			}
+			for i := 0; i < 3; i++ { // decodeURI twice, then decodeURIComponent
+				location, _ = url.PathUnescape(location)
+			}
+			if location != test.want {
+				t.Errorf("%s: comes back to %q, want %q", test.name, location, test.want)
+			}
+		}
+	}
+	rec := newDoor(t, nil).knock("GET", "/s?q=100%25&x=a%2Fb", "Accept", html)
+	if got, want := rec.Header().Get("Location"), "https://organizr.example.com/?return=http%25253A%25252F%25252Fsonarr.example.com%25252Fs%25253Fq%25253D100%25252525%252526x%25253Da%2525252Fb"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	d := newDoor(t, func(config *Config) { config.OrganizrURL = "https://home.example.com/organizr" })
+	if got := d.knock("GET", "/", "Accept", html).Header().Get("Location"); !strings.HasPrefix(got, "https://home.example.com/organizr/?return=http") {
+		t.Errorf("with a path: %s", got)
+	}
+}
+
+func TestWhoIsRedirected(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		method  string
+		headers []string
+		want    int
+	}{
+		{"a browser that opens a page", "GET", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 302},
+		{"an old browser", "GET", []string{"Accept", "TEXT/HTML"}, 302},
+		{"a frame", "GET", []string{"Accept", html, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 302},
+		{"a program", "GET", []string{"Accept", "application/json"}, 401},
+		{"a program that says nothing", "GET", nil, 401},
+		{"a script", "GET", []string{"Accept", html, "Sec-Fetch-Mode", "cors"}, 401},
+		{"an image", "GET", []string{"Accept", "image/webp,*/*", "Sec-Fetch-Mode", "no-cors"}, 401},
+		{"a form", "POST", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 401},
+		{"a WebSocket", "GET", []string{"Accept", html, "Upgrade", "websocket"}, 401},
+	} {
+		if got := newDoor(t, nil).knock(test.method, "/", test.headers...).Code; got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+	d := newDoor(t, func(config *Config) { config.OrganizrURL = "" })
+	if got := d.knock("GET", "/", "Accept", html).Code; got != 401 {
+		t.Errorf("without organizrURL: got %d, want 401", got)
+	}
+}
+
+func TestWhereLoginCantHelp(t *testing.T) {
+	for _, test := range []struct {
+		organizr, target string
+		says             string // empty for a redirect
+	}{
+		{"https://organizr.example.com", "https://organizr.example.com/", "Organizr's own address"},
+		{"https://organizr.example.com", "https://ORGANIZR.example.com.:443/?return=x", "Organizr's own address"},
+		{"https://example.com/organizr", "https://example.com/organizr", "Organizr's own address"},
+		{"https://example.com/organizr", "https://example.com/sonarr/", ""},
+		{"https://organizr.example.com", "https://organizr.example.com/sonarr/", ""},
+		{"https://organizr.example.com", "https://organizr.example.com:8443/", ""},
+		{"https://organizr.example.com", "https://sonarr.example.com/", ""},
+		{"https://organizr.home.example.com", "https://sonarr.example.com/", ""},
+		{"http://localhost:8000", "http://localhost:8001/", ""},
+		{"http://organizr.lan", "http://sonarr.lan/", "browsers share a cookie only"},
+		{"http://organizr.lan", "http://sonarr.organizr.lan/", ""},
+		{"https://organizr.example.com", "https://sonarr.example.org/", "browsers share a cookie only"},
+		{"http://192.168.1.5", "http://192.168.1.6/", "browsers share a cookie only"},
+		{"http://192.168.1.5:80", "http://192.168.1.5:8989/", ""},
+		{"https://organizr.duckdns.org", "https://sonarr.duckdns.org/", "duckdns.org doesn't let two of its names share a cookie"},
+		{"https://organizr.me.duckdns.org", "https://sonarr.me.duckdns.org/", ""},
+		{"https://me.duckdns.org", "https://sonarr.me.duckdns.org/", ""},
+		{"https://organizr.me.ddns.net", "https://sonarr.me.ddns.net/", "under ddns.net Organizr keeps its cookie to its own name"},
+		{"https://me.ddns.net", "https://sonarr.me.ddns.net/", ""},
+		{"https://organizr.zapto.org", "https://sonarr.zapto.org/", "zapto.org doesn't let two of its names share a cookie"},
+		{"https://organizr.notzapto.org", "https://sonarr.notzapto.org/", ""},
+	} {
+		d := newDoor(t, func(config *Config) { config.OrganizrURL = test.organizr })
+		target, err := url.Parse(test.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := d.knock("GET", test.target, "Accept", html, "X-Forwarded-Proto", target.Scheme)
+		body := strings.ReplaceAll(rec.Body.String(), "&#39;", "'")
+		if test.says == "" && rec.Code != 302 || test.says != "" && (rec.Code != 401 || !strings.Contains(body, test.says)) {
+			t.Errorf("%s behind %s: got %d %s, want %q", test.target, test.organizr, rec.Code, body, test.says)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		method      string
+		headers     []string
+		status      int
+		contentType string
+		body        []string // empty for no body
+		challenge   string
+	}{
+		{
+			"too low a group, for a person", "GET",
+			[]string{"Cookie", "bob", "Accept", html},
+			403, "text/html; charset=utf-8",
+			[]string{"<dd>bob</dd>", "<dd>User</dd>", "Power User or higher", `href="https://organizr.example.com/"`, `<html lang="en">`, "<main>"},
+			"",
+		},
+		{"too low a group, for a program", "GET", []string{"Cookie", "bob"}, 403, "application/problem+json", []string{`"status":403`, `"type":"about:blank"`, `"title":"Forbidden"`}, ""},
+		{"too low a group, HEAD", "HEAD", []string{"Cookie", "bob", "Accept", html}, 403, "text/html; charset=utf-8", nil, ""},
+		{"nobody, for a program", "GET", nil, 401, "application/problem+json", []string{`"status":401`, `"title":"Unauthorized"`}, `Bearer realm="Organizr"`},
+		{"nobody, HEAD", "HEAD", nil, 401, "application/problem+json", nil, `Bearer realm="Organizr"`},
+		{"nobody, with a form", "POST", []string{"Accept", html}, 401, "text/html; charset=utf-8", []string{"Please log in"}, `Bearer realm="Organizr"`},
+		{"a bad token", "GET", []string{"Cookie", cookie + "=x"}, 401, "application/problem+json", []string{"401"}, `Bearer realm="Organizr", error="invalid_token"`},
+	} {
+		d := newDoor(t, func(config *Config) { config.Group = "Power User" })
+		rec := d.knock(test.method, "/", test.headers...)
+		header := rec.Header()
+		if rec.Code != test.status || header.Get("Content-Type") != test.contentType || header.Get("Cache-Control") != "no-store" ||
+			header.Get("WWW-Authenticate") != test.challenge {
+			t.Errorf("%s: got %d %v", test.name, rec.Code, header)
+		}
+		for _, part := range test.body {
+			if !strings.Contains(rec.Body.String(), part) {
+				t.Errorf("%s: no %q in %s", test.name, part, rec.Body)
+			}
+		}
+		if len(test.body) == 0 && rec.Body.Len() > 0 {
+			t.Errorf("%s: has a body", test.name)
+		}
+		if test.contentType == "application/problem+json" && rec.Body.Len() > 0 && !json.Valid(rec.Body.Bytes()) {
+			t.Errorf("%s: isn't JSON: %s", test.name, rec.Body)
+		}
+	}
+}
+
+func TestPagesHoldWhateverVisitorsAreCalled(t *testing.T) {
+	d := newDoor(t, func(config *Config) { config.Group = "Admin" })
+	rec := d.knock("GET", "/", "Accept", html, "Cookie", cookie+"="+claimed(`"name":"<script>alert(1)</script>\"'&\u202e","group":"<b>","groupID":4`))
+	if body := rec.Body.String(); strings.Contains(body, "<script") || strings.Contains(body, "<b>") || !strings.Contains(body, "&lt;script&gt;") {
+		t.Error(body)
+	}
+}
+
+func TestAllowAndDeny(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		group string
+		allow []string
+		deny  []string
+		who   string
+		want  int
+	}{
+		{"an allowed group gets in whatever its number", "Admin", []string{"group=Family"}, nil, "fay", 200},
+		{"others don't", "Admin", []string{"group=Family"}, nil, "bob", 403},
+		{"an allowed user", "0", []string{"username=pat", "username=bob"}, nil, "bob", 200},
+		{"an allowed name beyond ASCII", "0", []string{"username=Zoë Müller"}, nil, "Zoë Müller", 200},
+		{"case counts", "0", []string{"username=Bob", "group=family"}, nil, "bob", 403},
+		{"a mail address", "0", []string{"email=bob@example.com"}, nil, "bob", 200},
+		{"a group's number, and that one only", "0", []string{"groupID=4"}, nil, "pat", 403},
+		{"a user's number", "0", []string{"userID=2"}, nil, "bob", 200},
+		{"allow lets nobody in who isn't logged in", "0", []string{"username=bob"}, nil, "", 401},
+		{"deny refuses a user", "User", nil, []string{"username=bob"}, "bob", 403},
+		{"deny refuses only that user", "User", nil, []string{"username=bob"}, "pat", 200},
+		{"deny wins over allow", "0", []string{"username=bob"}, []string{"group=User"}, "bob", 403},
+		{"deny wins over Admin", "0", nil, []string{"groupID=0"}, "alice", 403},
+		{"deny wins on Guest routes", "Guest", nil, []string{"username=bob"}, "bob", 403},
+		{"deny can't know who isn't logged in", "Guest", nil, []string{"username=bob"}, "", 200},
+	} {
+		d := newDoor(t, func(config *Config) { config.Group, config.Allow, config.Deny = test.group, test.allow, test.deny })
+		var headers []string
+		if test.who != "" {
+			headers = []string{"Cookie", test.who}
+		}
+		if got := d.knock("GET", "/", headers...).Code; got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestBearer(t *testing.T) {
+	bob := "Bearer " + tokenOf(t, "bob")
+	for _, test := range []struct {
+		name    string
+		options func(*Config)
+		headers []string
+		want    int
+		left    string // of Authorization, for the service
+	}{
+		{"not unless it is switched on", func(c *Config) { c.AcceptBearer = false }, []string{"Authorization", bob}, 401, ""},
+		{"Organizr's token", nil, []string{"Authorization", bob}, 200, ""},
+		{"the scheme in another case", nil, []string{"Authorization", "bearer " + tokenOf(t, "bob")}, 200, ""},
+		{"left for the service with forwardToken", func(c *Config) { c.ForwardToken = true }, []string{"Authorization", bob}, 200, bob},
+		{"another's token", nil, []string{"Authorization", "Bearer abc"}, 401, ""},
+		{"another's token on a Guest route", func(c *Config) { c.Group = "Guest" }, []string{"Authorization", "Bearer abc"}, 200, "Bearer abc"},
+		{"another's token beside a good cookie", nil, []string{"Authorization", "Bearer abc", "Cookie", "bob"}, 200, "Bearer abc"},
+		{"a good cookie counts first", func(c *Config) { c.Group = "Admin" }, []string{"Authorization", bob, "Cookie", "alice"}, 200, bob},
+		{"beside a stale cookie", nil, []string{"Authorization", bob, "Cookie", cookie + "=x; a=1"}, 200, ""},
+		{"another scheme", nil, []string{"Authorization", "Basic " + tokenOf(t, "bob")}, 401, ""},
+		{"two lines", nil, []string{"Authorization", bob, "Authorization", bob}, 401, ""},
+		{"replaced by a header of ours", func(c *Config) { c.Headers["Authorization"] = "Token {token}" }, []string{"Authorization", bob}, 200, "Token " + tokenOf(t, "bob")},
+		{"not in the cookie's place", nil, []string{"Cookie", bob + ";"}, 401, ""},
+	} {
+		d := newDoor(t, func(config *Config) {
+			config.AcceptBearer = true
+			if test.options != nil {
+				test.options(config)
+			}
+		})
+		for _, visit := range []string{"first", "remembered"} {
+			got := d.knock("GET", "/", test.headers...).Code
+			if got != test.want {
+				t.Errorf("%s, %s visit: got %d, want %d", test.name, visit, got, test.want)
+			} else if got == 200 && d.seen.Header.Get("Authorization") != test.left {
+				t.Errorf("%s, %s visit: the service got Authorization %q", test.name, visit, d.seen.Header.Get("Authorization"))
+			}
+		}
+		if d.seen != nil && strings.Contains(d.seen.Header.Get("Cookie"), cookie) && !strings.Contains(test.name, "forwardToken") {
+			t.Errorf("%s: the service got the cookie", test.name)
+		}
+	}
+}
+
+func TestCrossSite(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		method  string
+		options func(*Config)
+		headers []string
+		want    int
+	}{
+		{"a form of another site", "POST", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"a form of another of our hosts", "POST", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "same-site"}, 200},
+		{"a form of our own", "POST", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "same-origin"}, 200},
+		{"a form from nowhere", "POST", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "none"}, 200},
+		{"a program, which says nothing", "POST", nil, []string{"Cookie", "bob"}, 200},
+		{"a link on another site", "GET", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 200},
+		{"a preflight", "OPTIONS", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 200},
+		{"DELETE", "DELETE", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"an unknown method", "FROB", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"a WebSocket of another site", "GET", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Upgrade", "websocket"}, 403},
+		{"a WebSocket of our own", "GET", nil, []string{"Cookie", "bob", "Sec-Fetch-Site", "same-origin", "Upgrade", "websocket"}, 200},
+		{"with allowCrossSite", "POST", func(c *Config) { c.AllowCrossSite = true }, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 200},
+		{"on a Guest route", "POST", func(c *Config) { c.Group = "Guest" }, []string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site"}, 200},
+		{"with a bearer token", "POST", func(c *Config) { c.AcceptBearer = true }, []string{"Authorization", "Bearer " + tokenOf(t, "bob"), "Sec-Fetch-Site", "cross-site"}, 200},
+	} {
+		d := newDoor(t, test.options)
+		for _, visit := range []string{"first", "remembered"} {
+			if got := d.knock(test.method, "/", test.headers...).Code; got != test.want {
+				t.Errorf("%s, %s visit: got %d, want %d", test.name, visit, got, test.want)
+			}
+		}
+	}
+}
+
+// asked returns the least privileged of the groups, given from the most privileged one, that gets in.
+func asked(d *door, method, host, target string, groups []int) int {
+	for i := len(groups) - 1; i >= 0; i-- {
+		req := httptest.NewRequest(http.MethodGet, "http://sonarr.example.com/", http.NoBody)
+		req.Method, req.Host, req.RequestURI = method, host, target
+		var err error
+		if req.URL, err = url.ParseRequestURI(target); err != nil {
+			d.t.Fatal(err)
+		}
+		if groups[i] != guest {
+			req.Header.Set("Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, groups[i])))
+		}
+		d.seen = nil
+		d.handler.ServeHTTP(httptest.NewRecorder(), req)
+		if d.seen != nil {
+			return groups[i]
+		}
+	}
+	return -1
+}
+
+func TestHowPathsAreRead(t *testing.T) {
+	var table struct {
+		Group string
+		Rules []string
+		Cases []struct{ Why, Method, Host, Target, Group string }
+	}
+	text, err := os.ReadFile("testdata/paths.json")
+	if err == nil {
+		err = json.Unmarshal(text, &table)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor(t, func(config *Config) { config.Group, config.Rules = table.Group, table.Rules })
+	for _, test := range table.Cases {
+		want, err := parseGroup("group", test.Group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asked(d, test.Method, test.Host, test.Target, []int{0, 1, 3, 4, 999}); got != want {
+			t.Errorf("%s: %s %s at %s asks for %d, want %d", test.Why, test.Method, test.Target, test.Host, got, want)
+		}
+	}
+}
+
+func TestTheMostSpecificRuleWins(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		group string
+		rules []string
+		paths map[string]int
+	}{
+		{"open within closed within open", "User", []string{"/=Guest", "/admin/=Admin", "/admin/login=Guest"}, map[string]int{
+			"/": 999, "/x": 999, "/X": 999, "/admin": 0, "/admin/": 0, "/admin/x": 0, "/ADMIN/x": 0, "/admin/login": 999, "/admin/Login": 0, "/Admin/login": 0,
+		}},
+		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{"/": 999, "/x": 4, "/x/": 4}},
+		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4}},
+		{"the rest as a wildcard", "User", []string{"/api/{rest...}=Guest"}, map[string]int{"/api/": 999, "/api/x/y": 999, "/api": 4}},
+		{"a rule for the group itself closes what another opens", "User", []string{"/=Guest", "/me/=User"}, map[string]int{"/ME/": 4, "/me": 4, "/you": 999}},
+		{"rules for both spellings", "User", []string{"/api/=Guest", "/API/=Guest"}, map[string]int{"/api/x": 999, "/API/x": 999, "/Api/x": 4}},
+		{"a folder under an opened one", "User", []string{"/a/=Guest", "/a/b/=998"}, map[string]int{"/a/b": 999, "/a/b/": 998, "/a/b/c": 998, "/a/c": 999}},
+		{"methods", "User", []string{"GET /=Guest", "POST /=Admin", "get /x=3"}, map[string]int{"/": 999, "/x": 3}},
+		{"a group that anybody may have", "Guest", []string{"/admin/=Admin"}, map[string]int{"/": 999, "/ADMIN/": 0, "/admin;x/": 0, "/x;y": 999}},
+		{"opening in a middleware for Admin", "0", []string{"/api/=3", "/api/x=Guest"}, map[string]int{"/": 0, "/api/": 3, "/api/x": 999, "/api/X": 3, "/API/x": 0}},
+	} {
+		d := newDoor(t, func(config *Config) { config.Group, config.Rules = test.group, test.rules })
+		for path, want := range test.paths {
+			if got := asked(d, "GET", "sonarr.example.com", path, []int{0, 3, 4, 998, 999}); got != want {
+				t.Errorf("%s: %s asks for %d, want %d", test.name, path, got, want)
+			}
+		}
+	}
+}
+
+func TestHeadersThatNameAnotherPathAreGone(t *testing.T) {
+	d := newDoor(t, func(config *Config) { config.Rules = []string{"/public/=Guest"} })
+	d.knock("GET", "/public/", "X-Original-URL", "/admin", "X_Rewrite_Url", "/admin")
+	if len(d.seen.Header) != 0 {
+		t.Errorf("the service got %v", d.seen.Header)
+	}
+}
+
+func TestMistakesAreReported(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options func(*Config)
+		says    []string
+	}{
+		{"no group", func(c *Config) { c.Group = "" }, []string{"group: missing", "Logged In"}},
+		{"group -1", func(c *Config) { c.Group = "-1" }, []string{`group: "-1" isn't a group; give a number from 0 to 999`}},
+		{"group 1000", func(c *Config) { c.Group = "1000" }, []string{`group: "1000" isn't a group`}},
+		{"group 4.5", func(c *Config) { c.Group = "4.5" }, []string{`group: "4.5" isn't a group`}},
+		{"group admins", func(c *Config) { c.Group = "admins" }, []string{`group: "admins" isn't a group`, "Admin, Co-Admin"}},
+		{"no uuid", func(c *Config) { c.UUID = "" }, []string{"uuid: missing"}},
+		{"a uuid that can't be in a cookie's name", func(c *Config) { c.UUID = "a b;c" }, []string{`uuid: "a b;c" can't be part of a cookie's name`}},
+		{"no secret", func(c *Config) { c.Secret = "" }, []string{"secret: missing"}},
+		{"a blank secret", func(c *Config) { c.Secret = " \t" }, []string{"secret: blank"}},
+		{"two secrets", func(c *Config) { c.SecretFile = "/run/secrets/hash" }, []string{"secret: more than one source; give only one of secret, secretFile and configFile"}},
+		{"a secret file that isn't there", func(c *Config) { c.Secret, c.SecretFile = "", "testdata/none" }, []string{`secretFile: can't read "testdata/none": no such file`}},
+		{"a secret file that is a folder", func(c *Config) { c.Secret, c.SecretFile = "", "testdata" }, []string{`secretFile: "testdata" isn't a file`}},
+		{"a config file that isn't there", func(c *Config) { c.Secret, c.ConfigFile = "", "/none/config.php" }, []string{`configFile: can't read "/none/config.php"`, "data/config/config.php", "api/config/config.php"}},
+		{"a config file that is something else", func(c *Config) { c.Secret, c.ConfigFile = "", "go.mod" }, []string{`configFile: "go.mod" isn't a config.php as Organizr writes it`, "data/config/config.php"}},
+		{"an address without scheme", func(c *Config) { c.OrganizrURL = "organizr.example.com" }, []string{`organizrURL: "organizr.example.com"`, "https://organizr.example.com"}},
+		{"an address without host", func(c *Config) { c.OrganizrURL = "https:///x" }, []string{`organizrURL: "https:///x"`}},
+		{"an address of another scheme", func(c *Config) { c.OrganizrURL = "ftp://x.example" }, []string{"organizrURL:"}},
+		{"an address with a query", func(c *Config) { c.OrganizrURL = "https://x.example/?a" }, []string{"organizrURL:"}},
+		{"a rule without group", func(c *Config) { c.Rules = []string{"/api/"} }, []string{`rules: "/api/" isn't PATTERN=GROUP`}},
+		{"a rule with an unknown group", func(c *Config) { c.Rules = []string{"/api/=gast"} }, []string{`rules: "/api/=gast": "gast" isn't a group`}},
+		{"a pattern without a slash", func(c *Config) { c.Rules = []string{"api=Guest"} }, []string{`rules: parsing "api"`, "missing /"}},
+		{"a pattern that ServeMux can't read", func(c *Config) { c.Rules = []string{"/{=Guest"} }, []string{`rules: parsing "/{"`}},
+		{"the same pattern twice", func(c *Config) { c.Rules = []string{"/a=1", "/a=2"} }, []string{`rules: pattern "/a" conflicts with pattern "/a"`}},
+		{"patterns of which neither is more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} }, []string{`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`}},
+		{"closed patterns that differ in case", func(c *Config) { c.Rules = []string{"/a=1", "/A=2"} }, []string{"conflicts", "differ in case"}},
+		{"an unknown claim", func(c *Config) { c.Allow, c.Deny = []string{"name=x"}, []string{"groups=1"} }, []string{`allow: "name=x"`, `deny: "groups=1"`, "username, email, group, groupID or userID"}},
+		{"a claim without value", func(c *Config) { c.Deny = []string{"username=", "email"} }, []string{`deny: "username="`, `deny: "email"`}},
+		{"an unknown placeholder", func(c *Config) { c.Headers["X-A"] = "{name}" }, []string{`headers: "X-A" has the unknown placeholder "{name}"`, "{username}"}},
+		{"an impossible header", func(c *Config) { c.Headers["X A"] = "" }, []string{`headers: "X A" can't be the name of a header`}},
+		{"a header of the connection", func(c *Config) { c.Headers["host"] = "x" }, []string{`headers: "host" can't be set`}},
+		{"one header twice", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "1", "2" }, []string{`headers: "X-A" and "x_a" are the same header`}},
+		{"everything at once", func(c *Config) {
+			*c = Config{Rules: []string{"/"}, OrganizrURL: "x", Headers: map[string]string{"": "x"}}
+		}, []string{"uuid:", "secret:", "organizrURL:", "group:", "rules:", "headers:"}},
+	} {
+		config := CreateConfig()
+		config.UUID, config.Secret, config.Group = organizr.UUID, organizr.OrganizrHash, "User"
+		test.options(config)
+		handler, err := New(context.Background(), http.NotFoundHandler(), config, "door")
+		if err == nil || handler != nil {
+			t.Errorf("%s: no error", test.name)
+			continue
+		}
+		for _, part := range test.says {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v\ndoesn't say %s", test.name, err, part)
+			}
+		}
+		for _, never := range []string{"registered at", ".go:", organizr.OrganizrHash, "\n"} {
+			if strings.Contains(err.Error(), never) {
+				t.Errorf("%s: %v\nsays %s", test.name, err, never)
+			}
+		}
+	}
+}
+
+// write writes a file of the test.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// configOf returns a config.php as Organizr writes it.
+func configOf(uuid, hash string) string {
+	return "<?php\nreturn [\n\t'organizrHash' => '" + hash + "',\n\t'uuid' => '" + uuid + "'\n];"
+}
+
+func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
+	text, err := os.ReadFile("testdata/organizr/config.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := parseConfig(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"organizrHash": organizr.OrganizrHash,
+		"uuid":         organizr.UUID,
+		"title":        "Home's Organizr",
+		"customCss":    "body{}\n\t'organizrHash' => 'attacker-chosen-secret-000000000000',\n\t'uuid' => '00000000-0000-0000-0000-000000000000',\n/* it's \\ done */",
+	} {
+		if values[name] != want {
+			t.Errorf("%s: got %q, want %q", name, values[name], want)
+		}
+	}
+	for length := range text {
+		if values, err := parseConfig(string(text[:length])); err == nil {
+			t.Fatalf("the first %d bytes pass for the whole: %v", length, values)
+		}
+	}
+}
+
+func TestConfigFilesAsPHPReadsThem(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       string // the hash; empty if the file isn't one that Organizr writes
+	}{
+		{"one line", `<?php return ['organizrHash' => 'x'];`, "x"},
+		{"the old spelling of arrays", "<?php\nreturn array(\n'organizrHash' => 'x',\n'a' => array('organizrHash' => 'y'),\n);\n", "x"},
+		{"a comma at the end", `<?php return ['organizrHash' => 'x',];`, "x"},
+		{"escapes", `<?php return ['organizrHash' => 'a\'b\\c\n'];`, `a'b\c\n`},
+		{"the last of two keys", `<?php return ['organizrHash' => 'x', 'organizrHash' => 'y'];`, "y"},
+		{"a number after a text", `<?php return ['organizrHash' => 'x', 'organizrHash' => 5];`, ""},
+		{"every kind of value", `<?php return ['a' => true, 'b' => null, 'c' => -1.5e3, 'd' => [], 'e' => ['f' => [0 => 'g']], 7 => 'h', 'organizrHash' => 'x'];`, "x"},
+		{"a nested key only", `<?php return ['a' => ['organizrHash' => 'x']];`, ""},
+		{"a key within a text", `<?php return ['a' => '\'organizrHash\' => \'x\','];`, ""},
+		{"no array", `<?php return 'x';`, ""},
+		{"something before", `x<?php return ['organizrHash' => 'x'];`, ""},
+		{"something after", `<?php return ['organizrHash' => 'x']; echo 1;`, ""},
+		{"a value that PHP works out", `<?php return ['organizrHash' => 'x' . 'y'];`, ""},
+		{"a text that PHP works out", `<?php return ['organizrHash' => "x$y"];`, ""},
+		{"mixed brackets", `<?php return ['organizrHash' => 'x');`, ""},
+		{"no arrow", `<?php return ['organizrHash', 'x'];`, ""},
+		{"no end of the text", `<?php return ['organizrHash' => 'x];`, ""},
+		{"deep nesting", `<?php return ` + strings.Repeat("['a' => ", 10000) + "1" + strings.Repeat("]", 10000) + ";", ""},
+		{"empty", "", ""},
+		{"YAML", "organizrHash: x", ""},
+	} {
+		values, err := parseConfig(test.text)
+		if got := values["organizrHash"]; got != test.want {
+			t.Errorf("%s: got %q and %v, want %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+// setenv sets an environment variable until the test ends. Unlike t.Setenv it does so for interpreted code too.
+func setenv(t *testing.T, variable, value string) {
+	t.Helper()
+	if err := os.Setenv(variable, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Unsetenv(variable) })
+}
+
+func TestWhereTheKeyComesFrom(t *testing.T) {
+	folder := t.TempDir()
+	hashFile, phpFile := filepath.Join(folder, "hash"), filepath.Join(folder, "config.php")
+	write(t, hashFile, organizr.OrganizrHash+"\n")
+	write(t, phpFile, configOf(organizr.UUID, organizr.OrganizrHash))
+	other := filepath.Join(folder, "other.php")
+	write(t, other, configOf("other", "another-hash-that-is-long-enough-for-HS256"))
+	for _, test := range []struct {
+		name        string
+		config      Config
+		environment map[string]string
+		mistake     string // empty if bob gets in
+	}{
+		{"secret and uuid", Config{UUID: organizr.UUID, Secret: organizr.OrganizrHash}, nil, ""},
+		{"the cookie's full name", Config{UUID: cookie, Secret: organizr.OrganizrHash}, nil, ""},
+		{"secretFile and uuid", Config{UUID: organizr.UUID, SecretFile: hashFile}, nil, ""},
+		{"configFile", Config{ConfigFile: phpFile}, nil, ""},
+		{"all from the environment", Config{}, map[string]string{"ORGANIZR_UUID": organizr.UUID, "ORGANIZR_SECRET": organizr.OrganizrHash}, ""},
+		{"a secret file from the environment", Config{}, map[string]string{"ORGANIZR_UUID": organizr.UUID, "ORGANIZR_SECRET_FILE": hashFile}, ""},
+		{"a config file from the environment", Config{}, map[string]string{"ORGANIZR_CONFIG_FILE": phpFile}, ""},
+		{"uuid of one's own, secret from the environment", Config{UUID: organizr.UUID}, map[string]string{"ORGANIZR_UUID": "x", "ORGANIZR_SECRET": organizr.OrganizrHash}, ""},
+		{"secret of one's own, uuid from the environment", Config{Secret: organizr.OrganizrHash}, map[string]string{"ORGANIZR_UUID": organizr.UUID, "ORGANIZR_SECRET": "x"}, ""},
+		{"a config file of one's own wins over the environment", Config{ConfigFile: phpFile}, map[string]string{"ORGANIZR_UUID": "x", "ORGANIZR_SECRET": "x", "ORGANIZR_CONFIG_FILE": other}, ""},
+		{"a uuid of one's own wins over the config file's", Config{UUID: organizr.UUID, ConfigFile: phpFile}, nil, ""},
+		{"a uuid from the environment doesn't name the secret's option", Config{Secret: organizr.OrganizrHash}, nil, "uuid: missing"},
+		{"two in the environment", Config{UUID: "x"}, map[string]string{"ORGANIZR_SECRET": "x", "ORGANIZR_CONFIG_FILE": phpFile}, "give only one of ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"},
+		{"two of one's own", Config{ConfigFile: phpFile, Secret: "x"}, nil, "give only one of secret, secretFile and configFile"},
+		{"a blank one in the environment", Config{UUID: "x"}, map[string]string{"ORGANIZR_SECRET": " "}, "secret: blank"},
+		{"a blank file", Config{UUID: "x", SecretFile: os.DevNull}, nil, "isn't a file"},
+	} {
+		for _, variable := range []string{"ORGANIZR_UUID", "ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE", "ORGANIZR_CONFIG_FILE"} {
+			setenv(t, variable, test.environment[variable])
+		}
+		config := test.config
+		config.Group = "User"
+		d := &door{t: t}
+		handler, err := New(context.Background(), http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { d.seen = req }), &config, "door")
+		if test.mistake != "" {
+			if err == nil || !strings.Contains(err.Error(), test.mistake) {
+				t.Errorf("%s: got %v, want %s", test.name, err, test.mistake)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		d.handler = handler
+		if got := d.knock("GET", "/", "Cookie", "bob").Code; got != 200 {
+			t.Errorf("%s: got %d", test.name, got)
+		}
+	}
+}
+
+func TestTheFilesAreFollowed(t *testing.T) {
+	defer setClock(0)
+	const newHash = "the-new-hash-that-is-long-enough-for-HS256"
+	file := filepath.Join(t.TempDir(), "config.php")
+	good := configOf(organizr.UUID, organizr.OrganizrHash)
+	write(t, file, good)
+	options := func(config *Config) { config.UUID, config.Secret, config.ConfigFile = "", "", file }
+	d := newDoor(t, options)
+	oldSession := cookie + "=" + tokenOf(t, "bob")
+	newSession := cookie + "=" + sign(`{"typ":"JWT","alg":"HS256"}`, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600), newHash)
+	second := 0.0
+	check := func(state string, oldWants, newWants int) {
+		t.Helper()
+		second += 1.5
+		setClock(second)
+		for _, handler := range []*door{d, newDoor(t, options)} {
+			if got := handler.knock("GET", "/", "Cookie", oldSession).Code; got != oldWants {
+				t.Errorf("%s: a session of the old key gets %d, want %d", state, got, oldWants)
+			}
+			if got := handler.knock("GET", "/", "Cookie", newSession).Code; got != newWants {
+				t.Errorf("%s: a session of the new key gets %d, want %d", state, got, newWants)
+			}
+		}
+	}
+	check("at first", 200, 401)
+	for _, state := range []struct{ name, text string }{{"empty", ""}, {"half written", good[:len(good)/2]}, {"without a key", "<?php return [];"}, {"with a blank key", configOf("x", " ")}} {
+		write(t, file, state.text)
+		check(state.name, 200, 401)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	check("missing", 200, 401)
+	write(t, file, configOf(organizr.UUID, newHash))
+	check("with a new key", 401, 200)
+	write(t, file, configOf("another-uuid", newHash))
+	check("with a new uuid", 401, 401)
+	write(t, file, good)
+	check("with the old key again", 200, 401)
+	write(t, file, configOf(organizr.UUID, newHash))
+	setClock(second + 0.5)
+	if got := d.knock("GET", "/", "Cookie", oldSession).Code; got != 200 {
+		t.Errorf("within a second of the last look the file is looked at again: got %d", got)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	d := newDoor(t, func(config *Config) { config.AcceptBearer = true })
+	session := cookie + "=" + tokenOf(t, "bob")
+	inside, ok := d.handler.(*middleware)
+	if !ok {
+		t.Fatal("the handler is another one")
+	}
+	size := func() int { return len(inside.ring.remembered) }
+	for i := 0; i < 20; i++ {
+		d.knock("GET", "/", "Cookie", session+strings.Repeat("x", i+1))
+		d.knock("GET", "/", "Cookie", "a="+fmt.Sprint(i))
+		d.knock("GET", "/", "Authorization", "Bearer x"+fmt.Sprint(i))
+		d.knock("GET", "/", "Cookie", session+"; long="+strings.Repeat("x", 5000+i))
+	}
+	if size() != 0 {
+		t.Errorf("%d visitors are remembered who weren't verified, or by too much", size())
+	}
+	for i := 0; i < 1100; i++ {
+		d.knock("GET", "/", "Cookie", session+"; a="+fmt.Sprint(i))
+	}
+	d.knock("GET", "/", "Authorization", "Bearer "+tokenOf(t, "bob"))
+	if size() != 1000 {
+		t.Errorf("%d visitors are remembered, want 1000", size())
+	}
+}
