@@ -1,0 +1,155 @@
+package organizr
+
+import (
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// UUID is the uuid in the config.php of testdata/organizr, which a real Organizr wrote.
+	UUID = "e36ed245-38cc-4d7f-ab53-7987549d1e2d"
+	// CookieName is the name of the cookie that carries a session.
+	CookieName = "organizr_token_" + UUID
+
+	originalHash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+)
+
+// Link is a service that the home page shows.
+type Link struct{ Name, URL, About string }
+
+// Organizr is an Organizr of which only the login works.
+type Organizr struct {
+	Links []Link
+
+	folder string // of config.php
+	model  string // a config.php that a real Organizr wrote
+	mutex  sync.Mutex
+	hash   string
+}
+
+// New returns an Organizr with the config.php that the model says, but a key of its own, in the folder.
+func New(model, folder string) (*Organizr, error) {
+	text, err := os.ReadFile(model)
+	if err != nil {
+		return nil, err
+	}
+	o := &Organizr{folder: folder, model: string(text)}
+	return o, o.TurnKey()
+}
+
+// ConfigFile returns the path of config.php.
+func (o *Organizr) ConfigFile() string { return filepath.Join(o.folder, "config.php") }
+
+// Hash returns the key that sessions are signed with.
+func (o *Organizr) Hash() string {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.hash
+}
+
+// TurnKey makes a new key. Whoever was logged in has to do so again.
+func (o *Organizr) TurnKey() error {
+	random := make([]byte, 24)
+	_, _ = rand.Read(random)
+	o.mutex.Lock()
+	o.hash = base64.RawURLEncoding.EncodeToString(random)
+	o.mutex.Unlock()
+	return o.Rewrite(nil)
+}
+
+// Rewrite writes config.php the way Organizr does at every change of a setting: it renames the old one, then makes
+// a new one and fills it. If meanwhile isn't nil it is called when the file is missing, empty, and half written.
+func (o *Organizr) Rewrite(meanwhile func(state string)) error {
+	if meanwhile == nil {
+		meanwhile = func(string) {}
+	}
+	text := strings.Replace(o.model, originalHash, o.Hash(), 1)
+	if err := os.Rename(o.ConfigFile(), filepath.Join(o.folder, "config.bak.php")); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	meanwhile("missing")
+	file, err := os.Create(o.ConfigFile())
+	if err != nil {
+		return err
+	}
+	meanwhile("empty")
+	half := strings.Index(text, "'organizrHash' => '"+o.Hash()) + len("'organizrHash' => '") + 5
+	if _, err := file.WriteString(text[:half]); err != nil {
+		return err
+	}
+	meanwhile("half written")
+	if _, err := file.WriteString(text[half:]); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// ServeHTTP answers as Organizr does where the login is concerned.
+func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	switch req.Method + " " + req.URL.Path {
+	case "POST /api/v2/login":
+		account, ok := Find(req.PostFormValue("username"))
+		if !ok {
+			http.Error(rw, "no such account", http.StatusUnauthorized)
+			return
+		}
+		SetCookie(rw, req, CookieName, account.Token(o.Hash()))
+		rw.Header().Set("Content-Type", "application/json")
+		fmt.Fprintln(rw, `{"response":{"result":"success"}}`)
+	case "POST /api/v2/logout":
+		SetCookie(rw, req, CookieName, "")
+		http.Redirect(rw, req, "/", http.StatusSeeOther)
+	case "POST /turn-key":
+		if err := o.TurnKey(); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		http.Redirect(rw, req, "/", http.StatusSeeOther)
+	case "GET /":
+		o.home(rw, req)
+	default:
+		http.NotFound(rw, req)
+	}
+}
+
+//go:embed home.html
+var homeText string
+
+var homePage = template.Must(template.New("home").Parse(homeText))
+
+func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("Cache-Control", "no-store")
+	_ = homePage.Execute(rw, map[string]any{"Who": o.loggedIn(req), "Accounts": Accounts, "Links": o.Links})
+}
+
+// loggedIn returns the name of whoever the request's first good cookie stands for.
+func (o *Organizr) loggedIn(req *http.Request) string {
+	for _, cookie := range req.CookiesNamed(CookieName) {
+		parts := strings.Split(cookie.Value, ".")
+		if len(parts) != 3 {
+			continue
+		}
+		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+		claims, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		var known struct {
+			Name string
+			Exp  float64
+		}
+		if Sign(string(header), string(claims), o.Hash()) == cookie.Value && json.Unmarshal(claims, &known) == nil &&
+			known.Exp > float64(time.Now().Unix()) {
+			return known.Name
+		}
+	}
+	return ""
+}

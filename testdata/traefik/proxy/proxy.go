@@ -1,0 +1,255 @@
+// Package proxy runs a real Traefik as a process, with this checkout as its local plugin.
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// PluginModule is the plugin's module path, by which Traefik loads it.
+const PluginModule = "github.com/organizrjwt/organizrjwt"
+
+// Options say how to run Traefik.
+type Options struct {
+	Program string         // Build if empty
+	Listen  string         // address of the entry point web; a free port of 127.0.0.1 if empty
+	Dynamic map[string]any // the dynamic configuration, as a file of Traefik's file provider has it
+	Flags   []string       // more of Traefik's flags
+	Env     []string       // more of Traefik's environment
+	Log     io.Writer      // gets a copy of Traefik's log; may be nil
+	Plugin  string         // folder of the plugin; Checkout if empty
+}
+
+// Traefik is a running Traefik.
+type Traefik struct {
+	Addr string // of the entry point web
+
+	folder  string
+	process *exec.Cmd
+	ended   chan struct{}
+	failure error // once it has ended
+	log     *buffer
+	writes  int
+}
+
+// FreeAddr returns an address of 127.0.0.1 on which nobody listens.
+func FreeAddr() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
+
+// Start runs Traefik until Stop, and returns when it has taken the configuration.
+func Start(ctx context.Context, options Options) (*Traefik, error) {
+	var err error
+	if options.Program == "" {
+		if options.Program, err = Build(os.Stderr); err != nil {
+			return nil, err
+		}
+	}
+	if options.Plugin == "" {
+		options.Plugin = Checkout()
+	}
+	if options.Listen == "" {
+		if options.Listen, err = FreeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	folder, err := os.MkdirTemp("", "organizrjwt-traefik-")
+	if err != nil {
+		return nil, err
+	}
+	traefik := &Traefik{Addr: options.Listen, folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
+	if err := traefik.start(ctx, options); err != nil {
+		os.RemoveAll(folder)
+		return nil, err
+	}
+	if err := traefik.Configure(ctx, options.Dynamic); err != nil {
+		traefik.Stop()
+		return nil, err
+	}
+	return traefik, nil
+}
+
+func (t *Traefik) start(ctx context.Context, options Options) error {
+	plugin := filepath.Join(t.folder, "plugins-local", "src", filepath.FromSlash(PluginModule))
+	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(options.Plugin, plugin); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(t.folder, "dynamic"), 0o755); err != nil {
+		return err
+	}
+	t.process = exec.CommandContext(ctx, options.Program, append([]string{
+		"--entryPoints.web.address=" + options.Listen,
+		"--entryPoints.web.transport.lifeCycle.graceTimeOut=1s",
+		"--experimental.localPlugins.organizrjwt.moduleName=" + PluginModule,
+		"--providers.file.directory=" + filepath.Join(t.folder, "dynamic"),
+		"--providers.providersThrottleDuration=50ms",
+		"--ping.manualRouting=true",
+		"--log.level=DEBUG", "--log.noColor=true",
+		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
+	}, options.Flags...)...)
+	t.process.Dir = t.folder
+	t.process.Env = append(os.Environ(), options.Env...)
+	t.process.Stdout, t.process.Stderr = t.log, t.log
+	t.process.Cancel = func() error { return t.process.Process.Signal(syscall.SIGTERM) }
+	t.process.WaitDelay = 10 * time.Second
+	if err := t.process.Start(); err != nil {
+		return fmt.Errorf("starting Traefik: %w", err)
+	}
+	go func() {
+		t.failure = t.process.Wait()
+		close(t.ended)
+	}()
+	return nil
+}
+
+// Configure replaces the dynamic configuration, and returns when Traefik has taken it.
+func (t *Traefik) Configure(ctx context.Context, dynamic map[string]any) error {
+	t.writes++
+	marker := fmt.Sprintf("configuration-%d.invalid", t.writes)
+	text, err := json.Marshal(withMarker(dynamic, marker))
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(t.folder, "dynamic", "dynamic.yml")
+	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	return t.await(ctx, marker)
+}
+
+// withMarker returns the configuration with one more router, which answers as soon as the configuration is in force.
+func withMarker(dynamic map[string]any, host string) map[string]any {
+	marked := map[string]any{}
+	for name, part := range dynamic {
+		marked[name] = part
+	}
+	httpPart := map[string]any{}
+	if given, ok := marked["http"].(map[string]any); ok {
+		for name, part := range given {
+			httpPart[name] = part
+		}
+	}
+	routers := map[string]any{"marker": map[string]any{"rule": "Host(`" + host + "`)", "service": "ping@internal"}}
+	if given, ok := httpPart["routers"].(map[string]any); ok {
+		for name, part := range given {
+			routers[name] = part
+		}
+	}
+	httpPart["routers"] = routers
+	marked["http"] = httpPart
+	return marked
+}
+
+// await returns when the host is answered.
+func (t *Traefik) await(ctx context.Context, host string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Addr+"/", http.NoBody)
+		if err != nil {
+			return err
+		}
+		req.Host = host
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-t.ended:
+			return fmt.Errorf("Traefik ended by itself: %w; its last lines:\n%s", t.failure, t.lastLines())
+		case <-ctx.Done():
+			return errors.New("Traefik didn't take the configuration; its last lines:\n" + t.lastLines())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Ended is closed when Traefik has ended, and Failure then says how.
+func (t *Traefik) Ended() <-chan struct{} { return t.ended }
+
+// Failure says how Traefik ended by itself.
+func (t *Traefik) Failure() error {
+	return fmt.Errorf("Traefik ended by itself: %w; its last lines:\n%s", t.failure, t.lastLines())
+}
+
+// Stop ends Traefik.
+func (t *Traefik) Stop() {
+	_ = t.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-t.ended:
+	case <-time.After(15 * time.Second):
+		_ = t.process.Process.Kill()
+		<-t.ended
+	}
+	os.RemoveAll(t.folder)
+}
+
+// Pid returns the number of Traefik's process.
+func (t *Traefik) Pid() int { return t.process.Process.Pid }
+
+// Log returns what Traefik has logged so far.
+func (t *Traefik) Log() string { return t.log.String() }
+
+// lastLines returns the end of the log.
+func (t *Traefik) lastLines() string {
+	lines := strings.Split(strings.TrimSpace(t.Log()), "\n")
+	if len(lines) > 10 {
+		lines = lines[len(lines)-10:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// buffer keeps what is written to it, and copies it if it shall.
+type buffer struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+	copy  io.Writer
+}
+
+// mostLogged is how many bytes of the log are kept. Under load Traefik writes more than anybody reads.
+const mostLogged = 16 << 20
+
+func (b *buffer) Write(text []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.text.Len() > mostLogged {
+		b.text.Next(b.text.Len() / 2)
+	}
+	b.text.Write(text)
+	if b.copy != nil {
+		_, _ = b.copy.Write(text)
+	}
+	return len(text), nil
+}
+
+func (b *buffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.text.String()
+}
