@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
+)
+
+// hash is the key of the Organizr that wrote testdata/organizr.
+const hash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+
+type table = map[string]any
+
+// A scene is a real Traefik with a middleware for each host, and a service behind them.
+type scene struct {
+	t       *testing.T
+	traefik *proxy.Traefik
+	backend string // the service's address
+}
+
+// setUp returns a scene in which each host asks for what its options say, besides the key, and organizr.example.com
+// to log in at. All hosts are under example.com.
+func setUp(t *testing.T, hosts map[string]table, change ...func(options *proxy.Options)) *scene {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	options := proxy.Options{Dynamic: routes(hosts, backend.URL)}
+	for _, one := range change {
+		one(&options)
+	}
+	traefik, err := proxy.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(traefik.Stop)
+	return &scene{t: t, traefik: traefik, backend: backend.URL}
+}
+
+// configure gives the scene other hosts.
+func (s *scene) configure(hosts map[string]table) {
+	s.t.Helper()
+	if err := s.traefik.Configure(s.t.Context(), routes(hosts, s.backend)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// routes returns a dynamic configuration with a router and a middleware for each host.
+func routes(hosts map[string]table, backend string) table {
+	if len(hosts) == 0 {
+		return table{} // Traefik takes no empty sections
+	}
+	routers, middlewares := table{}, table{}
+	for host, options := range hosts {
+		given := table{"uuid": organizr.UUID, "secret": hash, "organizrURL": "https://organizr.example.com"}
+		for option, value := range options {
+			given[option] = value
+		}
+		middlewares[host] = table{"plugin": table{"organizrjwt": given}}
+		routers[host] = table{"rule": "Host(`" + host + ".example.com`)", "service": "service", "middlewares": []string{host}}
+	}
+	return table{"http": table{
+		"routers": routers, "middlewares": middlewares,
+		"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend}}}}},
+	}}
+}
+
+// An answer is what came back.
+type answer struct {
+	*http.Response
+	Body string
+}
+
+// seen returns what the service was told, or nothing if the request didn't reach it.
+func (a answer) seen() service.Seen {
+	var seen service.Seen
+	if a.StatusCode == http.StatusOK {
+		_ = json.Unmarshal([]byte(a.Body), &seen)
+	}
+	return seen
+}
+
+// ask sends a request just as it is written here, with headers as name and value by turns.
+func (s *scene) ask(method, host, target string, headers ...string) answer {
+	s.t.Helper()
+	var text strings.Builder
+	text.WriteString(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n")
+	for i := 0; i < len(headers); i += 2 {
+		text.WriteString(headers[i] + ": " + headers[i+1] + "\r\n")
+	}
+	conn, err := net.Dial("tcp", s.traefik.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, text.String()+"\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{Response: resp, Body: string(body)}
+}
+
+// as returns the Cookie header of the account's fresh session, for ask.
+func as(username string) []string {
+	account, ok := organizr.Find(username)
+	if !ok {
+		panic("no account " + username)
+	}
+	return []string{"Cookie", organizr.CookieName + "=" + account.Token(hash)}
+}
+
+// data returns the path of a file of testdata.
+func data(names ...string) string {
+	return filepath.Join(append([]string{proxy.Checkout(), "testdata"}, names...)...)
+}
+
+// readData decodes a JSON file of testdata.
+func readData(t *testing.T, into any, names ...string) {
+	t.Helper()
+	text, err := os.ReadFile(data(names...))
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
