@@ -181,7 +181,9 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 
 func TestOneLogLineForEachRefusal(t *testing.T) {
 	s := setUp(t, map[string]table{"admin": {"group": "Admin"}})
-	lines := func() []string { return regexp.MustCompile(`(?m)^.*organizrjwt: middleware=.*$`).FindAllString(s.traefik.Log(), -1) }
+	lines := func() []string {
+		return regexp.MustCompile(`(?m)^.*organizrjwt: middleware=.*$`).FindAllString(s.traefik.Log(), -1)
+	}
 	odd := organizr.Account{Username: "x\"\n middleware=\"\u202eevil\" <b>", Group: "User", GroupID: 4}
 	for i, headers := range [][]string{nil, {"Accept", pageAccept}, as("bob"), {"Cookie", organizr.CookieName + "=" + odd.Token(hash)}} {
 		s.ask("GET", "admin.example.com", `/x%0aorganizrjwt:%20middleware="y"`, headers...)
@@ -327,10 +329,14 @@ func TestEveryOptionFromLabels(t *testing.T) {
 		{option: "rules by number", labels: map[string]string{"group": "0", "rules[0]": "/api/=Guest", "rules[1]": "GET sonarr.example.com/x.json=Guest"}, target: "/x.json", want: 200},
 		{option: "allow", labels: map[string]string{"group": "0", "allow": "group=Family,username=bob"}, who: "fay", want: 200},
 		{option: "deny", labels: map[string]string{"group": "User", "deny[0]": "username=bob"}, who: "bob", want: 403},
-		{option: "headers", labels: map[string]string{"group": "User", "headers.X-WEBAUTH-USER": "{username}", "headers.X-Organizr-Email": ""}, who: "bob", want: 200,
-			told: map[string]string{"X-Webauth-User": "bob", "X-Organizr-User": "bob", "X-Organizr-Email": ""}},
-		{option: "headers with the token", labels: map[string]string{"group": "User", "headers.Authorization": "Bearer {group}"}, who: "bob", want: 200,
-			more: []string{"Authorization", "Basic eDp5"}, told: map[string]string{"Authorization": "Bearer User"}},
+		{
+			option: "headers", labels: map[string]string{"group": "User", "headers.X-WEBAUTH-USER": "{username}", "headers.X-Organizr-Email": ""}, who: "bob", want: 200,
+			told: map[string]string{"X-Webauth-User": "bob", "X-Organizr-User": "bob", "X-Organizr-Email": ""},
+		},
+		{
+			option: "headers with the token", labels: map[string]string{"group": "User", "headers.Authorization": "Bearer {group}"}, who: "bob", want: 200,
+			more: []string{"Authorization", "Basic eDp5"}, told: map[string]string{"Authorization": "Bearer User"},
+		},
 		{option: "forwardToken", labels: map[string]string{"group": "User", "forwardToken": "true"}, who: "bob", want: 200, told: map[string]string{"Cookie": "*"}},
 		{option: "acceptBearer", labels: map[string]string{"group": "User", "acceptBearer": "true"}, more: []string{"Authorization", "Bearer *"}, want: 200, told: map[string]string{"Authorization": ""}},
 		{option: "no acceptBearer", labels: map[string]string{"group": "User"}, more: []string{"Authorization", "Bearer *"}, want: 401},

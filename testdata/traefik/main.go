@@ -115,10 +115,8 @@ func startDemo(ctx context.Context, options proxy.Options) (_ *demo, err error) 
 	login := httptest.NewServer(d.organizr)
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	d.closers = append(d.closers, login.Close, backend.Close)
-	for _, flag := range options.Flags {
-		if flag == "--entryPoints.web.http.tls=true" {
-			d.scheme = "https"
-		}
+	if options.TLS {
+		d.scheme = "https"
 	}
 	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.organizr.ConfigFile(), "ORGANIZR_URL="+d.url("organizr"))
 	options.Dynamic = d.configuration(login.URL, backend.URL)

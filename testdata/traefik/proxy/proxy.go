@@ -4,6 +4,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ const PluginModule = "github.com/organizrjwt/organizrjwt"
 type Options struct {
 	Program string         // Build if empty
 	Listen  string         // address of the entry point web; a free port of 127.0.0.1 if empty
+	TLS     bool           // web speaks https, with the certificate that Traefik makes for itself
 	Dynamic map[string]any // the dynamic configuration, as a file of Traefik's file provider has it
 	Flags   []string       // more of Traefik's flags
 	Env     []string       // more of Traefik's environment
@@ -37,6 +39,8 @@ type Options struct {
 type Traefik struct {
 	Addr string // of the entry point web
 
+	client  *http.Client
+	scheme  string
 	folder  string
 	process *exec.Cmd
 	ended   chan struct{}
@@ -75,7 +79,15 @@ func Start(ctx context.Context, options Options) (*Traefik, error) {
 	if err != nil {
 		return nil, err
 	}
-	traefik := &Traefik{Addr: options.Listen, folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
+	traefik := &Traefik{Addr: options.Listen, scheme: "http", folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
+	traefik.client = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is Traefik's own, and new at each start
+	}}
+	if options.TLS {
+		traefik.scheme = "https"
+		options.Flags = append([]string{"--entryPoints.web.http.tls=true"}, options.Flags...)
+	}
 	if err := traefik.start(ctx, options); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
@@ -169,12 +181,12 @@ func (t *Traefik) await(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Addr+"/", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.Addr+"/", http.NoBody)
 		if err != nil {
 			return err
 		}
 		req.Host = host
-		if resp, err := http.DefaultClient.Do(req); err == nil {
+		if resp, err := t.client.Do(req); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil

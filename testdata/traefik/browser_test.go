@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+// newBrowser returns a fresh headless Chromium. It asks nobody but this machine.
+func newBrowser(t *testing.T) context.Context {
+	t.Helper()
+	flags := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("no-sandbox", os.Geteuid() == 0),
+		chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.UserDataDir(t.TempDir()),
+	)
+	allocator, stopAllocator := chromedp.NewExecAllocator(t.Context(), flags...)
+	browser, stop := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(browser)
+		stop()
+		stopAllocator()
+	})
+	if err := chromedp.Do(browser, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	return browser
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+// do runs steps in the browser, and fails if they take longer than anybody would wait.
+func do(t *testing.T, browser context.Context, steps ...step) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(browser, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		at, body := look(browser)
+		t.Fatalf("at %s: %v\n%s", at, err, body)
+	}
+}
+
+// look returns where the browser is, and what it shows.
+func look(browser context.Context) (at, body string) {
+	at, _ = chromedp.Run(browser, chromedp.Location())
+	body, _ = chromedp.Run(browser, chromedp.Evaluate[string](`document.body ? document.body.innerText : ""`))
+	return at, body
+}
+
+// shows fails unless the browser is at the address and shows all the texts.
+func shows(t *testing.T, browser context.Context, address string, texts ...string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		at, body := look(browser)
+		missing := at != address
+		for _, text := range texts {
+			missing = missing || !strings.Contains(body, text)
+		}
+		if !missing {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the browser is at %s, want %s with %q; it shows:\n%s", at, address, texts, body)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func open(address string) step   { return chromedp.Navigate(address) }
+func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
+func wait(selector string) step  { return chromedp.WaitVisible(chromedp.CSS(selector)) }
+
+// signIn clicks the account's button.
+func signIn(username string) step { return click(`button[data-username="` + username + `"]`) }
+
+func newDemo(t *testing.T, options proxy.Options) *demo {
+	t.Helper()
+	d, err := startDemo(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.stop)
+	return d
+}
+
+func TestAPersonClicksThrough(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+
+	do(t, browser, open(d.url("public")))
+	shows(t, browser, d.url("public")+"/", "This service was asked to GET /")
+
+	deep := d.url("admin") + "/deep/%2F?a=1&b=%2F%25&c=%C3%BC&d=x+y&e=http%3A%2F%2Fx%2F%3Fq#part"
+	do(t, browser, open(strings.Replace(deep, "%C3%BC", "ü", 1)))
+	do(t, browser, wait("#accounts"))
+	do(t, browser, signIn("bob"))
+	wanted := strings.TrimSuffix(deep, "#part") // browsers send no fragment, and keep it only while they follow redirects
+	shows(t, browser, wanted, "Not for your group", "bob", "User", "Admin or higher")
+
+	do(t, browser, click("a.button"))
+	shows(t, browser, d.url("organizr")+"/", "You are logged in as bob")
+	do(t, browser, click("#logout"))
+	shows(t, browser, d.url("organizr")+"/", "Nobody is logged in")
+
+	do(t, browser, open(wanted), wait("#accounts"), signIn("alice"))
+	shows(t, browser, wanted, "GET /deep/%2F?a=1&b=%2F%25&c=%C3%BC&d=x+y&e=http%3A%2F%2Fx%2F%3Fq", "X-Organizr-User\talice")
+
+	do(t, browser, open(d.url("organizr")), click("#logout"), wait("#accounts"))
+	do(t, browser, open(d.url("admin")+"/"), wait("#accounts"))
+}
+
+func TestTheKeyIsTurnedOver(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.url("everyone")+"/x"), wait("#accounts"), signIn("Zoë Müller"))
+	shows(t, browser, d.url("everyone")+"/x", "Zoë Müller")
+	do(t, browser, open(d.url("organizr")), click("#turn-key"), wait("#accounts"))
+	began := time.Now()
+	for at := ""; !strings.HasPrefix(at, d.url("organizr")); at, _ = look(browser) {
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("a session of the old key is still good after %s", time.Since(began))
+		}
+		do(t, browser, open(d.url("everyone")+"/x"))
+	}
+	do(t, browser, wait("#accounts"), signIn("fay"))
+	shows(t, browser, d.url("everyone")+"/x", "fay")
+}
+
+func TestAServiceInAFrameOfOrganizr(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.url("organizr")), wait("#accounts"), signIn("bob"), wait("iframe"))
+	for name, text := range map[string]string{"everyone": "This service was asked to GET", "admin": "Not for your group"} {
+		do(t, browser, click(`a[target="tab"][href="`+d.url(name)+`"]`))
+		deadline := time.Now().Add(20 * time.Second)
+		for shown := ""; !strings.Contains(shown, text); shown = frameText(browser) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the frame of %s shows %q, want %q", name, shown, text)
+			}
+		}
+	}
+}
+
+// frameText returns what the page's frame shows.
+func frameText(browser context.Context) string {
+	ctx, cancel := context.WithTimeout(browser, time.Second)
+	defer cancel()
+	frames, err := chromedp.Run(ctx, chromedp.Nodes(chromedp.CSS("iframe")))
+	if err != nil || len(frames) == 0 {
+		return ""
+	}
+	text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body"), chromedp.FromNode(frames[0])))
+	return text
+}
+
+func TestAStaleSecondCookie(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.url("power")+"/x"), wait("#accounts"), signIn("pat"))
+	shows(t, browser, d.url("power")+"/x", "pat")
+	stale := (organizr.Account{Username: "old", GroupID: 0}).Token("a-key-of-an-earlier-installation-of-it")
+	cookies, err := chromedp.Run(browser, chromedp.Evaluate[string]("document.cookie = '"+organizr.CookieName+"="+stale+"; path=/x'; document.cookie"))
+	if err != nil || strings.Count(cookies, organizr.CookieName) < 2 {
+		t.Fatalf("the browser doesn't keep both cookies: %v %s", err, cookies)
+	}
+	do(t, browser, chromedp.Reload())
+	shows(t, browser, d.url("power")+"/x", "pat")
+	do(t, browser, open(d.url("organizr")), click("#logout"), wait("#accounts"))
+	do(t, browser, open(d.url("power")+"/x"), wait("#accounts"))
+}
+
+func TestAFormOfAnotherSite(t *testing.T) {
+	d := newDemo(t, proxy.Options{TLS: true})
+	browser := newBrowser(t)
+	do(t, browser, open(d.url("everyone")+"/x"), wait("#accounts"), signIn("bob"))
+	shows(t, browser, d.url("everyone")+"/x", "bob")
+	do(t, browser, click("form button"))
+	shows(t, browser, d.url("everyone")+"/x", "asked to POST /x", "bob")
+
+	other := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		_, _ = rw.Write([]byte(`<!DOCTYPE html><a href="` + d.url("everyone") + `/x">link</a>
+			<form method="post" action="` + d.url("everyone") + `/delete"><button>win</button></form>`))
+	}))
+	t.Cleanup(other.Close)
+	elsewhere := strings.Replace(other.URL, "127.0.0.1", "elsewhere.localhost", 1)
+	do(t, browser, open(elsewhere+"/"), click("form button"))
+	shows(t, browser, d.url("everyone")+"/delete", "Stopped for your safety", "bob")
+	do(t, browser, open(elsewhere+"/"), click("a"))
+	shows(t, browser, d.url("everyone")+"/x", "asked to GET /x", "bob")
+}
+
+func TestThePagesOfTheDemo(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.url("own-router")))
+	shows(t, browser, d.url("own-router")+"/", "Please log in", "Organizr's own address")
+	do(t, browser, open(d.url("apart")))
+	shows(t, browser, d.url("apart")+"/", "browsers share a cookie only between names under one domain")
+	do(t, browser, open(d.url("provider")))
+	shows(t, browser, d.url("provider")+"/", "duckdns.org doesn't let two of its names share a cookie")
+	do(t, browser, open(d.url("denied")+"/"), wait("#accounts"), signIn("bob"))
+	shows(t, browser, d.url("denied")+"/", "Not for you", "The settings of this service don't let you in")
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
+)
+
+// poll sends requests to the host, so many a second, until it is told to stop, and then returns how many there were
+// and how many of them weren't admitted.
+func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	var running sync.WaitGroup
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			running.Wait()
+			return sent, refused
+		case <-ticker.C:
+			sent++
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Host = host
+				req.Header.Set("Cookie", cookie)
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					atomic.AddInt64(&refused, 1)
+				}
+			}()
+		}
+	}
+}
+
+func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
+	o, err := organizr.New(data("organizr", "config.php"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	s := setUp(t, nil, func(options *proxy.Options) {
+		options.Env = []string{"ORGANIZR_CONFIG_FILE=" + o.ConfigFile(), "ORGANIZR_URL=https://organizr.example.com"}
+		options.Dynamic = table{"http": table{
+			"routers":     table{"user": table{"rule": "Host(`user.example.com`)", "service": "service", "middlewares": []string{"user"}}},
+			"middlewares": table{"user": table{"plugin": table{"organizrjwt": table{"group": "User"}}}},
+			"services":    table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
+		}}
+	})
+	bob, _ := organizr.Find("bob")
+	oldCookie := organizr.CookieName + "=" + bob.Token(o.Hash())
+	if got := s.ask("GET", "user.example.com", "/", "Cookie", oldCookie).StatusCode; got != 200 {
+		t.Fatalf("at first: got %d", got)
+	}
+
+	stop, done := make(chan struct{}), make(chan struct{})
+	var sent, refused int64
+	go func() {
+		sent, refused = poll(t, s.traefik.Addr, "user.example.com", oldCookie, 500, stop)
+		close(done)
+	}()
+	for i := range 200 {
+		err := o.Rewrite(func(string) {
+			// Most rewrites are quick. Some leave each state long enough for a look to meet it.
+			pause := 5 * time.Millisecond
+			if i%40 == 0 {
+				pause = 1200 * time.Millisecond
+			}
+			time.Sleep(pause)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-done
+	t.Logf("%d requests during 200 rewrites, %d refused", sent, refused)
+	if refused > 0 || sent < 1000 {
+		t.Errorf("%d of %d requests with a good session were refused", refused, sent)
+	}
+
+	if err := o.TurnKey(); err != nil {
+		t.Fatal(err)
+	}
+	turned := time.Now()
+	newCookie := organizr.CookieName + "=" + bob.Token(o.Hash())
+	for {
+		before := s.ask("GET", "user.example.com", "/", "Cookie", oldCookie).StatusCode
+		after := s.ask("GET", "user.example.com", "/", "Cookie", newCookie).StatusCode
+		if before == 401 && after == 200 {
+			break
+		}
+		if time.Since(turned) > 2*time.Second {
+			t.Fatalf("two seconds after the key was turned over an old session gets %d and a new one %d", before, after)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Logf("the new key was in force after %s", time.Since(turned).Round(time.Millisecond))
+	if err := os.Remove(o.ConfigFile()); err != nil {
+		t.Fatal(err)
+	}
+}
