@@ -30,19 +30,8 @@ var now = time.Now
 
 // A key is what one Organizr signs its sessions with.
 type key struct {
-	cookie   string         // the name of the cookie that carries a session
-	secret   string         // organizrHash, its text as it stands
-	inHeader *regexp.Regexp // matches the cookie in a Cookie header, with what parts it from the one before
-}
-
-// newKey returns the key of the Organizr that has the uuid and the secret.
-func newKey(uuid, secret string) *key {
-	cookie := cookiePrefix + uuid
-	return &key{
-		cookie:   cookie,
-		secret:   secret,
-		inHeader: regexp.MustCompile(`(?:^|;)[ \t]*` + regexp.QuoteMeta(cookie) + `[ \t]*=[^;]*`),
-	}
+	cookie string // the name of the cookie that carries a session
+	secret string // organizrHash, its text as it stands
 }
 
 // A session is a token that verify found good.
@@ -248,7 +237,7 @@ func (s source) load() (*key, error) {
 			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
 		}
 	}
-	return newKey(uuid, secret), nil
+	return &key{cookie: cookiePrefix + uuid, secret: secret}, nil
 }
 
 // configPlaces names the documented places of Organizr's configuration.
@@ -351,7 +340,7 @@ func look(ring *keyring, at int64, middleware string) {
 	loaded, err := ring.source.load()
 	loaded, err = orLastGood(ring.source, loaded, err, middleware)
 	before := inForce(ring)
-	if err != nil || loaded.cookie == before.cookie && loaded.secret == before.secret {
+	if err != nil || *loaded == *before {
 		return
 	}
 	warnOfShort(loaded.secret, middleware)

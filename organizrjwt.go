@@ -738,7 +738,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	who := returning(m, req.Header, at)
 	if who == nil {
-		who = identify(m, req, at)
+		who = identify(m, req, group, at)
 	}
 	if who.standing+group < everyone || group != guest && crossSite(m, who, req) {
 		refuse(m, who, group, rw, req)
@@ -768,9 +768,6 @@ func tell(m *middleware, who *visitor, headers http.Header) {
 			headers[m.headers[i].name] = values
 		}
 	}
-	if m.forwardToken {
-		return
-	}
 	if who.cookie == nil {
 		delete(headers, "Cookie")
 		return
@@ -787,44 +784,57 @@ func removeForged(m *middleware, headers http.Header) {
 	}
 }
 
-const mostCookies = 4 // of the same name that are tried; Organizr sets two
+const (
+	mostCookies    = 4        // of the same name that are tried; Organizr sets two
+	longestCookies = 32 << 10 // bytes of the Cookie header in which a session is looked for
+)
 
-// identify finds out who sent a request that returning didn't know.
-func identify(m *middleware, req *http.Request, at int64) *visitor {
+var errCookies = errors.New("the Cookie header is longer than 32 KiB")
+
+// identify finds out who sent a request that returning didn't know, to where the group is asked for.
+func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
 	look(m.ring, at, m.name)
 	by := inForce(m.ring)
-	lines := req.Header["Cookie"]
-	left := lines
-	if !m.forwardToken {
-		left = withoutCookie(lines, by)
-	}
-	found, problem := sessionInCookie(req, by, at)
+	// Only HTTP/1 clients send more than one line, and they shouldn't (RFC 6265, section 5.4).
+	line := strings.Join(req.Header["Cookie"], "; ")
+	found, problem := sessionInCookie(line, by, at)
 	if found != nil {
 		who := newVisitor(m, found)
-		who.cookie, who.byCookie = left, true
-		if len(lines) == 1 {
-			remember(m.ring, by, lines[0], who)
-		}
+		who.cookie = cookieForService(m, line, by)
+		who.byCookie = true
+		remember(m.ring, by, line, who)
 		return who
 	}
 	if m.acceptBearer {
 		who, err := bearer(m, req.Header, by, at)
 		if who != nil {
 			holder := *who
-			holder.cookie = left
+			holder.cookie = cookieForService(m, line, by)
 			return &holder
 		}
 		if problem == nil {
 			problem = err
 		}
 	}
-	return &visitor{standing: everyone - guest, cookie: left, problem: problem}
+	nobody := &visitor{standing: everyone - guest, problem: problem}
+	if group == guest {
+		nobody.cookie = cookieForService(m, line, by)
+	}
+	return nobody
 }
 
 // sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
-// them. It returns neither if there is no such cookie. A browser can send more than one: Organizr sets one for its domain and one for its host, and one of them can be stale.
-func sessionInCookie(req *http.Request, by *key, at int64) (*session, error) {
+// them. It returns neither if there is no such cookie. A browser can send more than one: Organizr sets one for its
+// domain and one for its host, and one of them can be stale.
+func sessionInCookie(line string, by *key, at int64) (*session, error) {
+	if !strings.Contains(line, by.cookie) {
+		return nil, nil
+	}
+	if len(line) > longestCookies {
+		return nil, errCookies
+	}
 	var problem error
+	req := &http.Request{Header: http.Header{"Cookie": {line}}}
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
@@ -906,23 +916,48 @@ func dropControl(r rune) rune {
 	return r
 }
 
-// withoutCookie returns the lines of the Cookie header without the cookies of Organizr's name, and leaves the others
+// cookieForService returns the Cookie header that the service gets: without the session, unless it may see it.
+func cookieForService(m *middleware, line string, by *key) []string {
+	if !m.forwardToken && strings.Contains(line, by.cookie) {
+		line = cutCookie(line, by.cookie)
+	}
+	if line == "" {
+		return nil
+	}
+	return []string{line}
+}
+
+// mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
+// the header is cut off, so that nobody makes Traefik work by sending it again and again.
+const mostMentions = 32
+
+// cutCookie returns the Cookie header without the cookies of the name (RFC 6265, section 4.2.1), and leaves the others
 // byte for byte.
-func withoutCookie(lines []string, by *key) []string {
-	var left []string
-	for _, line := range lines {
-		if strings.Contains(line, by.cookie) {
-			first := strings.HasPrefix(line, ";")
-			line = by.inHeader.ReplaceAllString(line, "")
-			if !first {
-				line = strings.TrimLeft(line, "; \t")
-			}
+func cutCookie(line, name string) string {
+	from := 0
+	for i := 0; i < mostMentions; i++ {
+		at := strings.Index(line[from:], name)
+		if at < 0 {
+			return line
 		}
-		if line != "" {
-			left = append(left, line)
+		at += from
+		before := strings.TrimRight(line[:at], " \t")
+		after := strings.TrimLeft(line[at+len(name):], " \t")
+		if before != "" && !strings.HasSuffix(before, ";") || after != "" && after[0] != '=' && after[0] != ';' {
+			from = at + len(name)
+			continue
+		}
+		_, rest, more := strings.Cut(line[at:], ";")
+		switch {
+		case before == "":
+			line, from = strings.TrimLeft(rest, " \t"), 0
+		case more:
+			line, from = before+rest, len(before)-1
+		default:
+			return before[:len(before)-1]
 		}
 	}
-	return left
+	return line[:from]
 }
 
 // crossSite reports whether the visitor's browser says that another site's page made the request, and that page
@@ -955,9 +990,12 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 	why := refusalOf(m, who, group)
 	if why.Status == http.StatusUnauthorized && m.organizr != nil && wantsPage(req) &&
 		(req.Method == http.MethodGet || req.Method == http.MethodHead) {
-		why.Advice = loginCantHelp(m.organizr, req)
-		if why.Advice == "" {
-			why.Status = http.StatusFound
+		why.Status = http.StatusFound
+		if advice, ownAddress := loginCantHelp(m.organizr, req); advice != "" {
+			why.Status, why.Title, why.Advice = http.StatusUnauthorized, "A login can't help here", advice
+			if ownAddress {
+				why.Login = ""
+			}
 		}
 	}
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
@@ -981,12 +1019,15 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 // refusalOf says why the visitor may not enter.
 func refusalOf(m *middleware, who *visitor, group int) refusal {
 	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, "")}
+	if group > 0 {
+		why.Wanted += " or higher"
+	}
 	if m.organizr != nil {
 		why.Login = m.organizr.String()
 	}
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
-		why.Title, why.Text = "Please log in", "This service is for people who are logged in to Organizr."
+		why.Title, why.Text = "Please log in", "This service is for people who are logged in to Organizr. Log in there, then come back."
 		why.reason = "no session: the request has no cookie " + inForce(m.ring).cookie
 		if who.problem != nil {
 			why.reason = "no session: " + who.problem.Error()
@@ -1003,7 +1044,7 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
 		why.reason = fmt.Sprintf("group %d, and %d is asked for", who.session.groupID, group)
 	default:
-		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name."
+		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
 		why.Wanted, why.reason = "", "cross-site request, and allowCrossSite is off"
 	}
 	return why
@@ -1062,16 +1103,17 @@ var sharingProviders = []string{
 	"servepics.com", "servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
 }
 
-// loginCantHelp says why a login would not let the visitor in, or returns nothing if it could.
-func loginCantHelp(organizr *url.URL, req *http.Request) string {
+// loginCantHelp says why a login would not let the visitor in, and whether that is since the request is for
+// Organizr's own address. It returns nothing if a login could help.
+func loginCantHelp(organizr *url.URL, req *http.Request) (advice string, ownAddress bool) {
 	wanted, err := url.Parse(wantedAddress(req))
 	if err != nil {
-		return ""
+		return "", false
 	}
 	if address(wanted) == address(organizr) && path.Clean("/"+wanted.Path) == path.Clean("/"+organizr.Path) {
-		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
+		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router.", true
 	}
-	return outOfReach(hostname(organizr), hostname(wanted))
+	return outOfReach(hostname(organizr), hostname(wanted)), false
 }
 
 // hostname returns the host of the address in lower case, without port and final dot.
@@ -1191,7 +1233,7 @@ dd { margin: 0; font-weight: 600; unicode-bidi: isolate }
 {{end}}{{if .Who}}<dl>
 <dt>You are</dt><dd>{{.Who}}</dd>
 <dt>Your group</dt><dd>{{.Group}}</dd>
-{{with .Wanted}}<dt>Asked for</dt><dd>{{.}} or higher</dd>
+{{with .Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>
 {{end}}</dl>
 {{end}}{{with .Login}}<a class="button" href="{{.}}" target="_top">Go to Organizr</a>
 {{end}}</main>

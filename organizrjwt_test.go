@@ -255,6 +255,9 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 		{"x" + cookie + "=1; " + session + "; " + cookie + "2=3", "x" + cookie + "=1; " + cookie + "2=3"},
 		{"a=" + cookie + "; " + session, "a=" + cookie},
 		{"odd,;;cookies; " + session + ";=;", "odd,;;cookies;=;"},
+		{"a=1; " + cookie + "; " + session + "; b=2", "a=1; b=2"},
+		{"a=1; " + cookie + " = stale ; " + session, "a=1"},
+		{session + "; a=1; " + strings.Repeat(cookie+"=stale; ", 100) + "b=2", "a=1"},
 	} {
 		d := newDoor(t, nil)
 		for _, visit := range []string{"first", "remembered"} {
@@ -273,7 +276,7 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 	}
 	d := newDoor(t, func(config *Config) { config.Group = "Guest" })
 	d.knock("GET", "/", "Cookie", "a=1; "+cookie+"=stale", "Cookie", "b=2", "Cookie", session)
-	if got := d.seen.Header["Cookie"]; !reflect.DeepEqual(got, []string{"a=1", "b=2"}) {
+	if got := d.seen.Header["Cookie"]; !reflect.DeepEqual(got, []string{"a=1; b=2"}) {
 		t.Errorf("of several lines: forwarded %q", got)
 	}
 }
@@ -1042,5 +1045,59 @@ func TestMemoryIsBounded(t *testing.T) {
 	d.knock("GET", "/", "Authorization", "Bearer "+tokenOf(t, "bob"))
 	if size() != 1000 {
 		t.Errorf("%d visitors are remembered, want 1000", size())
+	}
+}
+
+func TestOneModulePath(t *testing.T) {
+	const path = "github.com/organizrjwt/organizrjwt"
+	for file, part := range map[string]string{
+		"go.mod":       "module " + path + "\n",
+		".traefik.yml": "import: " + path + "\n",
+		"readme.md":    path,
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), part) {
+			t.Errorf("%s doesn't have %q: %v", file, part, err)
+		}
+	}
+	text, err := os.ReadFile("go.mod")
+	if err != nil || strings.Contains(string(text), "require") {
+		t.Errorf("go.mod requires something: %s %v", text, err)
+	}
+}
+
+// BenchmarkRefusals shows that whatever a stranger sends costs no more than a few times an ordinary refusal.
+func BenchmarkRefusals(b *testing.B) {
+	forged := sign(`{"typ":"JWT","alg":"HS256"}`, `{"iss":"Organizr"}`, "another-key-that-is-long-enough-for-HS256")
+	for _, bench := range []struct {
+		name   string
+		header http.Header
+	}{
+		{"ordinary, without a cookie", http.Header{}},
+		{"a forged token", http.Header{"Cookie": {cookie + "=" + forged}}},
+		{"a token of 64 KiB", http.Header{"Cookie": {cookie + "=" + strings.Repeat("A", 64<<10)}}},
+		{"ten thousand cookies", http.Header{"Cookie": {strings.Repeat("a=1; ", 10000)}}},
+		{"ten thousand cookies of the name", http.Header{"Cookie": {strings.Repeat(cookie+"=a.b.c; ", 10000)}}},
+		{"a thousand lines of Authorization", http.Header{"Authorization": strings.Split(strings.Repeat("Bearer a.b.c\n", 1000), "\n")}},
+		{"a bearer token of 64 KiB", http.Header{"Authorization": {"Bearer " + strings.Repeat(".", 64<<10)}}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			config := CreateConfig()
+			config.UUID, config.Secret, config.Group, config.AcceptBearer = organizr.UUID, organizr.OrganizrHash, "User", true
+			handler, err := New(context.Background(), http.NotFoundHandler(), config, "door")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for i := 0; i < b.N; i++ {
+				req := httptest.NewRequest(http.MethodGet, "http://sonarr.example.com/", http.NoBody)
+				req.Header = bench.header.Clone()
+				rec := httptest.NewRecorder()
+				handler.ServeHTTP(rec, req)
+				if rec.Code != http.StatusUnauthorized {
+					b.Fatal(rec.Code)
+				}
+			}
+		})
 	}
 }

@@ -107,7 +107,7 @@ func TestAPersonClicksThrough(t *testing.T) {
 	do(t, browser, wait("#accounts"))
 	do(t, browser, signIn("bob"))
 	wanted := strings.TrimSuffix(deep, "#part") // browsers send no fragment, and keep it only while they follow redirects
-	shows(t, browser, wanted, "Not for your group", "bob", "User", "Admin or higher")
+	shows(t, browser, wanted, "Not for your group", "bob", "User", "Asked for")
 
 	do(t, browser, click("a.button"))
 	shows(t, browser, d.url("organizr")+"/", "You are logged in as bob")
@@ -206,7 +206,7 @@ func TestThePagesOfTheDemo(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 	do(t, browser, open(d.url("own-router")))
-	shows(t, browser, d.url("own-router")+"/", "Please log in", "Organizr's own address")
+	shows(t, browser, d.url("own-router")+"/", "A login can't help here", "Organizr's own address")
 	do(t, browser, open(d.url("apart")))
 	shows(t, browser, d.url("apart")+"/", "browsers share a cookie only between names under one domain")
 	do(t, browser, open(d.url("provider")))
