@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -717,19 +718,62 @@ func asked(d *door, method, host, target string, groups []int) int {
 	return -1
 }
 
-func TestHowPathsAreRead(t *testing.T) {
-	var table struct {
-		Group string
-		Rules []string
-		Cases []struct{ Why, Method, Host, Target, Group string }
+// paths is testdata/paths.json: how paths are read.
+type paths struct {
+	Group string
+	Rules []string
+	Cases []struct{ Why, Method, Host, Target, Group string }
+}
+
+func pathTable(t testing.TB) (table paths) {
+	t.Helper()
+	readData(t, "testdata/paths.json", &table)
+	return table
+}
+
+// A trick is one token of testdata/tokens.json.
+type trick struct{ Trick, Why, Token string }
+
+// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
+func tokenTable(t testing.TB) (fail, pass []trick) {
+	t.Helper()
+	var table struct{ Fail, Pass []trick }
+	readData(t, "testdata/tokens.json", &table)
+	return table.Fail, table.Pass
+}
+
+func TestHostileTokens(t *testing.T) {
+	fail, pass := tokenTable(t)
+	fail = append(fail, trick{"a megabyte", "a token is at most 8 KiB", strings.Repeat("eyJh.", 1<<20/5)})
+	d := newDoor(t, func(config *Config) { config.AcceptBearer, config.Group = true, "998" })
+	for want, tricks := range map[int][]trick{http.StatusUnauthorized: fail, http.StatusOK: pass} {
+		for _, one := range tricks {
+			for _, headers := range [][]string{{"Cookie", cookie + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
+				if got := d.knock("GET", "/", headers...).Code; got != want {
+					t.Errorf("%s (%s) in %s: got %d, want %d", one.Trick, one.Why, headers[0], got, want)
+				}
+				if want == http.StatusOK && d.seen != nil && d.seen.Header.Get("X-Organizr-Group") != "0" {
+					t.Errorf("%s: the service was told group %q", one.Trick, d.seen.Header.Get("X-Organizr-Group"))
+				}
+			}
+		}
 	}
-	text, err := os.ReadFile("testdata/paths.json")
+}
+
+// readData decodes a file of JSON.
+func readData(t testing.TB, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err == nil {
-		err = json.Unmarshal(text, &table)
+		err = json.Unmarshal(text, into)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestHowPathsAreRead(t *testing.T) {
+	table := pathTable(t)
 	d := newDoor(t, func(config *Config) { config.Group, config.Rules = table.Group, table.Rules })
 	for _, test := range table.Cases {
 		want, err := parseGroup("group", test.Group)
@@ -1100,4 +1144,176 @@ func BenchmarkRefusals(b *testing.B) {
 			}
 		})
 	}
+}
+
+func FuzzToken(f *testing.F) {
+	for _, session := range organizr.Sessions {
+		f.Add(session.Token)
+	}
+	fail, pass := tokenTable(f)
+	for _, trick := range append(fail, pass...) {
+		f.Add(trick.Token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		found, err := verify(token, organizr.OrganizrHash, organizr.ValidAt*1000)
+		if (found == nil) == (err == nil) {
+			t.Fatalf("%q: a session and an error, or neither: %v", token, err)
+		}
+		if found == nil {
+			return
+		}
+		parts := strings.Split(token, ".")
+		mac := hmac.New(sha256.New, []byte(organizr.OrganizrHash))
+		mac.Write([]byte(parts[0] + "." + parts[1]))
+		if len(parts) != 3 || parts[2] != base64.RawURLEncoding.EncodeToString(mac.Sum(nil)) {
+			t.Fatalf("%q isn't signed", token)
+		}
+		if unsigned, _ := verify(token, "another-key", organizr.ValidAt*1000); unsigned != nil {
+			t.Fatalf("%q is a session by another key", token)
+		}
+	})
+}
+
+func FuzzClaims(f *testing.F) {
+	f.Add(`{"typ":"JWT","alg":"HS256"}`, `{"iss":"Organizr","aud":["Organizr"],"exp":9999999999,"nbf":1.5,"groupID":"4","name":"x"}`)
+	fail, pass := tokenTable(f)
+	for _, trick := range append(fail, pass...) {
+		parts := strings.Split(trick.Token, ".")
+		if len(parts) == 3 && len(trick.Token) < longestToken {
+			header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+			claims, _ := base64.RawURLEncoding.DecodeString(parts[1])
+			f.Add(string(header), string(claims))
+		}
+	}
+	f.Fuzz(func(t *testing.T, head, claims string) {
+		found, _ := verify(sign(head, claims, organizr.OrganizrHash), organizr.OrganizrHash, organizr.ValidAt*1000)
+		if found == nil {
+			return
+		}
+		var read struct {
+			Alg, Typ, Iss string
+			Exp           float64
+		}
+		if json.Unmarshal([]byte(head), &read) != nil || json.Unmarshal([]byte(claims), &read) != nil {
+			t.Fatalf("%q %q is a session and isn't JSON", head, claims)
+		}
+		if !strings.Contains(head, "HS256") && !strings.Contains(head, `\u`) || found.expires <= organizr.ValidAt*1000 {
+			t.Fatalf("%q %q is a session", head, claims)
+		}
+		if found.groupID == 0 && !strings.Contains(claims, "0") {
+			t.Fatalf("%q makes an administrator of nobody", claims)
+		}
+		if found.groupID < 0 || found.groupID > 999 || found.claims["groupID"] != fmt.Sprint(found.groupID) {
+			t.Fatalf("%q is of group %d", claims, found.groupID)
+		}
+		who := newVisitor(&middleware{headers: []header{{name: "X", text: "{username}", literals: []string{"", ""}, claims: []string{"username"}}}}, found)
+		for _, value := range who.headers[0] {
+			if strings.ContainsAny(value, "\x00\r\n\x7f") || value != strings.TrimSpace(value) {
+				t.Fatalf("%q gets into a header", value)
+			}
+		}
+	})
+}
+
+func FuzzConfigFile(f *testing.F) {
+	text, err := os.ReadFile("testdata/organizr/config.php")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(text), "hash", "body{}")
+	f.Add("<?php return ['a' => ['b' => 1]];", `\'`, "',\n'organizrHash' => 'mine',\n'")
+	f.Add("<?php return array(", "*/", "];")
+	f.Fuzz(func(t *testing.T, text, hash, css string) {
+		if values, err := parseConfig(text); err == nil {
+			if again, err := parseConfig(text + " "); err != nil || !reflect.DeepEqual(values, again) {
+				t.Fatalf("%q is read in two ways", text)
+			}
+			if _, err := parseConfig(text[:len(strings.TrimRight(text, "; \t\r\n\v\f\u0085\u00a0"))]); err == nil {
+				t.Fatalf("half of %q passes for the whole", text)
+			}
+		}
+		quote := func(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
+		whole := "<?php\nreturn [\n\t'a' => " + quote(css) + ",\n\t'b' => [\n\t\t'organizrHash' => " + quote(css) + "\n\t],\n\t'organizrHash' => " + quote(hash) + ",\n\t'z' => " + quote(css) + "\n];"
+		values, err := parseConfig(whole)
+		if err != nil || values["organizrHash"] != hash || values["a"] != css || values["z"] != css {
+			t.Fatalf("got %q and %v from %s", values, err, whole)
+		}
+	})
+}
+
+func FuzzCookieRemoval(f *testing.F) {
+	f.Add("a=1; N=2; b=3")
+	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
+	f.Add("\t N=\"x;y\"; c")
+	f.Fuzz(func(t *testing.T, line string) {
+		if strings.Count(line, "N") > mostMentions {
+			return
+		}
+		var left []string
+		for _, part := range strings.Split(line, ";") {
+			name, _, _ := strings.Cut(part, "=")
+			if strings.Trim(name, " \t") != "N" {
+				left = append(left, part)
+			}
+		}
+		got := cutCookie(line, "N")
+		if want := strings.Join(left, ";"); strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
+			t.Fatalf("%q: got %q, want %q", line, got, want)
+		}
+		if !strings.Contains(line, "N") && got != line {
+			t.Fatalf("%q: became %q", line, got)
+		}
+	})
+}
+
+func FuzzPaths(f *testing.F) {
+	table := pathTable(f)
+	for _, test := range table.Cases {
+		f.Add(test.Target)
+	}
+	group, err := parseGroup("group", table.Group)
+	if err != nil {
+		f.Fatal(err)
+	}
+	all, err := parseRules(table.Rules, group)
+	if err != nil {
+		f.Fatal(err)
+	}
+	ask := func(target *url.URL) int {
+		return groupByRules(all, &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: target})
+	}
+	f.Fuzz(func(t *testing.T, target string) {
+		address, err := url.ParseRequestURI(target)
+		if err != nil || !strings.HasPrefix(address.Path, "/") {
+			return
+		}
+		asked := ask(address)
+		cleaned := func(text string) string {
+			if strings.HasSuffix(text, "/") && path.Clean(text) != "/" {
+				return path.Clean(text) + "/"
+			}
+			return path.Clean(text)
+		}
+		for name, reading := range map[string]string{
+			"cleaned":                   cleaned(address.Path),
+			"with backslashes":          cleaned(strings.ReplaceAll(address.Path, `\`, "/")),
+			"decoded again":             cleaned(decode(address.Path)),
+			"without parameters":        cleaned(parameters.ReplaceAllString(address.Path, "")),
+			"parameters cut before":     cleaned(decode(parameters.ReplaceAllString(address.EscapedPath(), ""))),
+			"up to a NUL":               cleaned(strings.Split(address.Path, "\x00")[0]),
+			"in lower case":             cleaned(strings.ToLower(address.Path)),
+			"backslashes, no parameter": cleaned(strings.ReplaceAll(parameters.ReplaceAllString(address.Path, ""), `\`, "/")),
+		} {
+			closed := ask(&url.URL{Path: reading})
+			if name == "in lower case" && closed >= group {
+				continue // what is opened is opened as it is written
+			}
+			if asked > closed && asked > group {
+				t.Fatalf("%q asks for %d, but as a service may read it, %s, %q, for %d", target, asked, name, reading, closed)
+			}
+			if asked > closed && closed < group {
+				t.Fatalf("%q asks for %d, but %s it is %q, which asks for %d", target, asked, name, reading, closed)
+			}
+		}
+	})
 }

@@ -62,10 +62,14 @@ const Header = `{"typ":"JWT","alg":"HS256"}`
 
 // Sign returns the token of the header and the claims.
 func Sign(header, claims, hash string) string {
-	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	return SignText(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+base64.RawURLEncoding.EncodeToString([]byte(claims)), hash)
+}
+
+// SignText returns the text and its signature.
+func SignText(text, hash string) string {
 	mac := hmac.New(sha256.New, []byte(hash))
-	mac.Write([]byte(signed))
-	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Token returns a token for the account that is good for a week from now.
