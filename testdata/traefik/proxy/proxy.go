@@ -28,9 +28,11 @@ type Options struct {
 	Program string         // Build if empty
 	Listen  string         // address of the entry point web; a free port of 127.0.0.1 if empty
 	TLS     bool           // web speaks https, with the certificate that Traefik makes for itself
+	Ready   string         // address to ask whether Traefik is ready, if not that of web
 	Dynamic map[string]any // the dynamic configuration, as a file of Traefik's file provider has it
 	Flags   []string       // more of Traefik's flags
 	Env     []string       // more of Traefik's environment
+	AsEnv   bool           // give the flags as environment variables, as Traefik takes them from one place only
 	Log     io.Writer      // gets a copy of Traefik's log; may be nil
 	Plugin  string         // folder of the plugin; Checkout if empty
 }
@@ -40,7 +42,7 @@ type Traefik struct {
 	Addr string // of the entry point web
 
 	client  *http.Client
-	scheme  string
+	ready   string
 	folder  string
 	process *exec.Cmd
 	ended   chan struct{}
@@ -79,14 +81,18 @@ func Start(ctx context.Context, options Options) (*Traefik, error) {
 	if err != nil {
 		return nil, err
 	}
-	traefik := &Traefik{Addr: options.Listen, scheme: "http", folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
+	traefik := &Traefik{Addr: options.Listen, folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
 	traefik.client = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is Traefik's own, and new at each start
 	}}
+	traefik.ready = "http://" + options.Listen
 	if options.TLS {
-		traefik.scheme = "https"
+		traefik.ready = "https://" + options.Listen
 		options.Flags = append([]string{"--entryPoints.web.http.tls=true"}, options.Flags...)
+	}
+	if options.Ready != "" {
+		traefik.ready = options.Ready
 	}
 	if err := traefik.start(ctx, options); err != nil {
 		os.RemoveAll(folder)
@@ -110,7 +116,7 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 	if err := os.Mkdir(filepath.Join(t.folder, "dynamic"), 0o755); err != nil {
 		return err
 	}
-	t.process = exec.CommandContext(ctx, options.Program, append([]string{
+	flags := append([]string{
 		"--entryPoints.web.address=" + options.Listen,
 		"--entryPoints.web.transport.lifeCycle.graceTimeOut=1s",
 		"--experimental.localPlugins.organizrjwt.moduleName=" + PluginModule,
@@ -119,9 +125,15 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 		"--ping.manualRouting=true",
 		"--log.level=DEBUG", "--log.noColor=true",
 		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
-	}, options.Flags...)...)
+	}, options.Flags...)
+	environment := append(os.Environ(), options.Env...)
+	if options.AsEnv {
+		environment = append(environment, asEnvironment(flags)...)
+		flags = nil
+	}
+	t.process = exec.CommandContext(ctx, options.Program, flags...)
 	t.process.Dir = t.folder
-	t.process.Env = append(os.Environ(), options.Env...)
+	t.process.Env = environment
 	t.process.Stdout, t.process.Stderr = t.log, t.log
 	t.process.Cancel = func() error { return t.process.Process.Signal(syscall.SIGTERM) }
 	t.process.WaitDelay = 10 * time.Second
@@ -133,6 +145,16 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 		close(t.ended)
 	}()
 	return nil
+}
+
+// asEnvironment returns flags as the environment variables that mean the same.
+func asEnvironment(flags []string) []string {
+	var variables []string
+	for _, flag := range flags {
+		name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		variables = append(variables, "TRAEFIK_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))+"="+value)
+	}
+	return variables
 }
 
 // Configure replaces the dynamic configuration, and returns when Traefik has taken it.
@@ -181,7 +203,7 @@ func (t *Traefik) await(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.Addr+"/", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.ready+"/", http.NoBody)
 		if err != nil {
 			return err
 		}
