@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type Options struct {
 	AsEnv   bool           // give the flags as environment variables, as Traefik takes them from one place only
 	Log     io.Writer      // gets a copy of Traefik's log; may be nil
 	Plugin  string         // folder of the plugin; Checkout if empty
+	Beside  string         // folder of another plugin, which has the folder's name, to load beside it; may be empty
 }
 
 // Traefik is a running Traefik.
@@ -112,6 +114,13 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 	}
 	if err := os.Symlink(options.Plugin, plugin); err != nil {
 		return err
+	}
+	if options.Beside != "" {
+		name := filepath.Base(options.Beside)
+		if err := os.Symlink(options.Beside, filepath.Join(filepath.Dir(plugin), name)); err != nil {
+			return err
+		}
+		options.Flags = append(options.Flags, "--experimental.localPlugins."+name+".moduleName="+path.Dir(PluginModule)+"/"+name)
 	}
 	if err := os.Mkdir(filepath.Join(t.folder, "dynamic"), 0o755); err != nil {
 		return err

@@ -1,0 +1,183 @@
+// Package load sends requests to a Traefik and measures what they cost it.
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fortio.org/fortio/periodic"
+	"fortio.org/log"
+)
+
+// A Request is what one hit sends, and what must come back.
+type Request struct {
+	Host   string
+	Header http.Header
+	Status int
+	User   string // that the service was told, and answers with; empty for nobody
+}
+
+// Result is what an attack measured.
+type Result struct {
+	Requests int64
+	Wrong    int64  // answers that weren't what the request asked for
+	First    string // the first of those
+	Rate     float64
+	P50, P99 time.Duration
+	CPU      time.Duration // of Traefik, user and system, for each request
+}
+
+// An Attack is a way to send requests.
+type Attack struct {
+	Addr        string // of Traefik
+	Pid         int    // of its process
+	Connections int
+	Duration    time.Duration
+	Next        func(hit int64) Request
+}
+
+// Run sends one request after the other over each connection, as fast as they are answered, and measures the CPU
+// time of the process meanwhile.
+func (attack Attack) Run() (Result, error) {
+	before, err := CPU(attack.Pid)
+	if err != nil {
+		return Result{}, err
+	}
+	log.SetLogLevelQuiet(log.Error)
+	shared := &progress{}
+	runner := periodic.NewPeriodicRunner(&periodic.RunnerOptions{
+		QPS: -1, NumThreads: attack.Connections, Duration: attack.Duration, Percentiles: []float64{50, 99},
+		Resolution: 0.00001, Out: io.Discard,
+	})
+	for i := range runner.Options().Runners {
+		runner.Options().Runners[i] = &connection{attack: attack, progress: shared, transport: &http.Transport{DisableCompression: true}}
+	}
+	outcome := runner.Run()
+	for _, one := range runner.Options().Runners {
+		if used, ok := one.(*connection); ok {
+			used.transport.CloseIdleConnections()
+		}
+	}
+	after, err := CPU(attack.Pid)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), First: shared.first, Rate: outcome.ActualQPS}
+	seconds := func(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
+	for _, percentile := range outcome.DurationHistogram.Percentiles {
+		if percentile.Percentile == 50 {
+			result.P50 = seconds(percentile.Value)
+		} else {
+			result.P99 = seconds(percentile.Value)
+		}
+	}
+	if result.Requests > 0 {
+		result.CPU = (after - before) / time.Duration(result.Requests)
+	}
+	return result, nil
+}
+
+// progress is what all connections have in common.
+type progress struct {
+	hits, wrong atomic.Int64
+	mutex       sync.Mutex
+	first       string
+}
+
+// A connection sends one request after the other.
+type connection struct {
+	attack    Attack
+	progress  *progress
+	transport *http.Transport
+}
+
+// Run sends one request.
+func (c *connection) Run(ctx context.Context, _ periodic.ThreadID) (bool, string) {
+	want := c.attack.Next(c.progress.hits.Add(1) - 1)
+	got, user, err := c.send(ctx, want)
+	if err == nil && got == want.Status && (got != http.StatusOK || user == want.User) {
+		return true, ""
+	}
+	c.progress.wrong.Add(1)
+	c.progress.mutex.Lock()
+	if c.progress.first == "" {
+		c.progress.first = fmt.Sprintf("%s: got %d %q %v, want %d %q", want.Host, got, user, err, want.Status, want.User)
+	}
+	c.progress.mutex.Unlock()
+	return false, "wrong"
+}
+
+func (c *connection) send(ctx context.Context, want Request) (status int, user string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.attack.Addr+"/", http.NoBody)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Host = want.Host
+	for name, values := range want.Header {
+		req.Header[name] = values
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, resp.Header.Get("X-User"), err
+}
+
+// Service answers whom it was told of.
+func Service(rw http.ResponseWriter, req *http.Request) {
+	rw.Header()["X-User"] = req.Header["X-Organizr-User"]
+	_, _ = io.WriteString(rw, "Hello")
+}
+
+// Browser returns the headers that a browser sends, beside its cookies.
+func Browser() http.Header {
+	return http.Header{
+		"User-Agent":                {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"},
+		"Accept":                    {"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
+		"Accept-Language":           {"en-US,en;q=0.9"},
+		"Accept-Encoding":           {"gzip, deflate, br, zstd"},
+		"Sec-Fetch-Dest":            {"document"},
+		"Sec-Fetch-Mode":            {"navigate"},
+		"Sec-Fetch-Site":            {"none"},
+		"Upgrade-Insecure-Requests": {"1"},
+	}
+}
+
+// CPU returns the time that the process has used, user and system.
+func CPU(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	const userTime, systemTime, perTick = 11, 12, 10 * time.Millisecond // proc(5), counted from the state
+	var ticks int64
+	for _, field := range []int{userTime, systemTime} {
+		number, err := strconv.ParseInt(fields[field], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += number
+	}
+	return time.Duration(ticks) * perTick, nil
+}
+
+// Memory returns how many bytes of the process are in memory.
+func Memory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
