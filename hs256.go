@@ -25,8 +25,11 @@ const (
 	nbfLeeway      = 60                // seconds by which Organizr's clock may be ahead
 )
 
-// now is the clock, which tests set.
-var now = time.Now
+// The clock: at any moment int64(since(epoch)) is the Unix time in nanoseconds. Tests set it.
+var (
+	since = time.Since
+	epoch = time.Unix(0, 0)
+)
 
 // A key is what one Organizr signs its sessions with.
 type key struct {
@@ -36,9 +39,10 @@ type key struct {
 
 // A session is a token that verify found good.
 type session struct {
-	groupID int               // 0 to 999
-	expires int64             // in Unix milliseconds
-	claims  map[string]string // and the token itself, by the names that the options use; empty if the token has none
+	token   string
+	claims  map[string]any
+	groupID int   // 0 to 999
+	expires int64 // in Unix nanoseconds
 }
 
 // What can be wrong with a token. None of them holds any part of it.
@@ -57,7 +61,7 @@ var (
 // strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
 var strict = base64.RawURLEncoding.Strict()
 
-// verify returns the session that the token stands for at the given time (Unix milliseconds),
+// verify returns the session that the token stands for at the given time (Unix nanoseconds),
 // or the error that says why it stands for none.
 //
 // The signature is checked before anything is decoded, so a forger reaches no more code than the hash,
@@ -67,25 +71,27 @@ func verify(token, secret string, at int64) (*session, error) {
 		return nil, errTooLong
 	}
 	end := strings.LastIndexByte(token, '.')
-	if end < 0 || strings.ContainsAny(token, "\r\n") {
-		return nil, errForm
-	}
-	header, payload, ok := strings.Cut(token[:end], ".")
-	if !ok || strings.Contains(payload, ".") {
+	if end < 0 {
 		return nil, errForm
 	}
 	if !signed(token[:end], token[end+1:], secret) {
 		return nil, errSignature
 	}
+	return open(token, token[:end], at)
+}
+
+// open decodes a token whose signature is right, and returns the session that it stands for.
+func open(token, text string, at int64) (*session, error) {
+	header, payload, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
 		return nil, errHeader
 	}
-	text, err := strict.DecodeString(payload)
-	if err != nil {
+	decoded, err := strict.DecodeString(payload)
+	if err != nil || strings.ContainsAny(payload, "\r\n") {
 		return nil, errForm
 	}
 	var claims map[string]any
-	if json.Unmarshal(text, &claims) != nil {
+	if json.Unmarshal(decoded, &claims) != nil {
 		return nil, errClaims
 	}
 	return validate(token, claims, at)
@@ -109,7 +115,7 @@ const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
 func acceptable(header string) bool {
 	text, err := strict.DecodeString(header)
-	if err != nil {
+	if err != nil || strings.ContainsAny(header, "\r\n") {
 		return false
 	}
 	var parameters map[string]any
@@ -124,10 +130,10 @@ func acceptable(header string) bool {
 // validate checks the claims of a token whose signature is right (RFC 7519, section 4.1). Names of claims match
 // exactly. Organizr's times have fractions of a second.
 func validate(token string, claims map[string]any, at int64) (*session, error) {
-	if claims["iss"] != "Organizr" || !audience(claims["aud"]) {
+	if claims["iss"] != "Organizr" || claims["aud"] != "Organizr" && !listed(claims["aud"]) {
 		return nil, errIssuer
 	}
-	seconds := float64(at) / 1000
+	seconds := float64(at) / 1e9
 	exp, ok := claims["exp"].(float64)
 	if !ok || exp <= seconds {
 		return nil, errExpired
@@ -142,31 +148,12 @@ func validate(token string, claims map[string]any, at int64) (*session, error) {
 	if !ok {
 		return nil, errGroup
 	}
-	username := claimText(claims["username"])
-	if username == "" {
-		username = claimText(claims["name"])
-	}
-	return &session{
-		groupID: group,
-		expires: int64(math.Min(exp*1000, math.MaxInt64/2)),
-		claims: map[string]string{
-			"username": username,
-			"email":    claimText(claims["email"]),
-			"group":    claimText(claims["group"]),
-			"groupID":  strconv.Itoa(group),
-			"userID":   claimText(claims["userID"]),
-			"image":    claimText(claims["image"]),
-			"token":    token,
-		},
-	}, nil
+	return &session{token: token, claims: claims, groupID: group, expires: int64(math.Min(exp*1e9, math.MaxInt64/2))}, nil
 }
 
-// audience reports whether aud is Organizr, or a list with it (RFC 7519, section 4.1.3).
-func audience(aud any) bool {
-	list, ok := aud.([]any)
-	if !ok {
-		return aud == "Organizr"
-	}
+// listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
+func listed(aud any) bool {
+	list, _ := aud.([]any)
 	for _, one := range list {
 		if one == "Organizr" {
 			return true
@@ -189,13 +176,28 @@ func groupID(claim any) (int, bool) {
 	return int(number), true
 }
 
-// claimText returns a claim as text, or the empty text if it is neither text nor a number.
-func claimText(claim any) string {
-	if number, ok := claim.(float64); ok {
+// claim returns a session's claim as text, by the name that the options have for it, or the empty text if the token
+// doesn't say, or says neither text nor a number. Organizr's name for the username changed from username to name.
+func claim(of *session, name string) string {
+	if text, ok := of.claims[name].(string); ok && text != "" {
+		return text
+	}
+	return otherClaim(of, name)
+}
+
+// otherClaim returns a claim that isn't text in the token under the name that the options have for it.
+func otherClaim(of *session, name string) string {
+	switch name {
+	case "token":
+		return of.token
+	case "username":
+		text, _ := of.claims["name"].(string)
+		return text
+	}
+	if number, ok := of.claims[name].(float64); ok {
 		return strconv.FormatFloat(number, 'f', -1, 64)
 	}
-	text, _ := claim.(string)
-	return text
+	return ""
 }
 
 // A source is where the key comes from: one of secret, secretFile and configFile is set, and uuid unless
@@ -271,14 +273,14 @@ type keyring struct {
 
 	mutex      sync.RWMutex
 	key        *key
-	lookAgain  int64               // when a request must look at the files, in Unix milliseconds
+	lookAgain  int64               // when a request must look at the files, in Unix nanoseconds
 	remembered map[string]*visitor // by the Cookie header, or by NUL and the bearer token
 }
 
 const (
-	mostRemembered    = 1000 // visitors a middleware
-	longestRemembered = 4096 // bytes of what a visitor is remembered by
-	lookEvery         = 1000 // milliseconds
+	mostRemembered    = 1000               // visitors a middleware
+	longestRemembered = 4096               // bytes of what a visitor is remembered by
+	lookEvery         = int64(time.Second) // nanoseconds
 )
 
 // The keys that files gave last, by source, and the sources that gave none when they were last looked at.
@@ -326,35 +328,40 @@ func orLastGood(from source, loaded *key, err error, middleware string) (*key, e
 	return good, nil
 }
 
-// look reads the files again if a second has passed since a request last did. A new key forgets all sessions.
-func look(ring *keyring, at int64, middleware string) {
-	ring.mutex.Lock()
+// current returns the key in force. The first request of a second in which the files were not looked at does so.
+func current(ring *keyring, at int64, middleware string) *key {
+	ring.mutex.RLock()
+	by := ring.key
 	due := at >= ring.lookAgain
+	ring.mutex.RUnlock()
 	if due {
-		ring.lookAgain = at + lookEvery
+		return look(ring, at, middleware)
 	}
+	return by
+}
+
+// look reads the files again, unless another request has begun to, and returns the key in force. A new key forgets
+// all sessions.
+func look(ring *keyring, at int64, middleware string) *key {
+	ring.mutex.Lock()
+	before := ring.key
+	due := at >= ring.lookAgain
+	ring.lookAgain = at + lookEvery
 	ring.mutex.Unlock()
 	if !due {
-		return
+		return before
 	}
 	loaded, err := ring.source.load()
 	loaded, err = orLastGood(ring.source, loaded, err, middleware)
-	before := inForce(ring)
 	if err != nil || *loaded == *before {
-		return
+		return before
 	}
 	warnOfShort(loaded.secret, middleware)
 	ring.mutex.Lock()
 	ring.key = loaded
 	ring.remembered = map[string]*visitor{}
 	ring.mutex.Unlock()
-}
-
-// inForce returns the key in force.
-func inForce(ring *keyring) *key {
-	ring.mutex.RLock()
-	defer ring.mutex.RUnlock()
-	return ring.key
+	return loaded
 }
 
 // recall returns the visitor remembered by the name, unless the session has expired or it is time to look at the
@@ -376,17 +383,20 @@ func remember(ring *keyring, by *key, name string, known *visitor) {
 		return
 	}
 	ring.mutex.Lock()
-	defer ring.mutex.Unlock()
-	if ring.key != by {
+	if len(ring.remembered) >= mostRemembered {
+		forgetOne(ring.remembered)
+	}
+	if ring.key == by {
+		ring.remembered[name] = known
+	}
+	ring.mutex.Unlock()
+}
+
+func forgetOne(remembered map[string]*visitor) {
+	for name := range remembered {
+		delete(remembered, name)
 		return
 	}
-	if len(ring.remembered) >= mostRemembered {
-		for other := range ring.remembered {
-			delete(ring.remembered, other)
-			break
-		}
-	}
-	ring.remembered[name] = known
 }
 
 // The secrets that were warned of, since Traefik builds the same middleware again and again.

@@ -7,7 +7,6 @@ package organizrjwt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -73,6 +72,7 @@ type middleware struct {
 	name           string
 	ring           *keyring
 	organizr       *url.URL // nil if nobody is redirected
+	near           string   // a domain, with its dot, in which Organizr's cookie may reach all other hosts; or empty
 	group          int
 	rules          *rules // nil if there are none
 	allow, deny    []condition
@@ -105,6 +105,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	noted(err)
 	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
+	if m.organizr != nil {
+		m.near = nearDomain(hostname(m.organizr))
+	}
 	m.group, err = parseGroup("group", config.Group)
 	noted(err)
 	if len(config.Rules) > 0 {
@@ -263,7 +266,7 @@ func joined(mistakes []string) error {
 // matches reports whether the session meets one of the conditions.
 func matches(of *session, conditions []condition) bool {
 	for _, one := range conditions {
-		if of.claims[one.claim] == one.value {
+		if claim(of, one.claim) == one.value {
 			return true
 		}
 	}
@@ -276,6 +279,7 @@ type header struct {
 	text     string   // as it was given; empty if the header is only removed
 	literals []string // what stands around the placeholders of text, one more than there are claims
 	claims   []string // what the placeholders mean
+	single   bool     // text is one placeholder and nothing else
 }
 
 var (
@@ -339,6 +343,7 @@ func parseHeader(name, text string) (header, error) {
 			return header{}, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
 		}
 		added.claims = append(added.claims, match[1])
+		added.single = match[0] == text
 	}
 	return added, nil
 }
@@ -720,10 +725,10 @@ type visitor struct {
 	// who never get in. So what isn't set opens nothing.
 	standing int
 
-	headers  [][]string // the values of the middleware's headers, in their order; nil if not sent
-	cookie   []string   // the Cookie header that the service gets
+	told     []string   // names of headers that the service gets
+	values   [][]string // and their values; nil for none
 	byCookie bool       // the session came in a cookie, so a browser sends it whoever asks
-	expires  int64      // in Unix milliseconds
+	expires  int64      // in Unix nanoseconds
 	problem  error      // why there is no session, if there was a token
 }
 
@@ -731,16 +736,16 @@ const everyone = 1000 // what standing and group add up to for whoever may enter
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	at := now().UnixMilli()
 	group := m.group
 	if m.rules != nil {
 		group = groupByRules(m.rules, req)
 	}
-	who := returning(m, req.Header, at)
-	if who == nil {
+	at := int64(since(epoch))
+	who := recall(m.ring, req.Header.Get("Cookie"), at)
+	if who == nil || len(req.Header["Cookie"]) > 1 {
 		who = identify(m, req, group, at)
 	}
-	if who.standing+group < everyone || group != guest && crossSite(m, who, req) {
+	if who.standing+group < everyone || req.Header.Get("Sec-Fetch-Site") == "cross-site" && harmful(m, who, group, req) {
 		refuse(m, who, group, rw, req)
 		return
 	}
@@ -748,31 +753,15 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// returning returns the visitor whose Cookie header was seen before.
-func returning(m *middleware, headers http.Header, at int64) *visitor {
-	lines := headers["Cookie"]
-	if len(lines) != 1 {
-		return nil
-	}
-	return recall(m.ring, lines[0], at)
-}
-
 // tell puts into the headers of the request what the service is told, and takes out what would tell it otherwise.
 func tell(m *middleware, who *visitor, headers http.Header) {
 	var others strings.Builder
-	if err := headers.WriteSubset(&others, m.harmless); err != nil || others.Len() > 0 {
+	if headers.WriteSubset(&others, m.harmless) != nil || others.Len() > 0 {
 		removeForged(m, headers)
 	}
-	for i, values := range who.headers {
-		if values != nil {
-			headers[m.headers[i].name] = values
-		}
+	for i, name := range who.told {
+		headers[name] = who.values[i]
 	}
-	if who.cookie == nil {
-		delete(headers, "Cookie")
-		return
-	}
-	headers["Cookie"] = who.cookie
 }
 
 // removeForged removes the headers whose names a service could take for those that must not come from the visitor.
@@ -791,26 +780,23 @@ const (
 
 var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 
-// identify finds out who sent a request that returning didn't know, to where the group is asked for.
+// identify finds out who sent a request that can't be recalled, to where the group is asked for.
 func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
-	look(m.ring, at, m.name)
-	by := inForce(m.ring)
+	by := current(m.ring, at, m.name)
 	// Only HTTP/1 clients send more than one line, and they shouldn't (RFC 6265, section 5.4).
 	line := strings.Join(req.Header["Cookie"], "; ")
-	found, problem := sessionInCookie(line, by, at)
-	if found != nil {
-		who := newVisitor(m, found)
-		who.cookie = cookieForService(m, line, by)
-		who.byCookie = true
-		remember(m.ring, by, line, who)
-		return who
+	var problem error
+	if strings.Contains(line, by.cookie) {
+		found, err := sessionInCookie(req, line, by, at)
+		if found != nil {
+			return visitorByCookie(m, found, line, by)
+		}
+		problem = err
 	}
 	if m.acceptBearer {
-		who, err := bearer(m, req.Header, by, at)
+		who, err := visitorByBearer(m, req.Header, line, by, at)
 		if who != nil {
-			holder := *who
-			holder.cookie = cookieForService(m, line, by)
-			return &holder
+			return who
 		}
 		if problem == nil {
 			problem = err
@@ -818,23 +804,28 @@ func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
 	}
 	nobody := &visitor{standing: everyone - guest, problem: problem}
 	if group == guest {
-		nobody.cookie = cookieForService(m, line, by)
+		forwardCookie(m, nobody, line, by)
 	}
 	return nobody
 }
 
+// visitorByCookie returns the visitor whose session was found in the Cookie header, and remembers them by it.
+func visitorByCookie(m *middleware, found *session, line string, by *key) *visitor {
+	who := newVisitor(m, found)
+	who.byCookie = true
+	forwardCookie(m, who, line, by)
+	remember(m.ring, by, line, who)
+	return who
+}
+
 // sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
-// them. It returns neither if there is no such cookie. A browser can send more than one: Organizr sets one for its
-// domain and one for its host, and one of them can be stale.
-func sessionInCookie(line string, by *key, at int64) (*session, error) {
-	if !strings.Contains(line, by.cookie) {
-		return nil, nil
-	}
+// them. A browser can send more than one: Organizr sets one for its domain and one for its host, and one of them can
+// be stale.
+func sessionInCookie(req *http.Request, line string, by *key, at int64) (*session, error) {
 	if len(line) > longestCookies {
 		return nil, errCookies
 	}
 	var problem error
-	req := &http.Request{Header: http.Header{"Cookie": {line}}}
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
@@ -848,10 +839,10 @@ func sessionInCookie(line string, by *key, at int64) (*session, error) {
 	return nil, problem
 }
 
-// bearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes the
-// header out of the request unless the service may see the token. Other tokens are left alone: they may be the
+// visitorByBearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes
+// the header out of the request unless the service may see the token. Other tokens are left alone: they may be the
 // service's own. It returns neither a visitor nor an error if there is no bearer token.
-func bearer(m *middleware, headers http.Header, by *key, at int64) (*visitor, error) {
+func visitorByBearer(m *middleware, headers http.Header, line string, by *key, at int64) (*visitor, error) {
 	lines := headers["Authorization"]
 	if len(lines) != 1 {
 		return nil, nil
@@ -873,7 +864,9 @@ func bearer(m *middleware, headers http.Header, by *key, at int64) (*visitor, er
 	if !m.forwardToken {
 		delete(headers, "Authorization")
 	}
-	return who, nil
+	holder := *who
+	forwardCookie(m, &holder, line, by)
+	return &holder, nil
 }
 
 // newVisitor returns the visitor whose session it is.
@@ -886,45 +879,57 @@ func newVisitor(m *middleware, found *session) *visitor {
 		who.standing = 0
 	}
 	for _, one := range m.headers {
-		who.headers = append(who.headers, headerValue(one, found.claims))
+		if values := headerValue(one, found); values != nil {
+			who.told = append(who.told, one.name)
+			who.values = append(who.values, values)
+		}
 	}
 	return who
 }
 
 // headerValue returns the header's text with the claims in it, or nil if there is nothing to say: the text is empty,
-// or it has placeholders and all their claims are. No control character gets into a header.
-func headerValue(of header, claims map[string]string) []string {
-	value, told := of.literals[0], len(of.claims) == 0
-	for i, claim := range of.claims {
-		told = told || claims[claim] != ""
-		value += claims[claim] + of.literals[i+1]
+// or it has placeholders and all their claims are.
+func headerValue(of header, found *session) []string {
+	if of.single {
+		return valueOf(claim(found, of.claims[0]))
 	}
-	if strings.IndexFunc(value, unicode.IsControl) >= 0 {
-		value = strings.Map(dropControl, value)
+	value := of.literals[0]
+	told := len(of.claims) == 0
+	for i, name := range of.claims {
+		text := claim(found, name)
+		told = told || text != ""
+		value += text + of.literals[i+1]
 	}
-	value = strings.TrimSpace(value)
-	if !told || value == "" {
+	if !told {
+		return nil
+	}
+	return valueOf(value)
+}
+
+// valueOf returns the text as a header's value, without the control characters that may be in it, or nil if nothing is
+// left.
+func valueOf(text string) []string {
+	value := strings.TrimSpace(strings.Join(strings.FieldsFunc(text, unicode.IsControl), ""))
+	if value == "" {
 		return nil
 	}
 	return []string{value}
 }
 
-func dropControl(r rune) rune {
-	if unicode.IsControl(r) {
-		return -1
+// forwardCookie has the service told the Cookie header: without the session, unless it may see it.
+func forwardCookie(m *middleware, who *visitor, line string, by *key) {
+	if line == "" {
+		return
 	}
-	return r
-}
-
-// cookieForService returns the Cookie header that the service gets: without the session, unless it may see it.
-func cookieForService(m *middleware, line string, by *key) []string {
 	if !m.forwardToken && strings.Contains(line, by.cookie) {
 		line = cutCookie(line, by.cookie)
 	}
-	if line == "" {
-		return nil
+	var values []string
+	if line != "" {
+		values = []string{line}
 	}
-	return []string{line}
+	who.told = append(who.told, "Cookie")
+	who.values = append(who.values, values)
 }
 
 // mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
@@ -960,12 +965,12 @@ func cutCookie(line, name string) string {
 	return line[:from]
 }
 
-// crossSite reports whether the visitor's browser says that another site's page made the request, and that page
-// could do harm by it: change something, or open a WebSocket. Organizr's cookie is SameSite=None, so it came along
-// without the visitor's doing. Requests with a bearer token are made by whoever holds the token.
-func crossSite(m *middleware, who *visitor, req *http.Request) bool {
-	site := req.Header["Sec-Fetch-Site"]
-	if len(site) == 0 || site[0] != "cross-site" || m.allowCrossSite || !who.byCookie {
+// harmful reports whether a request that another site's page made, as the visitor's browser says, could do harm by the
+// visitor's session: it changes something, or opens a WebSocket, on a route that isn't for guests. Organizr's cookie
+// is SameSite=None, so it came along without the visitor's doing. Requests with a bearer token are made by whoever
+// holds the token.
+func harmful(m *middleware, who *visitor, group int, req *http.Request) bool {
+	if group == guest || m.allowCrossSite || !who.byCookie {
 		return false
 	}
 	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
@@ -976,7 +981,7 @@ func crossSite(m *middleware, who *visitor, req *http.Request) bool {
 type refusal struct {
 	Status int
 	Title  string
-	Text   string
+	Text   string // without anything that JSON would have to escape
 	Advice string // for whoever configures Traefik; empty if there is nothing to mend
 	Who    string // the visitor's name
 	Group  string // the visitor's group
@@ -985,35 +990,55 @@ type refusal struct {
 	reason string // for the log
 }
 
+// noStore keeps answers to one visitor, or to nobody, from being shown to another.
+var noStore = []string{"no-store"}
+
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	why := refusalOf(m, who, group)
-	if why.Status == http.StatusUnauthorized && m.organizr != nil && wantsPage(req) &&
-		(req.Method == http.MethodGet || req.Method == http.MethodHead) {
-		why.Status = http.StatusFound
-		if advice, ownAddress := loginCantHelp(m.organizr, req); advice != "" {
-			why.Status, why.Title, why.Advice = http.StatusUnauthorized, "A login can't help here", advice
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	if who.session == nil && m.organizr != nil && wantsPage(req) && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		sendToLogin(m, who, group, rw, req)
+		return
+	}
+	answer(m, who, refusalOf(m, who, group), rw, req)
+}
+
+// sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
+func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
+	host := requestHost(req)
+	if m.near == "" || host == m.organizr.Host || !strings.HasSuffix(host, m.near) {
+		advice, ownAddress := loginCantHelp(m.organizr, host, req)
+		if advice != "" {
+			why := refusalOf(m, who, group)
+			why.Title, why.Advice = "A login can't help here", advice
 			if ownAddress {
 				why.Login = ""
 			}
+			answer(m, who, why, rw, req)
+			return
 		}
 	}
+	rw.Header()["Location"] = []string{loginAddress(m.organizr, wantedAddress(req, host))}
+	logRefusal(m, req, http.StatusFound, reasonOf(m, who), "")
+	rw.WriteHeader(http.StatusFound)
+}
+
+// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
+var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+
+// logRefusal writes the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
+func logRefusal(m *middleware, req *http.Request, status int, reason, visitor string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
-		m.name, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
-	rw.Header().Set("Cache-Control", "no-store")
-	if why.Status == http.StatusFound {
-		rw.Header().Set("Location", loginAddress(m.organizr, wantedAddress(req)))
-		rw.WriteHeader(http.StatusFound)
-		return
+		m.name, status, req.Method, req.Host, req.URL.Path, reason, visitor)
+}
+
+// reasonOf says in the log why there is no session.
+func reasonOf(m *middleware, who *visitor) string {
+	if who.problem != nil {
+		return "no session: " + who.problem.Error()
 	}
-	if why.Status == http.StatusUnauthorized {
-		challenge := `Bearer realm="Organizr"`
-		if who.problem != nil {
-			challenge += `, error="invalid_token"`
-		}
-		rw.Header().Set("WWW-Authenticate", challenge)
-	}
-	answer(rw, req, why)
+	return "no session: the request has no cookie " + current(m.ring, 0, m.name).cookie
 }
 
 // refusalOf says why the visitor may not enter.
@@ -1028,14 +1053,11 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
 		why.Title, why.Text = "Please log in", "This service is for people who are logged in to Organizr. Log in there, then come back."
-		why.reason = "no session: the request has no cookie " + inForce(m.ring).cookie
-		if who.problem != nil {
-			why.reason = "no session: " + who.problem.Error()
-		}
+		why.reason = reasonOf(m, who)
 		return why
 	}
-	why.Who = who.session.claims["username"]
-	why.Group = groupName(who.session.groupID, who.session.claims["group"])
+	why.Who = claim(who.session, "username")
+	why.Group = groupName(who.session.groupID, claim(who.session, "group"))
 	switch {
 	case who.standing == 0:
 		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
@@ -1064,25 +1086,30 @@ func groupName(number int, name string) string {
 // wantsPage reports whether a person waits for the answer: a browser opens a page, rather than a script, an image
 // or an application asking for something.
 func wantsPage(req *http.Request) bool {
-	mode := req.Header.Get("Sec-Fetch-Mode")
-	return strings.Contains(strings.ToLower(strings.Join(req.Header["Accept"], ",")), "text/html") &&
-		(mode == "" || mode == "navigate") && len(req.Header["Upgrade"]) == 0
+	accept := req.Header["Accept"]
+	mode := req.Header["Sec-Fetch-Mode"]
+	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/html") &&
+		(len(mode) == 0 || mode[0] == "navigate") && len(req.Header["Upgrade"]) == 0
 }
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
-func wantedAddress(req *http.Request) string {
-	scheme := "http"
-	if proto := req.Header.Get("X-Forwarded-Proto"); req.TLS != nil || proto == "https" || proto == "wss" {
-		scheme = "https"
+func wantedAddress(req *http.Request, host string) string {
+	scheme := "http://"
+	if proto := req.Header["X-Forwarded-Proto"]; req.TLS != nil || len(proto) > 0 && (proto[0] == "https" || proto[0] == "wss") {
+		scheme = "https://"
 	}
-	return scheme + "://" + requestHost(req) + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
+	prefix := ""
+	if cut := req.Header["X-Forwarded-Prefix"]; len(cut) > 0 {
+		prefix = strings.Join(cut, "")
+	}
+	return scheme + host + prefix + req.URL.RequestURI()
 }
 
 // requestHost returns the host, and the port if there is one, that the browser asked for.
 func requestHost(req *http.Request) string {
-	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != "" && !strings.Contains(forwarded, ",") {
-		return forwarded
+	if forwarded := req.Header["X-Forwarded-Host"]; len(forwarded) > 0 && forwarded[0] != "" && !strings.Contains(forwarded[0], ",") {
+		return forwarded[0]
 	}
 	return req.Host
 }
@@ -1105,8 +1132,8 @@ var sharingProviders = []string{
 
 // loginCantHelp says why a login would not let the visitor in, and whether that is since the request is for
 // Organizr's own address. It returns nothing if a login could help.
-func loginCantHelp(organizr *url.URL, req *http.Request) (advice string, ownAddress bool) {
-	wanted, err := url.Parse(wantedAddress(req))
+func loginCantHelp(organizr *url.URL, host string, req *http.Request) (advice string, ownAddress bool) {
+	wanted, err := url.Parse(wantedAddress(req, host))
 	if err != nil {
 		return "", false
 	}
@@ -1152,6 +1179,16 @@ func outOfReach(organizr, host string) string {
 	return ""
 }
 
+// nearDomain returns the domain above Organizr's host, with a dot before it, if its cookie may reach all hosts there,
+// which saves a closer look at most requests; else it returns nothing.
+func nearDomain(organizr string) string {
+	_, domain, _ := strings.Cut(organizr, ".")
+	if outOfReach(organizr, "any."+domain) != "" {
+		return ""
+	}
+	return "." + domain
+}
+
 // sharedDomain returns the labels at the end that two hosts have in common.
 func sharedDomain(one, other string) string {
 	shared := ""
@@ -1170,29 +1207,47 @@ func lastLabel(host string) string {
 	return host[strings.LastIndexByte(host, '.')+1:]
 }
 
+var (
+	asHTML  = []string{"text/html; charset=utf-8"}
+	asJSON  = []string{"application/problem+json"}
+	asIs    = []string{"nosniff"}
+	allowed = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+)
+
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func answer(rw http.ResponseWriter, req *http.Request, why refusal) {
+func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
+	logRefusal(m, req, why.Status, why.reason, why.Who)
 	headers := rw.Header()
-	headers.Set("X-Content-Type-Options", "nosniff")
-	asPage := wantsPage(req)
-	if asPage {
-		headers.Set("Content-Type", "text/html; charset=utf-8")
-		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-	} else {
-		headers.Set("Content-Type", "application/problem+json")
+	headers["X-Content-Type-Options"] = asIs
+	if why.Status == http.StatusUnauthorized {
+		headers["Www-Authenticate"] = challenges[who.problem != nil]
 	}
+	if wantsPage(req) {
+		answerPerson(why, rw, req)
+		return
+	}
+	headers["Content-Type"] = asJSON
 	rw.WriteHeader(why.Status)
-	if req.Method == http.MethodHead {
-		return
+	if req.Method != http.MethodHead {
+		_, _ = rw.Write(problemJSON(why))
 	}
-	if asPage {
+}
+
+// answerPerson shows the page.
+func answerPerson(why refusal, rw http.ResponseWriter, req *http.Request) {
+	headers := rw.Header()
+	headers["Content-Type"] = asHTML
+	headers["Content-Security-Policy"] = allowed
+	rw.WriteHeader(why.Status)
+	if req.Method != http.MethodHead {
 		_ = page.Execute(rw, why)
-		return
 	}
-	_ = json.NewEncoder(rw).Encode(map[string]any{
-		"type": "about:blank", "title": http.StatusText(why.Status), "status": why.Status,
-		"detail": strings.TrimSpace(why.Text + " " + why.Advice),
-	})
+}
+
+// problemJSON returns what programs are told (RFC 9457).
+func problemJSON(why refusal) []byte {
+	return []byte(`{"type":"about:blank","title":"` + http.StatusText(why.Status) + `","status":` + strconv.Itoa(why.Status) +
+		`,"detail":"` + why.Text + `"}` + "\n")
 }
 
 // page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
