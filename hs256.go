@@ -1,6 +1,7 @@
 package organizrjwt
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 const (
@@ -94,13 +96,26 @@ func open(token, text string, at int64) (*session, error) {
 	if json.Unmarshal(decoded, &claims) != nil {
 		return nil, errClaims
 	}
-	return validate(token, claims, at)
+	found, err := validate(token, claims, at)
+	if bytes.IndexByte(decoded, '\\') >= 0 || bytes.IndexFunc(decoded, unicode.IsControl) >= 0 {
+		dropControls(claims)
+	}
+	return found, err
+}
+
+// dropControls takes the control characters out of the claims that are text, as no header or log can hold them.
+func dropControls(claims map[string]any) {
+	for name, value := range claims {
+		if text, ok := value.(string); ok {
+			claims[name] = strings.Join(strings.FieldsFunc(text, unicode.IsControl), "")
+		}
+	}
 }
 
 // signed reports whether the signature is the HMAC-SHA256 of the text (RFC 7518, section 3.2), in constant time.
 // An empty secret signs nothing.
 func signed(text, signature, secret string) bool {
-	if strings.TrimSpace(secret) == "" {
+	if secret == "" {
 		return false
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -165,19 +180,22 @@ func listed(aud any) bool {
 // groupID reads the claim of that name: a whole number from 0 to 999, or, from Organizr on PHP before 8.1,
 // the same as digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
 func groupID(claim any) (int, bool) {
-	if digits, ok := claim.(string); ok {
-		number, err := strconv.Atoi(digits)
-		return number, err == nil && number >= 0 && number <= 999 && strconv.Itoa(number) == digits
-	}
 	number, ok := claim.(float64)
-	if !ok || math.Signbit(number) || number > 999 || number != math.Trunc(number) {
-		return 0, false
+	if !ok {
+		return groupDigits(claim)
 	}
-	return int(number), true
+	return int(number), !math.Signbit(number) && number <= 999 && number == math.Trunc(number)
 }
 
-// claim returns a session's claim as text, by the name that the options have for it, or the empty text if the token
-// doesn't say, or says neither text nor a number. Organizr's name for the username changed from username to name.
+// groupDigits reads a groupID that is text.
+func groupDigits(claim any) (int, bool) {
+	digits, _ := claim.(string)
+	number, err := strconv.Atoi(digits)
+	return number, err == nil && number >= 0 && number <= 999 && strconv.Itoa(number) == digits
+}
+
+// claim returns a session's claim as text without control characters, by the name that the options have for it, or the
+// empty text if the token doesn't say, or says neither text nor a number. Organizr's name for the username changed from username to name.
 func claim(of *session, name string) string {
 	if text, ok := of.claims[name].(string); ok && text != "" {
 		return text

@@ -20,7 +20,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // Config is the middleware's configuration, as Traefik decodes it.
@@ -77,6 +76,7 @@ type middleware struct {
 	rules          *rules // nil if there are none
 	allow, deny    []condition
 	headers        []header
+	told           []string        // names of the headers that the service is told: ours, and Cookie
 	harmless       map[string]bool // names of headers that no service takes for one of those below
 	forged         map[string]bool // what the names of headers that must not come from the visitor mean
 	forwardToken   bool
@@ -120,6 +120,10 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	noted(err)
 	m.headers, err = parseHeaders(config.Headers)
 	noted(err)
+	for _, one := range m.headers {
+		m.told = append(m.told, one.name)
+	}
+	m.told = append(m.told, "Cookie")
 	m.forged = forgedHeaders(m.headers, m.rules)
 	m.harmless = harmlessHeaders(m.forged)
 	if len(mistakes) > 0 {
@@ -279,7 +283,7 @@ type header struct {
 	text     string   // as it was given; empty if the header is only removed
 	literals []string // what stands around the placeholders of text, one more than there are claims
 	claims   []string // what the placeholders mean
-	single   bool     // text is one placeholder and nothing else
+	single   string   // the claim, if text is one placeholder and nothing else
 }
 
 var (
@@ -343,7 +347,9 @@ func parseHeader(name, text string) (header, error) {
 			return header{}, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
 		}
 		added.claims = append(added.claims, match[1])
-		added.single = match[0] == text
+		if match[0] == text {
+			added.single = match[1]
+		}
 	}
 	return added, nil
 }
@@ -725,8 +731,7 @@ type visitor struct {
 	// who never get in. So what isn't set opens nothing.
 	standing int
 
-	told     []string   // names of headers that the service gets
-	values   [][]string // and their values; nil for none
+	values   [][]string // of the headers that the service is told, in the order of told; nil for none
 	byCookie bool       // the session came in a cookie, so a browser sends it whoever asks
 	expires  int64      // in Unix nanoseconds
 	problem  error      // why there is no session, if there was a token
@@ -759,8 +764,12 @@ func tell(m *middleware, who *visitor, headers http.Header) {
 	if headers.WriteSubset(&others, m.harmless) != nil || others.Len() > 0 {
 		removeForged(m, headers)
 	}
-	for i, name := range who.told {
-		headers[name] = who.values[i]
+	for i, values := range who.values {
+		if values == nil {
+			delete(headers, m.told[i])
+		} else {
+			headers[m.told[i]] = values
+		}
 	}
 }
 
@@ -804,7 +813,8 @@ func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
 	}
 	nobody := &visitor{standing: everyone - guest, problem: problem}
 	if group == guest {
-		forwardCookie(m, nobody, line, by)
+		nobody.values = make([][]string, len(m.told))
+		nobody.values[len(m.headers)] = cookieForService(m, line, by)
 	}
 	return nobody
 }
@@ -813,7 +823,7 @@ func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
 func visitorByCookie(m *middleware, found *session, line string, by *key) *visitor {
 	who := newVisitor(m, found)
 	who.byCookie = true
-	forwardCookie(m, who, line, by)
+	who.values[len(m.headers)] = cookieForService(m, line, by)
 	remember(m.ring, by, line, who)
 	return who
 }
@@ -865,34 +875,36 @@ func visitorByBearer(m *middleware, headers http.Header, line string, by *key, a
 		delete(headers, "Authorization")
 	}
 	holder := *who
-	forwardCookie(m, &holder, line, by)
+	holder.values = append(append([][]string{}, who.values[:len(m.headers)]...), cookieForService(m, line, by))
 	return &holder, nil
 }
 
 // newVisitor returns the visitor whose session it is.
 func newVisitor(m *middleware, found *session) *visitor {
-	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires}
-	if matches(found, m.allow) {
+	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires, values: make([][]string, len(m.told))}
+	if m.allow != nil && matches(found, m.allow) {
 		who.standing = everyone
 	}
-	if matches(found, m.deny) {
+	if m.deny != nil && matches(found, m.deny) {
 		who.standing = 0
 	}
-	for _, one := range m.headers {
-		if values := headerValue(one, found); values != nil {
-			who.told = append(who.told, one.name)
-			who.values = append(who.values, values)
+	for i, one := range m.headers {
+		text := ""
+		if one.single != "" {
+			text = claim(found, one.single)
+		} else {
+			text = headerText(one, found)
+		}
+		if text != "" {
+			who.values[i] = []string{text}
 		}
 	}
 	return who
 }
 
-// headerValue returns the header's text with the claims in it, or nil if there is nothing to say: the text is empty,
-// or it has placeholders and all their claims are.
-func headerValue(of header, found *session) []string {
-	if of.single {
-		return valueOf(claim(found, of.claims[0]))
-	}
+// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
+// are empty.
+func headerText(of header, found *session) string {
 	value := of.literals[0]
 	told := len(of.claims) == 0
 	for i, name := range of.claims {
@@ -901,44 +913,47 @@ func headerValue(of header, found *session) []string {
 		value += text + of.literals[i+1]
 	}
 	if !told {
-		return nil
+		return ""
 	}
-	return valueOf(value)
+	return value
 }
 
-// valueOf returns the text as a header's value, without the control characters that may be in it, or nil if nothing is
-// left.
-func valueOf(text string) []string {
-	value := strings.TrimSpace(strings.Join(strings.FieldsFunc(text, unicode.IsControl), ""))
-	if value == "" {
-		return nil
-	}
-	return []string{value}
-}
-
-// forwardCookie has the service told the Cookie header: without the session, unless it may see it.
-func forwardCookie(m *middleware, who *visitor, line string, by *key) {
-	if line == "" {
-		return
-	}
+// cookieForService returns the Cookie header that the service gets: without the session, unless it may see it.
+func cookieForService(m *middleware, line string, by *key) []string {
 	if !m.forwardToken && strings.Contains(line, by.cookie) {
-		line = cutCookie(line, by.cookie)
+		line = withoutCookie(line, by.cookie)
 	}
-	var values []string
-	if line != "" {
-		values = []string{line}
+	if line == "" {
+		return nil
 	}
-	who.told = append(who.told, "Cookie")
-	who.values = append(who.values, values)
+	return []string{line}
+}
+
+// withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
+// all browsers send one of the name; whatever else there may be is left to cutCookies.
+func withoutCookie(line, name string) string {
+	before, rest, _ := strings.Cut(line, name+"=")
+	if before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
+		return cutCookies(line, name)
+	}
+	end := strings.IndexByte(rest, ';')
+	switch {
+	case before == "" && end < 0:
+		return ""
+	case before == "":
+		return strings.TrimLeft(rest[end+1:], " \t")
+	case end < 0:
+		return before[:len(before)-2]
+	}
+	return before[:len(before)-2] + rest[end:]
 }
 
 // mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
 // the header is cut off, so that nobody makes Traefik work by sending it again and again.
 const mostMentions = 32
 
-// cutCookie returns the Cookie header without the cookies of the name (RFC 6265, section 4.2.1), and leaves the others
-// byte for byte.
-func cutCookie(line, name string) string {
+// cutCookies is withoutCookie for all headers (RFC 6265, section 4.2.1).
+func cutCookies(line, name string) string {
 	from := 0
 	for i := 0; i < mostMentions; i++ {
 		at := strings.Index(line[from:], name)
@@ -995,13 +1010,36 @@ var noStore = []string{"no-store"}
 
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	if who.session == nil && m.organizr != nil && wantsPage(req) && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+	rw.Header()["Cache-Control"] = noStore
+	switch {
+	case who.session != nil || req.Method == http.MethodHead && !wantsPage(req):
+		answer(m, who, refusalOf(m, who, group), rw, req)
+	case !wantsPage(req):
+		turnAway(m, who, rw, req)
+	case m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead):
 		sendToLogin(m, who, group, rw, req)
-		return
+	default:
+		answer(m, who, refusalOf(m, who, group), rw, req)
 	}
-	answer(m, who, refusalOf(m, who, group), rw, req)
+}
+
+const (
+	loginTitle = "Please log in"
+	loginText  = "This service is for people who are logged in to Organizr. Log in there, then come back."
+)
+
+// loginProblem is what programs are told that have no session.
+var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: loginText})
+
+// turnAway refuses a program that has no session: what a scanner gets, so it costs little.
+func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
+	logRefusal(m, req, http.StatusUnauthorized, reasonOf(m, who), "")
+	headers := rw.Header()
+	headers["Www-Authenticate"] = challenges[who.problem != nil]
+	headers["X-Content-Type-Options"] = asIs
+	headers["Content-Type"] = asJSON
+	rw.WriteHeader(http.StatusUnauthorized)
+	_, _ = rw.Write(loginProblem)
 }
 
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
@@ -1052,7 +1090,7 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	}
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
-		why.Title, why.Text = "Please log in", "This service is for people who are logged in to Organizr. Log in there, then come back."
+		why.Title, why.Text = loginTitle, loginText
 		why.reason = reasonOf(m, who)
 		return why
 	}

@@ -1206,8 +1206,8 @@ func FuzzClaims(f *testing.F) {
 		if found.groupID < 0 || found.groupID > 999 || claim(found, "groupID") != fmt.Sprint(found.groupID) {
 			t.Fatalf("%q is of group %d", claims, found.groupID)
 		}
-		who := newVisitor(&middleware{headers: []header{{name: "X", text: "{username}", literals: []string{"", ""}, claims: []string{"username"}}}}, found)
-		for _, value := range strings.Split(fmt.Sprint(append(who.values, nil)[0]), "|") {
+		who := newVisitor(&middleware{headers: []header{{name: "X", single: "username"}}, told: []string{"X", "Cookie"}}, found)
+		for _, value := range who.values[0] {
 			if strings.ContainsAny(value, "\x00\r\n\x7f") || value != strings.TrimSpace(value) {
 				t.Fatalf("%q gets into a header", value)
 			}
@@ -1256,7 +1256,7 @@ func FuzzCookieRemoval(f *testing.F) {
 				left = append(left, part)
 			}
 		}
-		got := cutCookie(line, "N")
+		got := withoutCookie(line, "N")
 		if want := strings.Join(left, ";"); strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
 			t.Fatalf("%q: got %q, want %q", line, got, want)
 		}
