@@ -37,6 +37,7 @@ var (
 type key struct {
 	cookie string // the name of the cookie that carries a session
 	secret string // organizrHash, its text as it stands
+	absent error  // what is wrong with a request that has no such cookie
 }
 
 // A session is a token that verify found good.
@@ -257,7 +258,8 @@ func (s source) load() (*key, error) {
 			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
 		}
 	}
-	return &key{cookie: cookiePrefix + uuid, secret: secret}, nil
+	cookie := cookiePrefix + uuid
+	return &key{cookie: cookie, secret: secret, absent: errors.New("the request has no cookie " + cookie)}, nil
 }
 
 // configPlaces names the documented places of Organizr's configuration.
@@ -371,7 +373,7 @@ func look(ring *keyring, at int64, middleware string) *key {
 	}
 	loaded, err := ring.source.load()
 	loaded, err = orLastGood(ring.source, loaded, err, middleware)
-	if err != nil || *loaded == *before {
+	if err != nil || loaded.cookie == before.cookie && loaded.secret == before.secret {
 		return before
 	}
 	warnOfShort(loaded.secret, middleware)

@@ -734,7 +734,8 @@ type visitor struct {
 	values   [][]string // of the headers that the service is told, in the order of told; nil for none
 	byCookie bool       // the session came in a cookie, so a browser sends it whoever asks
 	expires  int64      // in Unix nanoseconds
-	problem  error      // why there is no session, if there was a token
+	problem  error      // why there is no session
+	hadToken bool       // but a token that isn't one
 }
 
 const everyone = 1000 // what standing and group add up to for whoever may enter
@@ -811,7 +812,10 @@ func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
 			problem = err
 		}
 	}
-	nobody := &visitor{standing: everyone - guest, problem: problem}
+	nobody := &visitor{standing: everyone - guest, problem: problem, hadToken: problem != nil}
+	if problem == nil {
+		nobody.problem = by.absent
+	}
 	if group == guest {
 		nobody.values = make([][]string, len(m.told))
 		nobody.values[len(m.headers)] = cookieForService(m, line, by)
@@ -1033,9 +1037,9 @@ var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: lo
 
 // turnAway refuses a program that has no session: what a scanner gets, so it costs little.
 func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, http.StatusUnauthorized, reasonOf(m, who), "")
+	logRefusal(m, req, http.StatusUnauthorized, who.problem.Error(), "")
 	headers := rw.Header()
-	headers["Www-Authenticate"] = challenges[who.problem != nil]
+	headers["Www-Authenticate"] = challenges[who.hadToken]
 	headers["X-Content-Type-Options"] = asIs
 	headers["Content-Type"] = asJSON
 	rw.WriteHeader(http.StatusUnauthorized)
@@ -1058,7 +1062,7 @@ func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter,
 		}
 	}
 	rw.Header()["Location"] = []string{loginAddress(m.organizr, wantedAddress(req, host))}
-	logRefusal(m, req, http.StatusFound, reasonOf(m, who), "")
+	logRefusal(m, req, http.StatusFound, who.problem.Error(), "")
 	rw.WriteHeader(http.StatusFound)
 }
 
@@ -1069,14 +1073,6 @@ var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`B
 func logRefusal(m *middleware, req *http.Request, status int, reason, visitor string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
 		m.name, status, req.Method, req.Host, req.URL.Path, reason, visitor)
-}
-
-// reasonOf says in the log why there is no session.
-func reasonOf(m *middleware, who *visitor) string {
-	if who.problem != nil {
-		return "no session: " + who.problem.Error()
-	}
-	return "no session: the request has no cookie " + current(m.ring, 0, m.name).cookie
 }
 
 // refusalOf says why the visitor may not enter.
@@ -1091,7 +1087,7 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
 		why.Title, why.Text = loginTitle, loginText
-		why.reason = reasonOf(m, who)
+		why.reason = who.problem.Error()
 		return why
 	}
 	why.Who = claim(who.session, "username")
@@ -1258,7 +1254,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	headers := rw.Header()
 	headers["X-Content-Type-Options"] = asIs
 	if why.Status == http.StatusUnauthorized {
-		headers["Www-Authenticate"] = challenges[who.problem != nil]
+		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
 	if wantsPage(req) {
 		answerPerson(why, rw, req)

@@ -14,6 +14,7 @@ require (
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674
 	github.com/mitchellh/mapstructure v1.5.1-0.20231216201459-8508981c8b6c
+	github.com/organizrjwt/organizrjwt v0.0.0-00010101000000-000000000000
 	github.com/redis/go-redis/v9 v9.21.0
 	github.com/traefik/traefik/v3 v3.7.13
 	github.com/traefik/yaegi v0.16.1
@@ -275,6 +276,7 @@ replace (
 	github.com/abbot/go-http-auth => github.com/containous/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e
 	github.com/go-acme/lego/v5 => ./without-acme
 	github.com/gorilla/mux => github.com/containous/mux v0.0.0-20250523120546-41b6ec3aed59
+	github.com/organizrjwt/organizrjwt => ../..
 	github.com/traefik/traefik/dynamic/ext => ./without-extensions
 )
 

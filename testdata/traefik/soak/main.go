@@ -1,0 +1,150 @@
+// Command soak sends requests of a thousand users, with good sessions, forged ones and none, at what one core of
+// Traefik can bear, for as long as it is told, and looks for one wrong answer and for memory that grows.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"text/tabwriter"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+const (
+	hash        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+	users       = 1000
+	connections = 16
+	parts       = 10 // of the time, in each of which memory is looked at
+)
+
+type table = map[string]any
+
+func main() {
+	duration := flag.Duration("for", 10*time.Minute, "how long")
+	program := flag.String("traefik", "", "path of a Traefik to use instead of building one")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := soak(ctx, os.Stdout, *program, *duration)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// soak runs for the time, and returns an error if an answer was wrong or memory grew.
+func soak(ctx context.Context, out io.Writer, program string, duration time.Duration) error {
+	backend := httptest.NewServer(http.HandlerFunc(load.Service))
+	defer backend.Close()
+	plugin := func(group string) table {
+		return table{"plugin": table{"organizrjwt": table{
+			"uuid": organizr.UUID, "secret": hash, "group": group, "rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
+		}}}
+	}
+	traefik, err := proxy.Start(ctx, proxy.Options{
+		Program: program,
+		Env:     []string{"GOMAXPROCS=1"},
+		Flags:   []string{"--log.level=ERROR"},
+		Dynamic: table{"http": table{
+			"routers": table{
+				"user":  table{"rule": "Host(`user.example.com`)", "service": "service", "middlewares": []string{"user"}},
+				"admin": table{"rule": "Host(`admin.example.com`)", "service": "service", "middlewares": []string{"admin"}},
+				"guest": table{"rule": "Host(`guest.example.com`)", "service": "service", "middlewares": []string{"guest"}},
+			},
+			"middlewares": table{"user": plugin("User"), "admin": plugin("Admin"), "guest": plugin("Guest")},
+			"services":    table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	defer traefik.Stop()
+
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, "time\trequests\twrong\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tmemory, MB")
+	next := mixture()
+	var memory []float64
+	var wrong, sent int64
+	for part := range parts {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		result, err := load.Attack{Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: duration / parts, Next: next}.Run()
+		if err != nil {
+			return err
+		}
+		octets, err := load.Memory(traefik.Pid())
+		if err != nil {
+			return err
+		}
+		sent += result.Requests
+		wrong += result.Wrong
+		memory = append(memory, float64(octets)/(1<<20))
+		fmt.Fprintf(columns, "%s\t%d\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\n", duration*time.Duration(part+1)/parts, sent, wrong, result.Rate,
+			result.P50.Seconds()*1000, result.P99.Seconds()*1000, float64(result.CPU.Nanoseconds())/1000, memory[part])
+		fmt.Fprintf(os.Stderr, "\r\033[K%s of %s, %d requests, %d wrong", duration*time.Duration(part+1)/parts, duration, sent, wrong)
+		if result.Wrong > 0 {
+			fmt.Fprintln(columns, "the first wrong answer:", result.First)
+		}
+	}
+	fmt.Fprint(os.Stderr, "\r\033[K")
+	_ = columns.Flush()
+	if wrong > 0 {
+		return fmt.Errorf("%d of %d answers were wrong", wrong, sent)
+	}
+	if last, settled := memory[parts-1], memory[parts/2]; last > settled*1.2+10 {
+		return fmt.Errorf("memory grew from %.1f to %.1f MB in the second half", settled, last)
+	}
+	return nil
+}
+
+// mixture returns what to send: two thirds good sessions of a thousand users, and the rest forged, foreign to the
+// group, or of nobody.
+func mixture() func(hit int64) load.Request {
+	type user struct {
+		name, good, forged string
+		groupID            int
+	}
+	list := make([]user, users)
+	for i := range list {
+		account := organizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i}
+		list[i] = user{account.Username, account.Token(hash), account.Token("another-key-that-is-long-enough-for-HS256"), account.GroupID}
+	}
+	return func(hit int64) load.Request {
+		who := list[hit*7919%users]
+		request := load.Request{Host: "user.example.com", Header: load.Browser(), Status: http.StatusForbidden}
+		token := who.good
+		switch hit % 12 {
+		case 0:
+			request.Host = "admin.example.com"
+			if who.groupID == 0 {
+				request.Status, request.User = http.StatusOK, who.name
+			}
+		case 1:
+			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, who.name
+		case 2:
+			token, request.Status = who.forged, http.StatusFound
+		case 3:
+			token, request.Status = "", http.StatusFound
+		case 4:
+			request.Host, token, request.Status = "guest.example.com", who.forged, http.StatusOK
+		default:
+			if who.groupID <= 4 {
+				request.Status, request.User = http.StatusOK, who.name
+			}
+		}
+		if token != "" {
+			request.Header["Cookie"] = []string{"theme=dark; " + organizr.CookieName + "=" + token}
+		}
+		return request
+	}
+}
