@@ -366,7 +366,9 @@ func look(ring *keyring, at int64, middleware string) *key {
 	ring.mutex.Lock()
 	before := ring.key
 	due := at >= ring.lookAgain
-	ring.lookAgain = at + lookEvery
+	if due {
+		ring.lookAgain = at + lookEvery
+	}
 	ring.mutex.Unlock()
 	if !due {
 		return before

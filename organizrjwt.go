@@ -20,6 +20,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Config is the middleware's configuration, as Traefik decodes it.
@@ -71,7 +72,7 @@ type middleware struct {
 	name           string
 	ring           *keyring
 	organizr       *url.URL // nil if nobody is redirected
-	near           string   // a domain, with its dot, in which Organizr's cookie may reach all other hosts; or empty
+	near           string   // a domain, with a dot before it, in which Organizr's cookie may reach all hosts
 	group          int
 	rules          *rules // nil if there are none
 	allow, deny    []condition
@@ -340,6 +341,9 @@ func parseHeader(name, text string) (header, error) {
 	}
 	if ownedHeaders[canonical] {
 		return header{}, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
+	}
+	if strings.IndexFunc(text, unicode.IsControl) >= 0 {
+		return header{}, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
 	}
 	added := header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
 	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
@@ -1049,7 +1053,7 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
 func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	host := requestHost(req)
-	if m.near == "" || host == m.organizr.Host || !strings.HasSuffix(host, m.near) {
+	if host == m.organizr.Host || !strings.HasSuffix(host, m.near) {
 		advice, ownAddress := loginCantHelp(m.organizr, host, req)
 		if advice != "" {
 			why := refusalOf(m, who, group)
@@ -1213,12 +1217,12 @@ func outOfReach(organizr, host string) string {
 	return ""
 }
 
-// nearDomain returns the domain above Organizr's host, with a dot before it, if its cookie may reach all hosts there,
-// which saves a closer look at most requests; else it returns nothing.
+// nearDomain returns a domain, with a dot before it, in which Organizr's cookie may reach all hosts: that above its
+// own, or else its own. It saves most requests a closer look.
 func nearDomain(organizr string) string {
 	_, domain, _ := strings.Cut(organizr, ".")
 	if outOfReach(organizr, "any."+domain) != "" {
-		return ""
+		return "." + organizr
 	}
 	return "." + domain
 }

@@ -275,7 +275,13 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 			t.Errorf("with forwardToken: forwarded %q, want %q", got, test.came)
 		}
 	}
-	d := newDoor(t, func(config *Config) { config.Group = "Guest" })
+	d := newDoor(t, nil)
+	d.knock("GET", "/", "Cookie", session+"; a=1")
+	d.knock("GET", "/", "Cookie", session+"; a=1", "Cookie", "b=2")
+	if got := d.seen.Header["Cookie"]; !reflect.DeepEqual(got, []string{"a=1; b=2"}) {
+		t.Errorf("of a line that is remembered and another: forwarded %q", got)
+	}
+	d = newDoor(t, func(config *Config) { config.Group = "Guest" })
 	d.knock("GET", "/", "Cookie", "a=1; "+cookie+"=stale", "Cookie", "b=2", "Cookie", session)
 	if got := d.seen.Header["Cookie"]; !reflect.DeepEqual(got, []string{"a=1; b=2"}) {
 		t.Errorf("of several lines: forwarded %q", got)
@@ -858,6 +864,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a claim without value", func(c *Config) { c.Deny = []string{"username=", "email"} }, []string{`deny: "username="`, `deny: "email"`}},
 		{"an unknown placeholder", func(c *Config) { c.Headers["X-A"] = "{name}" }, []string{`headers: "X-A" has the unknown placeholder "{name}"`, "{username}"}},
 		{"an impossible header", func(c *Config) { c.Headers["X A"] = "" }, []string{`headers: "X A" can't be the name of a header`}},
+		{"a header on two lines", func(c *Config) { c.Headers["X-A"] = "1\r\nX-B: 2" }, []string{`headers: "X-A" has a control character`}},
 		{"a header of the connection", func(c *Config) { c.Headers["host"] = "x" }, []string{`headers: "host" can't be set`}},
 		{"one header twice", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "1", "2" }, []string{`headers: "X-A" and "x_a" are the same header`}},
 		{"everything at once", func(c *Config) {
@@ -1082,6 +1089,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if size() != 0 {
 		t.Errorf("%d visitors are remembered who weren't verified, or by too much", size())
+	}
+	remember(inside.ring, &key{cookie: cookie, secret: "an earlier one"}, "a=1", &visitor{})
+	if size() != 0 {
+		t.Error("a visitor is remembered whom another key verified")
 	}
 	for i := 0; i < 1100; i++ {
 		d.knock("GET", "/", "Cookie", session+"; a="+fmt.Sprint(i))
