@@ -594,13 +594,16 @@ var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])
 // groupByRules returns the group that the rules ask for. When a service could read the path in another way than
 // ServeMux does, the strictest reading holds.
 func groupByRules(all *rules, req *http.Request) int {
-	probe := &http.Request{Method: req.Method, URL: req.URL}
-	if all.hosts {
-		probe.Host = hostname(&url.URL{Host: req.Host})
+	if !all.hosts && req.URL.RawPath == "" && plainPath.MatchString(req.URL.Path) {
+		return groupAt(all, req, req.URL.Path)
 	}
-	if req.URL.RawPath == "" && plainPath.MatchString(req.URL.Path) {
-		return groupAt(all, probe, req.URL.Path)
-	}
+	return strictestGroup(all, req)
+}
+
+// strictestGroup is groupByRules for requests that need a closer look, as their path could be read in another way, or
+// rules ask for hosts, of which all spellings mean the same.
+func strictestGroup(all *rules, req *http.Request) int {
+	probe := &http.Request{Method: req.Method, Host: hostname(&url.URL{Host: req.Host}), URL: req.URL}
 	group := groupAt(all, probe, foldPath(req.URL.Path))
 	escaped := req.URL.EscapedPath()
 	if !ambiguous(req.URL.Path, escaped) {
@@ -634,9 +637,14 @@ func groupAt(all *rules, req *http.Request, folded string) int {
 	if !ok {
 		return all.group
 	}
-	if near.group <= all.group {
+	if near.group <= all.group || near.pattern == near.folded && foldedReq == req {
 		return near.group
 	}
+	return groupMissed(all, near, req, foldedReq)
+}
+
+// groupMissed is groupAt where a rule in lower case that opens was found, which may have missed by case.
+func groupMissed(all *rules, near rule, req, foldedReq *http.Request) int {
 	exact, matched := find(all.exact, req)
 	if matched && exact.folded == near.folded {
 		return exact.group
@@ -751,9 +759,10 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		group = groupByRules(m.rules, req)
 	}
 	at := int64(since(epoch))
-	who := recall(m.ring, req.Header.Get("Cookie"), at)
-	if who == nil || len(req.Header["Cookie"]) > 1 {
-		who = identify(m, req, group, at)
+	cookies := strings.Join(req.Header["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
+	who := recall(m.ring, cookies, at)
+	if who == nil {
+		who = identify(m, req, cookies, group, at)
 	}
 	if who.standing+group < everyone || req.Header.Get("Sec-Fetch-Site") == "cross-site" && harmful(m, who, group, req) {
 		refuse(m, who, group, rw, req)
@@ -795,55 +804,61 @@ const (
 var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 
 // identify finds out who sent a request that can't be recalled, to where the group is asked for.
-func identify(m *middleware, req *http.Request, group int, at int64) *visitor {
+func identify(m *middleware, req *http.Request, cookies string, group int, at int64) *visitor {
 	by := current(m.ring, at, m.name)
-	// Only HTTP/1 clients send more than one line, and they shouldn't (RFC 6265, section 5.4).
-	line := strings.Join(req.Header["Cookie"], "; ")
-	var problem error
-	if strings.Contains(line, by.cookie) {
-		found, err := sessionInCookie(req, line, by, at)
-		if found != nil {
-			return visitorByCookie(m, found, line, by)
-		}
-		problem = err
+	found, problem := sessionInCookie(req, cookies, by, at)
+	if found != nil {
+		return visitorByCookie(m, found, cookies, by)
 	}
 	if m.acceptBearer {
-		who, err := visitorByBearer(m, req.Header, line, by, at)
+		who, err := visitorByBearer(m, req.Header, cookies, by, at)
 		if who != nil {
 			return who
 		}
-		if problem == nil {
+		if err != nil && problem == by.absent { //nolint:errorlint // it is that very error, or another
 			problem = err
 		}
 	}
-	nobody := &visitor{standing: everyone - guest, problem: problem, hadToken: problem != nil}
-	if problem == nil {
-		nobody.problem = by.absent
-	}
 	if group == guest {
-		nobody.values = make([][]string, len(m.told))
-		nobody.values[len(m.headers)] = cookieForService(m, line, by)
+		return strangerAt(m, cookies, by)
 	}
-	return nobody
+	return &visitor{standing: everyone - guest, problem: problem, hadToken: problem != by.absent} //nolint:errorlint // as above
+}
+
+// strangerAt returns a visitor without a session, for a service that is open to guests.
+func strangerAt(m *middleware, cookies string, by *key) *visitor {
+	values := make([][]string, len(m.told))
+	values[len(m.headers)] = cookieForService(m, cookies, by)
+	return &visitor{standing: everyone - guest, values: values}
 }
 
 // visitorByCookie returns the visitor whose session was found in the Cookie header, and remembers them by it.
-func visitorByCookie(m *middleware, found *session, line string, by *key) *visitor {
+func visitorByCookie(m *middleware, found *session, cookies string, by *key) *visitor {
 	who := newVisitor(m, found)
 	who.byCookie = true
-	who.values[len(m.headers)] = cookieForService(m, line, by)
-	remember(m.ring, by, line, who)
+	if m.forwardToken || len(cookies) > len(by.cookie)+1+len(found.token) {
+		who.values[len(m.headers)] = cookieForService(m, cookies, by)
+	}
+	remember(m.ring, by, cookies, who)
 	return who
 }
 
 // sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
 // them. A browser can send more than one: Organizr sets one for its domain and one for its host, and one of them can
 // be stale.
-func sessionInCookie(req *http.Request, line string, by *key, at int64) (*session, error) {
-	if len(line) > longestCookies {
+func sessionInCookie(req *http.Request, cookies string, by *key, at int64) (*session, error) {
+	if !strings.Contains(cookies, by.cookie) {
+		return nil, by.absent
+	}
+	if len(cookies) > longestCookies {
 		return nil, errCookies
 	}
-	var problem error
+	return firstGood(req, by, at)
+}
+
+// firstGood is sessionInCookie for a Cookie header that mentions the name and isn't too long.
+func firstGood(req *http.Request, by *key, at int64) (*session, error) {
+	problem := by.absent
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
@@ -860,7 +875,7 @@ func sessionInCookie(req *http.Request, line string, by *key, at int64) (*sessio
 // visitorByBearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes
 // the header out of the request unless the service may see the token. Other tokens are left alone: they may be the
 // service's own. It returns neither a visitor nor an error if there is no bearer token.
-func visitorByBearer(m *middleware, headers http.Header, line string, by *key, at int64) (*visitor, error) {
+func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key, at int64) (*visitor, error) {
 	lines := headers["Authorization"]
 	if len(lines) != 1 {
 		return nil, nil
@@ -883,7 +898,7 @@ func visitorByBearer(m *middleware, headers http.Header, line string, by *key, a
 		delete(headers, "Authorization")
 	}
 	holder := *who
-	holder.values = append(append([][]string{}, who.values[:len(m.headers)]...), cookieForService(m, line, by))
+	holder.values = append(append([][]string{}, who.values[:len(m.headers)]...), cookieForService(m, cookies, by))
 	return &holder, nil
 }
 
@@ -897,7 +912,7 @@ func newVisitor(m *middleware, found *session) *visitor {
 		who.standing = 0
 	}
 	for i, one := range m.headers {
-		text := ""
+		var text string
 		if one.single != "" {
 			text = claim(found, one.single)
 		} else {
@@ -940,8 +955,8 @@ func cookieForService(m *middleware, line string, by *key) []string {
 // withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
 // all browsers send one of the name; whatever else there may be is left to cutCookies.
 func withoutCookie(line, name string) string {
-	before, rest, _ := strings.Cut(line, name+"=")
-	if before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
+	before, rest, found := strings.Cut(line, name+"=")
+	if !found || before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
 		return cutCookies(line, name)
 	}
 	end := strings.IndexByte(rest, ';')
@@ -1019,12 +1034,11 @@ var noStore = []string{"no-store"}
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	rw.Header()["Cache-Control"] = noStore
+	person := wantsPage(req)
 	switch {
-	case who.session != nil || req.Method == http.MethodHead && !wantsPage(req):
-		answer(m, who, refusalOf(m, who, group), rw, req)
-	case !wantsPage(req):
+	case who.session == nil && !person:
 		turnAway(m, who, rw, req)
-	case m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead):
+	case who.session == nil && m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead):
 		sendToLogin(m, who, group, rw, req)
 	default:
 		answer(m, who, refusalOf(m, who, group), rw, req)
@@ -1047,7 +1061,9 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 	headers["X-Content-Type-Options"] = asIs
 	headers["Content-Type"] = asJSON
 	rw.WriteHeader(http.StatusUnauthorized)
-	_, _ = rw.Write(loginProblem)
+	if req.Method != http.MethodHead {
+		_, _ = rw.Write(loginProblem)
+	}
 }
 
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
@@ -1134,22 +1150,19 @@ func wantsPage(req *http.Request) bool {
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
 	scheme := "http://"
-	if proto := req.Header["X-Forwarded-Proto"]; req.TLS != nil || len(proto) > 0 && (proto[0] == "https" || proto[0] == "wss") {
+	if proto := req.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "wss" || req.TLS != nil {
 		scheme = "https://"
 	}
-	prefix := ""
-	if cut := req.Header["X-Forwarded-Prefix"]; len(cut) > 0 {
-		prefix = strings.Join(cut, "")
-	}
-	return scheme + host + prefix + req.URL.RequestURI()
+	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
 }
 
 // requestHost returns the host, and the port if there is one, that the browser asked for.
 func requestHost(req *http.Request) string {
-	if forwarded := req.Header["X-Forwarded-Host"]; len(forwarded) > 0 && forwarded[0] != "" && !strings.Contains(forwarded[0], ",") {
-		return forwarded[0]
+	host := req.Header.Get("X-Forwarded-Host")
+	if host == "" || strings.Contains(host, ",") {
+		return req.Host
 	}
-	return req.Host
+	return host
 }
 
 // loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and

@@ -1256,6 +1256,7 @@ func FuzzCookieRemoval(f *testing.F) {
 	f.Add("a=1; N=2; b=3")
 	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
 	f.Add("\t N=\"x;y\"; c")
+	f.Add("; ")
 	f.Fuzz(func(t *testing.T, line string) {
 		if strings.Count(line, "N") > mostMentions {
 			return

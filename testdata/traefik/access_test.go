@@ -202,6 +202,24 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 	}
 }
 
+func TestAShortSecretWorksAndIsWarnedOfOnce(t *testing.T) {
+	s := setUp(t, map[string]table{"one": {"group": "User", "secret": "short"}, "other": {"group": "User", "secret": "short"}})
+	bob, _ := organizr.Find("bob")
+	for _, host := range []string{"one.example.com", "other.example.com"} {
+		if got := s.ask("GET", host, "/", "Cookie", organizr.CookieName+"="+bob.Token("short")).StatusCode; got != 200 {
+			t.Errorf("%s: got %d, want 200", host, got)
+		}
+	}
+	if got := strings.Count(s.traefik.Log(), "the secret has 5 bytes; give Organizr an organizrHash of at least 32"); got != 1 {
+		t.Errorf("it is warned of %d times", got)
+	}
+	for _, line := range regexp.MustCompile(`.*organizrjwt: .*`).FindAllString(s.traefik.Log(), -1) {
+		if strings.Contains(line, "short\"") || strings.Contains(line, "=short") {
+			t.Errorf("a line of ours holds the secret: %s", line)
+		}
+	}
+}
+
 // The ways in which services read a path that a proxy has let through as it came.
 var readings = map[string]func(escaped string) string{
 	"as PHP does":                    func(escaped string) string { return path.Clean(once(escaped)) },
@@ -440,6 +458,16 @@ func TestWebSocketsOfOurOwnOnly(t *testing.T) {
 	}
 	if _, resp, err := dial("cross-site"); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a WebSocket of another site: got %v and %v", resp, err)
+	}
+}
+
+func TestAVisitorCantHideWhoTheyAre(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}})
+	for _, name := range []string{"X-Organizr-User", "x-organizr-user, X-Organizr-Group", "close, X-Organizr-Email"} {
+		headers := append([]string{"Connection", name}, as("bob")...)
+		if told := s.ask("GET", "user.example.com", "/", headers...).seen().Header; told.Get("X-Organizr-User") != "bob" || told.Get("X-Organizr-Group") != "4" || told.Get("X-Organizr-Email") == "" {
+			t.Errorf("with Connection: %s the service was told %v", name, told)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (engine *dockerEngine) serve(t *testing.T) string {
 	}
 	server := &http.Server{Handler: engine, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() { _ = server.Close() })
 	return socket
 }
 

@@ -69,10 +69,9 @@ type answered struct {
 	status int
 }
 
-func (a *answered) Header() http.Header               { return a.header }
-func (a *answered) WriteHeader(status int)            { a.status = status }
-func (a *answered) Write(text []byte) (int, error)    { return len(text), nil }
-func (a *answered) WriteString(t string) (int, error) { return len(t), nil }
+func (a *answered) Header() http.Header            { return a.header }
+func (a *answered) WriteHeader(status int)         { a.status = status }
+func (a *answered) Write(text []byte) (int, error) { return len(text), nil }
 
 // BenchmarkInterpreted measures the plugin under Yaegi without Traefik, beside one that does nothing.
 func BenchmarkInterpreted(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -69,6 +70,18 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if heaps[last] > heaps[first]*1.25+10 {
 		t.Errorf("memory grows from %.1f to %.1f MB", heaps[first], heaps[last])
 	}
+}
+
+func TestSoakForTwentySeconds(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "go", "run", "./soak", "-for", "20s")
+	command.Dir = proxy.Module()
+	var complaint strings.Builder
+	command.Stderr = &complaint
+	report, err := command.Output()
+	if err != nil {
+		t.Errorf("%v: %s", err, complaint.String())
+	}
+	t.Logf("\n%s", report)
 }
 
 // withDebug adds a router to Traefik's own figures.

@@ -162,7 +162,7 @@ func TestTransport(t *testing.T) {
 						_, _ = io.WriteString(writer, next+"\n")
 					}
 				}
-				writer.Close()
+				_ = writer.Close()
 			})
 			t.Run("a client that hangs up", func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -186,7 +186,7 @@ func TestTransport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		fmt.Fprintf(conn, "GET /x HTTP/1.0\r\nHost: user.example.com\r\nCookie: %s\r\n\r\n", as("bob")[1])
 		text, _ := io.ReadAll(conn)
 		if !strings.HasPrefix(string(text), "HTTP/1.0 200") || !strings.HasSuffix(string(text), "GET HTTP/1.1") {

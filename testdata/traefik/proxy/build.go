@@ -52,7 +52,7 @@ func Build(progress io.Writer) (string, error) {
 	return program, nil
 }
 
-// follow reports the packages that are compiled, and returns all lines that aren't the name of one.
+// follow reports the packages that are compiled, and returns the other lines as one.
 func follow(output io.Reader, progress io.Writer) string {
 	var problems []string
 	var compiled int
@@ -78,7 +78,7 @@ func follow(output io.Reader, progress io.Writer) string {
 			fmt.Fprintf(progress, "  %s: %d of at most %s packages\n", time.Since(began).Round(time.Second), compiled, total)
 		}
 	}
-	return strings.Join(problems, "\n")
+	return strings.Join(problems, " ")
 }
 
 // countPackages returns how many packages Traefik is made of.

@@ -225,9 +225,9 @@ func (t *Traefik) await(ctx context.Context, host string) error {
 		}
 		select {
 		case <-t.ended:
-			return fmt.Errorf("Traefik ended by itself: %w; its last lines:\n%s", t.failure, t.lastLines())
+			return t.Failure()
 		case <-ctx.Done():
-			return errors.New("Traefik didn't take the configuration; its last lines:\n" + t.lastLines())
+			return errors.New("Traefik didn't take the configuration; it says: " + t.complaint())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -238,7 +238,7 @@ func (t *Traefik) Ended() <-chan struct{} { return t.ended }
 
 // Failure says how Traefik ended by itself.
 func (t *Traefik) Failure() error {
-	return fmt.Errorf("Traefik ended by itself: %w; its last lines:\n%s", t.failure, t.lastLines())
+	return fmt.Errorf("Traefik ended by itself: %w; it says: %s", t.failure, t.complaint())
 }
 
 // Stop ends Traefik.
@@ -259,13 +259,15 @@ func (t *Traefik) Pid() int { return t.process.Process.Pid }
 // Log returns what Traefik has logged so far.
 func (t *Traefik) Log() string { return t.log.String() }
 
-// lastLines returns the end of the log.
-func (t *Traefik) lastLines() string {
+// complaint returns the last line of the log that is an error, or else the last line.
+func (t *Traefik) complaint() string {
 	lines := strings.Split(strings.TrimSpace(t.Log()), "\n")
-	if len(lines) > 10 {
-		lines = lines[len(lines)-10:]
+	for i := len(lines) - 1; i >= 0; i-- {
+		if strings.Contains(lines[i], " ERR ") || strings.Contains(lines[i], " FTL ") {
+			return lines[i]
+		}
 	}
-	return strings.Join(lines, "\n")
+	return lines[len(lines)-1]
 }
 
 // buffer keeps what is written to it, and copies it if it shall.
