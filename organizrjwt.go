@@ -978,7 +978,7 @@ const mostMentions = 32
 // cutCookies is withoutCookie for all headers (RFC 6265, section 4.2.1).
 func cutCookies(line, name string) string {
 	from := 0
-	for i := 0; i < mostMentions; i++ {
+	for i := 0; i <= mostMentions; i++ {
 		at := strings.Index(line[from:], name)
 		if at < 0 {
 			return line

@@ -1257,6 +1257,7 @@ func FuzzCookieRemoval(f *testing.F) {
 	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
 	f.Add("\t N=\"x;y\"; c")
 	f.Add("; ")
+	f.Add(strings.Repeat("N", mostMentions) + "0")
 	f.Fuzz(func(t *testing.T, line string) {
 		if strings.Count(line, "N") > mostMentions {
 			return
