@@ -13,7 +13,7 @@ import (
 // draw writes the picture: what each way adds to the cost of a request, in the CPU time of Traefik.
 func draw(file, about string, routes []route) error {
 	shown := map[string]string{
-		"headers": "Traefik's own headers", "noop": "plugin that does nothing", "remembered": "organizrjwt",
+		"headers": "Traefik's own headers", "noop": "empty plugin", "remembered": "organizrjwt",
 		"first": "organizrjwt, first visit", "forwardauth": "ForwardAuth *",
 	}
 	picture := plot.New()
