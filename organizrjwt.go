@@ -1140,13 +1140,10 @@ func groupName(number int, name string) string {
 // wantsPage reports whether a person waits for the answer: a browser opens a page, rather than a script, an image
 // or an application asking for something.
 func wantsPage(req *http.Request) bool {
-	return strings.Contains(strings.ToLower(req.Header.Get("Accept")), "text/html") && navigates(req.Header)
-}
-
-// navigates reports whether a browser says that it opens a page, or says nothing, as old ones do.
-func navigates(headers http.Header) bool {
-	mode := headers.Get("Sec-Fetch-Mode")
-	return (mode == "" || mode == "navigate") && headers["Upgrade"] == nil
+	accept := req.Header["Accept"]
+	mode := req.Header["Sec-Fetch-Mode"]
+	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/html") &&
+		(len(mode) == 0 || mode[0] == "navigate") && len(req.Header["Upgrade"]) == 0
 }
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
