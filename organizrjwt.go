@@ -472,12 +472,17 @@ func foldRules(parsed *rules, list []rule) error {
 			mistakes = append(mistakes, err.Error()+"; they differ in case, which rules that ask for no less than group ignore")
 		}
 	}
-	for _, one := range list {
-		closed := one.group <= parsed.group
-		registerBelow(parsed.exact, one.pattern, one, closed)
-		registerBelow(parsed.folded, one.folded, one, closed)
-		if closed {
-			registerBelow(parsed.strict, one.folded, one, closed)
+	// Names come first: /{user} of a rule that closes /{user}/ is the same pattern as what is below an opened /.
+	for _, each := range []func(*ruleset, string, rule, bool) error{registerName, registerBelow} {
+		for _, one := range list {
+			closed := one.group <= parsed.group
+			err := errors.Join(each(parsed.exact, one.pattern, one, closed), each(parsed.folded, one.folded, one, closed))
+			if closed {
+				err = errors.Join(err, each(parsed.strict, one.folded, one, closed))
+			}
+			if err != nil {
+				mistakes = append(mistakes, strings.Split(err.Error(), "\n")[0])
+			}
 		}
 	}
 	return joined(mistakes)
@@ -547,29 +552,40 @@ func register(set *ruleset, pattern string, added rule) error {
 	return handle(set.files, pattern)
 }
 
-// registerBelow adds the files below a folder, and for a rule that closes, its name without the slash or with one,
-// since many services take them for the same, unless other rules say what holds there. All rules must have been
-// registered.
-func registerBelow(set *ruleset, pattern string, added rule, closed bool) {
+// registerName adds, for a rule that closes, the name of its folder without the slash, or of its file with one, since
+// many services take them for the same, unless another rule has that very pattern.
+func registerName(set *ruleset, pattern string, added rule, closed bool) error {
+	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(pattern, "{$}"), "/")
+	switch {
+	case !closed || isFolder && !strings.Contains(folder, "/"):
+		return nil
+	case isFolder:
+		return registerUnlessTaken(set, set.files, folder, added)
+	}
+	return registerUnlessTaken(set, set.folders, pattern+"/{$}", added)
+}
+
+// registerBelow adds the files below a folder, unless another rule has that very pattern.
+func registerBelow(set *ruleset, pattern string, added rule, _ bool) error {
 	folder, isFolder := strings.CutSuffix(pattern, "/")
-	root, isRoot := strings.CutSuffix(pattern, "/{$}")
-	if isRoot {
-		folder = root
-	}
-	if closed && (isFolder || isRoot) && strings.Contains(folder, "/") && handle(set.files, folder) == nil {
-		set.rules[folder] = added
-	}
 	if !isFolder {
-		if closed && !isRoot && handle(set.folders, pattern+"/{$}") == nil {
-			set.rules[pattern+"/{$}"] = added
-		}
-		return
+		return nil
 	}
-	for _, below := range []string{folder + "/{organizrjwt}", folder + "/{organizrjwt}/"} {
-		if handle(set.files, below) == nil {
-			set.rules[below] = added
-		}
+	return errors.Join(
+		registerUnlessTaken(set, set.files, folder+"/{organizrjwt}", added),
+		registerUnlessTaken(set, set.files, folder+"/{organizrjwt}/", added),
+	)
+}
+
+// registerUnlessTaken adds the pattern to one of the set's two. It is no error if another rule has it.
+func registerUnlessTaken(set *ruleset, mux *http.ServeMux, pattern string, added rule) error {
+	err := handle(mux, pattern)
+	if err == nil {
+		set.rules[pattern] = added
+	} else if strings.Contains(err.Error(), "matches the same requests") {
+		return nil
 	}
+	return err
 }
 
 // registeredAt matches where in this file a pattern was registered, which ServeMux adds to its messages.

@@ -802,6 +802,8 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 		{"open within closed within open", "User", []string{"/=Guest", "/admin/=Admin", "/admin/login=Guest"}, map[string]int{
 			"/": 999, "/x": 999, "/X": 999, "/admin": 0, "/admin/": 0, "/admin/x": 0, "/ADMIN/x": 0, "/admin/login": 999, "/admin/Login": 0, "/Admin/login": 0,
 		}},
+		{"a closed wildcard in an opened root", "User", []string{"/=Guest", "/{user}/=User"}, map[string]int{"/": 999, "/bob": 4, "/bob/": 4, "/bob/x": 4}},
+		{"a closed wildcard as a file", "User", []string{"/=Guest", "/{user}=3"}, map[string]int{"/": 999, "/bob": 3, "/bob/": 3, "/bob/x": 999}},
 		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{"/": 999, "/x": 4, "/x/": 4}},
 		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4}},
 		{"the rest as a wildcard", "User", []string{"/api/{rest...}=Guest"}, map[string]int{"/api/": 999, "/api/x/y": 999, "/api": 4}},
@@ -859,6 +861,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a pattern that ServeMux can't read", func(c *Config) { c.Rules = []string{"/{=Guest"} }, []string{`rules: parsing "/{"`}},
 		{"the same pattern twice", func(c *Config) { c.Rules = []string{"/a=1", "/a=2"} }, []string{`rules: pattern "/a" conflicts with pattern "/a"`}},
 		{"patterns of which neither is more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} }, []string{`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`}},
+		{"a closed file whose folder another rule shares", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b/=Guest"} }, []string{`rules: pattern "/a/{x}/{$}" conflicts with pattern "/{y}/b/"`}},
 		{"closed patterns that differ in case", func(c *Config) { c.Rules = []string{"/a=1", "/A=2"} }, []string{"conflicts", "differ in case"}},
 		{"an unknown claim", func(c *Config) { c.Allow, c.Deny = []string{"name=x"}, []string{"groups=1"} }, []string{`allow: "name=x"`, `deny: "groups=1"`, "username, email, group, groupID or userID"}},
 		{"a claim without value", func(c *Config) { c.Deny = []string{"username=", "email"} }, []string{`deny: "username="`, `deny: "email"`}},
