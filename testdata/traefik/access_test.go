@@ -167,7 +167,7 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 		if got := s.ask("GET", host+".example.com", "/", as("alice")...).StatusCode; got != 404 {
 			t.Errorf("%s: got %d, want 404", host, got)
 		}
-		if !strings.Contains(s.traefik.Log(), line) {
+		if len(s.logged(regexp.QuoteMeta(line), 1)) == 0 {
 			t.Errorf("%s: the log has no line with %s", host, line)
 		}
 	}
@@ -181,17 +181,15 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 
 func TestOneLogLineForEachRefusal(t *testing.T) {
 	s := setUp(t, map[string]table{"admin": {"group": "Admin"}})
-	lines := func() []string {
-		return regexp.MustCompile(`(?m)^.*organizrjwt: middleware=.*$`).FindAllString(s.traefik.Log(), -1)
-	}
+	const ours = "organizrjwt: middleware="
 	odd := organizr.Account{Username: "x\"\n middleware=\"\u202eevil\" <b>", Group: "User", GroupID: 4}
 	for i, headers := range [][]string{nil, {"Accept", pageAccept}, as("bob"), {"Cookie", organizr.CookieName + "=" + odd.Token(hash)}} {
 		s.ask("GET", "admin.example.com", `/x%0aorganizrjwt:%20middleware="y"`, headers...)
-		if got := lines(); len(got) != i+1 {
+		if got := s.logged(ours, i+1); len(got) != i+1 {
 			t.Fatalf("after %d refusals: %d lines: %q", i+1, len(got), got)
 		}
 	}
-	got := strings.Join(lines(), "\n")
+	got := strings.Join(s.logged(ours, 4), "\n")
 	for _, part := range []string{`admin@file`, "status=401", "status=302", "status=403", "GET", "admin.example.com", "group 4, and 0 is asked for", "bob"} {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %s in\n%s", part, got)
@@ -210,8 +208,8 @@ func TestAShortSecretWorksAndIsWarnedOfOnce(t *testing.T) {
 			t.Errorf("%s: got %d, want 200", host, got)
 		}
 	}
-	if got := strings.Count(s.traefik.Log(), "the secret has 5 bytes; give Organizr an organizrHash of at least 32"); got != 1 {
-		t.Errorf("it is warned of %d times", got)
+	if got := s.logged("the secret has 5 bytes; give Organizr an organizrHash of at least 32", 1); len(got) != 1 {
+		t.Errorf("it is warned of %d times", len(got))
 	}
 	for _, line := range regexp.MustCompile(`.*organizrjwt: .*`).FindAllString(s.traefik.Log(), -1) {
 		if strings.Contains(line, "short\"") || strings.Contains(line, "=short") {

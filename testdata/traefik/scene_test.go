@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,19 @@ func (s *scene) ask(method, host, target string, headers ...string) answer {
 		s.t.Fatal(err)
 	}
 	return answer{Response: resp, Body: string(body)}
+}
+
+// logged returns the lines of Traefik's log that match, as soon as there are so many. The log comes through a pipe, so
+// it can be behind the answers.
+func (s *scene) logged(pattern string, count int) []string {
+	s.t.Helper()
+	match := regexp.MustCompile(`(?m)^.*` + pattern + `.*$`)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		lines := match.FindAllString(s.traefik.Log(), -1)
+		if len(lines) >= count || time.Now().After(deadline) {
+			return lines
+		}
+	}
 }
 
 // as returns the Cookie header of the account's fresh session, for ask.
