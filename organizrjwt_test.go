@@ -1320,7 +1320,11 @@ func FuzzPaths(f *testing.F) {
 			"in lower case":             cleaned(strings.ToLower(address.Path)),
 			"backslashes, no parameter": cleaned(strings.ReplaceAll(parameters.ReplaceAllString(address.Path, ""), `\`, "/")),
 		} {
-			closed := ask(&url.URL{Path: reading})
+			cleaner := &url.URL{Path: reading}
+			if len(cleaner.EscapedPath()) > longestRead {
+				continue // too long to say, so that the strictest rule holds
+			}
+			closed := ask(cleaner)
 			if name == "in lower case" && closed >= group {
 				continue // what is opened is opened as it is written
 			}
