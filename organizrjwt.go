@@ -72,6 +72,7 @@ type middleware struct {
 	name           string
 	ring           *keyring
 	organizr       *url.URL // nil if nobody is redirected
+	login          string   // Organizr's host, without port
 	near           string   // a domain, with a dot before it, in which Organizr's cookie may reach all hosts
 	group          int
 	rules          *rules // nil if there are none
@@ -107,7 +108,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
 	if m.organizr != nil {
-		m.near = nearDomain(hostname(m.organizr))
+		m.login = hostname(m.organizr)
+		m.near = nearDomain(m.login)
 	}
 	m.group, err = parseGroup("group", config.Group)
 	noted(err)
@@ -1085,7 +1087,7 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
 func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	host := requestHost(req)
-	if host == m.organizr.Host || !strings.HasSuffix(host, m.near) {
+	if strings.EqualFold(host, m.login) || !strings.HasSuffix(host, m.near) {
 		advice, ownAddress := loginCantHelp(m.organizr, host, req)
 		if advice != "" {
 			why := refusalOf(m, who, group)
