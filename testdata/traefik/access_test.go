@@ -415,20 +415,7 @@ func or(one, other string) string {
 }
 
 func TestWebSocketsOfOurOwnOnly(t *testing.T) {
-	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		conn, err := upgrader.Upgrade(rw, req, nil)
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		for {
-			kind, message, err := conn.ReadMessage()
-			if err != nil || conn.WriteMessage(kind, append(message, " from "+req.Header.Get("X-Organizr-User")...)) != nil {
-				return
-			}
-		}
-	}))
+	backend := httptest.NewServer(http.HandlerFunc(echoWebSocket))
 	t.Cleanup(backend.Close)
 	s := setUp(t, nil, func(options *proxy.Options) {
 		options.Dynamic = routes(map[string]table{"live": {"group": "User"}}, backend.URL)

@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
 
 // hash is the key of the Organizr that wrote testdata/organizr.
-const hash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+const hash = organizr.Hash
 
 type table = map[string]any
 
@@ -157,5 +158,21 @@ func readData(t *testing.T, into any, names ...string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// echoWebSocket is a service that sends each message of a WebSocket back, and from whom it came.
+func echoWebSocket(rw http.ResponseWriter, req *http.Request) {
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	conn, err := upgrader.Upgrade(rw, req, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	for {
+		kind, message, err := conn.ReadMessage()
+		if err != nil || conn.WriteMessage(kind, append(message, " from "+req.Header.Get("X-Organizr-User")...)) != nil {
+			return
+		}
 	}
 }

@@ -26,7 +26,6 @@ var insecure = &tls.Config{InsecureSkipVerify: true}
 // transportBackend is a service that shows whether anything between was held back or changed.
 func transportBackend(t *testing.T, hungUp chan<- struct{}, read <-chan struct{}) *httptest.Server {
 	t.Helper()
-	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/count", func(rw http.ResponseWriter, req *http.Request) {
 		sum := sha256.New()
@@ -57,19 +56,7 @@ func transportBackend(t *testing.T, hungUp chan<- struct{}, read <-chan struct{}
 		<-req.Context().Done()
 		hungUp <- struct{}{}
 	})
-	mux.HandleFunc("/live", func(rw http.ResponseWriter, req *http.Request) {
-		conn, err := upgrader.Upgrade(rw, req, nil)
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		for {
-			kind, message, err := conn.ReadMessage()
-			if err != nil || conn.WriteMessage(kind, message) != nil {
-				return
-			}
-		}
-	})
+	mux.HandleFunc("/live", echoWebSocket)
 	mux.HandleFunc("/", func(rw http.ResponseWriter, req *http.Request) { fmt.Fprint(rw, req.Method, " ", req.Proto) })
 	backend := httptest.NewServer(mux)
 	t.Cleanup(backend.Close)
@@ -209,7 +196,7 @@ func TestTransport(t *testing.T) {
 			if err := conn.WriteMessage(websocket.TextMessage, []byte("still there")); err != nil {
 				t.Fatal(err)
 			}
-			if _, got, err := conn.ReadMessage(); err != nil || string(got) != "still there" {
+			if _, got, err := conn.ReadMessage(); err != nil || string(got) != "still there from bob" {
 				t.Fatalf("got %q and %v", got, err)
 			}
 		}

@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	hash        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+	hash        = organizr.Hash
 	connections = 8
 	manyTokens  = 20_000 // twenty times what the plugin remembers
 )

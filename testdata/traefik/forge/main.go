@@ -19,7 +19,7 @@ import (
 )
 
 // hash is the key of the Organizr that wrote testdata/organizr.
-const hash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+const hash = organizr.Hash
 
 // claims are those of an administrator until the year 2100.
 const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,"name":"mallory","group":"Admin","groupID":0,"email":"","image":"","userID":1}`

@@ -21,7 +21,8 @@ const (
 	// CookieName is the name of the cookie that carries a session.
 	CookieName = "organizr_token_" + UUID
 
-	originalHash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+	// Hash is the organizrHash in that config.php.
+	Hash = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
 )
 
 // Link is a service that the home page shows.
@@ -73,7 +74,7 @@ func (o *Organizr) Rewrite(meanwhile func(state string)) error {
 	if meanwhile == nil {
 		meanwhile = func(string) {}
 	}
-	text := strings.Replace(o.model, originalHash, o.Hash(), 1)
+	text := strings.Replace(o.model, Hash, o.Hash(), 1)
 	if err := os.Rename(o.ConfigFile(), filepath.Join(o.folder, "config.bak.php")); err != nil && !os.IsNotExist(err) {
 		return err
 	}

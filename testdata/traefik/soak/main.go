@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	hash        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+	hash        = organizr.Hash
 	users       = 1000
 	connections = 16
 	parts       = 10 // of the time, in each of which memory is looked at
