@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math"
 	"os"
@@ -25,9 +26,10 @@ const (
 	longestFile    = 1 << 20           // bytes
 	shortestSecret = 32                // bytes, RFC 7518 section 3.2
 	nbfLeeway      = 60                // seconds by which Organizr's clock may be ahead
+	longestTime    = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
 )
 
-// The clock: at any moment int64(since(epoch)) is the Unix time in nanoseconds. Tests set it.
+// The clock: at any moment since(epoch) is the Unix time. Tests set it.
 var (
 	since = time.Since
 	epoch = time.Unix(0, 0)
@@ -35,17 +37,17 @@ var (
 
 // A key is what one Organizr signs its sessions with.
 type key struct {
-	cookie string // the name of the cookie that carries a session
-	secret string // organizrHash, its text as it stands
-	absent error  // what is wrong with a request that has no such cookie
+	cookie string   // the name of the cookie that carries a session
+	secret []byte   // organizrHash, its text as it stands
+	nobody *visitor // whoever sends no such cookie
 }
 
 // A session is a token that verify found good.
 type session struct {
 	token   string
-	claims  map[string]any
-	groupID int   // 0 to 999
-	expires int64 // in Unix nanoseconds
+	claims  map[string]any // groupID, and username if there is any, are texts
+	groupID int            // 0 to 999
+	expires time.Duration  // the Unix time
 }
 
 // What can be wrong with a token. None of them holds any part of it.
@@ -64,12 +66,12 @@ var (
 // strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
 var strict = base64.RawURLEncoding.Strict()
 
-// verify returns the session that the token stands for at the given time (Unix nanoseconds),
-// or the error that says why it stands for none.
+// verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
+// for none.
 //
-// The signature is checked before anything is decoded, so a forger reaches no more code than the hash,
-// and it is compared as text, so each signature has one spelling only (RFC 7515, section 5.2).
-func verify(token, secret string, at int64) (*session, error) {
+// The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
+// Nothing else is decoded before that, so a forger reaches no more code than this. An empty secret signs nothing.
+func verify(token string, secret []byte, at time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
@@ -77,32 +79,48 @@ func verify(token, secret string, at int64) (*session, error) {
 	if end < 0 {
 		return nil, errForm
 	}
-	if !signed(token[:end], token[end+1:], secret) {
+	signature, err := strict.DecodeString(token[end+1:])
+	if err != nil || len(secret) == 0 {
+		return nil, errSignature
+	}
+	mac := hmac.New(sha256.New, secret)
+	_, _ = io.WriteString(mac, token[:end])
+	if !hmac.Equal(mac.Sum(nil), signature) {
 		return nil, errSignature
 	}
 	return open(token, token[:end], at)
 }
 
-// open decodes a token whose signature is right, and returns the session that it stands for.
-func open(token, text string, at int64) (*session, error) {
-	header, payload, _ := strings.Cut(text, ".")
-	if header != organizrHeader && !acceptable(header) {
-		return nil, errHeader
+// open decodes the text of a token whose signature is right, and returns the session that it stands for.
+//
+// Line breaks are refused, as the decoder skips them. Control characters are taken out of the claims only after those
+// were validated, since that makes others of them.
+func open(token, text string, at time.Duration) (*session, error) {
+	payload, usual := strings.CutPrefix(text, organizrHeader)
+	if !usual {
+		return openOther(token, text, at)
 	}
 	decoded, err := strict.DecodeString(payload)
-	if err != nil || strings.ContainsAny(payload, "\r\n") {
+	if err != nil || strings.ContainsAny(token, "\r\n") {
 		return nil, errForm
 	}
-	var claims map[string]any
-	if json.Unmarshal(decoded, &claims) != nil {
+	found := &session{token: token}
+	if json.Unmarshal(decoded, &found.claims) != nil {
 		return nil, errClaims
 	}
-	found, err := validate(token, claims, at)
-	if bytes.IndexByte(decoded, '\\') >= 0 || bytes.IndexFunc(decoded, unicode.IsControl) >= 0 {
-		dropControls(claims)
+	if err := validate(found, at); err != nil {
+		return nil, err
 	}
-	return found, err
+	if bytes.ContainsAny(decoded, controls) {
+		dropControls(found.claims)
+	}
+	return found, nil
 }
+
+// controls are the characters that stand for control characters in JSON: those themselves that it allows in a text,
+// and the backslash that all others begin with (RFC 8259, section 7).
+const controls = "\\\x7f\u0080\u0081\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008a\u008b\u008c\u008d\u008e\u008f" +
+	"\u0090\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009a\u009b\u009c\u009d\u009e\u009f"
 
 // dropControls takes the control characters out of the claims that are text, as no header or log can hold them.
 func dropControls(claims map[string]any) {
@@ -113,25 +131,23 @@ func dropControls(claims map[string]any) {
 	}
 }
 
-// signed reports whether the signature is the HMAC-SHA256 of the text (RFC 7518, section 3.2), in constant time.
-// An empty secret signs nothing.
-func signed(text, signature, secret string) bool {
-	if secret == "" {
-		return false
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(text))
-	return hmac.Equal([]byte(base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), []byte(signature))
-}
+// organizrHeader is what every token that Organizr makes begins with: {"typ":"JWT","alg":"HS256"}, and a dot.
+const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."
 
-// organizrHeader is {"typ":"JWT","alg":"HS256"}, the header of every token that Organizr makes.
-const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
+// openOther is open for a token whose header isn't Organizr's own.
+func openOther(token, text string, at time.Duration) (*session, error) {
+	header, payload, _ := strings.Cut(text, ".")
+	if !acceptable(header) {
+		return nil, errHeader
+	}
+	return open(token, organizrHeader+payload, at)
+}
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
 func acceptable(header string) bool {
 	text, err := strict.DecodeString(header)
-	if err != nil || strings.ContainsAny(header, "\r\n") {
+	if err != nil {
 		return false
 	}
 	var parameters map[string]any
@@ -143,28 +159,42 @@ func acceptable(header string) bool {
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
 }
 
-// validate checks the claims of a token whose signature is right (RFC 7519, section 4.1). Names of claims match
-// exactly. Organizr's times have fractions of a second.
-func validate(token string, claims map[string]any, at int64) (*session, error) {
-	if claims["iss"] != "Organizr" || claims["aud"] != "Organizr" && !listed(claims["aud"]) {
-		return nil, errIssuer
+// validate checks the claims of a token whose signature is right (RFC 7519, section 4.1), and reads those that Organizr
+// has written in more than one way. Names of claims match exactly. Organizr's times have fractions of a second.
+func validate(found *session, at time.Duration) error {
+	claims := found.claims
+	if claims["iss"] != "Organizr" {
+		return errIssuer
 	}
-	seconds := float64(at) / 1e9
-	exp, ok := claims["exp"].(float64)
-	if !ok || exp <= seconds {
-		return nil, errExpired
+	if aud := claims["aud"]; aud != "Organizr" && !listed(aud) {
+		return errIssuer
+	}
+	now := at.Seconds()
+	exp, _ := claims["exp"].(float64)
+	if exp <= now {
+		return errExpired
 	}
 	if nbf, present := claims["nbf"]; present {
 		from, ok := nbf.(float64)
-		if !ok || from > seconds+nbfLeeway {
-			return nil, errNotYet
+		if !ok || from > now+nbfLeeway {
+			return errNotYet
 		}
 	}
-	group, ok := groupID(claims["groupID"])
+	digits := numeral(claims["groupID"])
+	group, ok := groupNumbers[digits]
 	if !ok {
-		return nil, errGroup
+		return errGroup
 	}
-	return &session{token: token, claims: claims, groupID: group, expires: int64(math.Min(exp*1e9, math.MaxInt64/2))}, nil
+	if exp > longestTime {
+		exp = longestTime
+	}
+	found.groupID = group
+	found.expires = time.Duration(exp * 1e9)
+	claims["groupID"] = digits
+	if name, _ := claims["username"].(string); name == "" {
+		claims["username"] = claims["name"]
+	}
+	return nil
 }
 
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
@@ -178,45 +208,34 @@ func listed(aud any) bool {
 	return false
 }
 
-// groupID reads the claim of that name: a whole number from 0 to 999, or, from Organizr on PHP before 8.1,
-// the same as digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
-func groupID(claim any) (int, bool) {
-	number, ok := claim.(float64)
-	if !ok {
-		return groupDigits(claim)
+// numeral returns a claim that is a number or a text as text, and nothing for others.
+func numeral(claim any) string {
+	if number, ok := claim.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
 	}
-	return int(number), !math.Signbit(number) && number <= 999 && number == math.Trunc(number)
+	text, _ := claim.(string)
+	return text
 }
 
-// groupDigits reads a groupID that is text.
-func groupDigits(claim any) (int, bool) {
-	digits, _ := claim.(string)
-	number, err := strconv.Atoi(digits)
-	return number, err == nil && number >= 0 && number <= 999 && strconv.Itoa(number) == digits
+// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
+// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
+var groupNumbers = numbersTo(guest)
+
+func numbersTo(last int) map[string]int {
+	numbers := map[string]int{}
+	for number := 0; number <= last; number++ {
+		numbers[strconv.Itoa(number)] = number
+	}
+	return numbers
 }
 
 // claim returns a session's claim as text without control characters, by the name that the options have for it, or the
-// empty text if the token doesn't say, or says neither text nor a number. Organizr's name for the username changed from username to name.
+// empty text if the token doesn't say, or says neither text nor a number.
 func claim(of *session, name string) string {
-	if text, ok := of.claims[name].(string); ok && text != "" {
-		return text
-	}
-	return otherClaim(of, name)
-}
-
-// otherClaim returns a claim that isn't text in the token under the name that the options have for it.
-func otherClaim(of *session, name string) string {
-	switch name {
-	case "token":
+	if name == "token" {
 		return of.token
-	case "username":
-		text, _ := of.claims["name"].(string)
-		return text
 	}
-	if number, ok := of.claims[name].(float64); ok {
-		return strconv.FormatFloat(number, 'f', -1, 64)
-	}
-	return ""
+	return numeral(of.claims[name])
 }
 
 // A source is where the key comes from: one of secret, secretFile and configFile is set, and uuid unless
@@ -259,7 +278,8 @@ func (s source) load() (*key, error) {
 		}
 	}
 	cookie := cookiePrefix + uuid
-	return &key{cookie: cookie, secret: secret, absent: errors.New("the request has no cookie " + cookie)}, nil
+	nobody := &visitor{standing: everyone - guest, problem: errors.New("the request has no cookie " + cookie), expires: math.MaxInt64}
+	return &key{cookie: cookie, secret: []byte(secret), nobody: nobody}, nil
 }
 
 // configPlaces names the documented places of Organizr's configuration.
@@ -289,18 +309,21 @@ func readFile(option, path string) (string, error) {
 // Traefik builds a new middleware for each router at every change of its configuration and doesn't tell the old
 // ones, so nothing here runs by itself: the files are looked at by the requests.
 type keyring struct {
-	source source
+	middleware string // its name, for the log
+	source     source
+	fixed      *key // that never changes; nil if it comes from a file
+	bearer     bool // a request without cookies may have a session
 
-	mutex      sync.RWMutex
+	sync.RWMutex
 	key        *key
-	lookAgain  int64               // when a request must look at the files, in Unix nanoseconds
+	lookAgain  time.Duration       // when a request must look at the files
 	remembered map[string]*visitor // by the Cookie header, or by NUL and the bearer token
 }
 
 const (
-	mostRemembered    = 1000               // visitors a middleware
-	longestRemembered = 4096               // bytes of what a visitor is remembered by
-	lookEvery         = int64(time.Second) // nanoseconds
+	mostRemembered    = 1000 // visitors a middleware
+	longestRemembered = 4096 // bytes of what a visitor is remembered by
+	lookEvery         = time.Second
 )
 
 // The keys that files gave last, by source, and the sources that gave none when they were last looked at.
@@ -312,19 +335,32 @@ var (
 )
 
 // newKeyring returns a keyring with the source's key, or with the last that it gave since Traefik started.
-func newKeyring(from source, middleware string) (*keyring, error) {
-	ring := &keyring{source: from, remembered: map[string]*visitor{}, lookAgain: math.MaxInt64}
+func newKeyring(from source, middleware string, bearer bool) (*keyring, error) {
+	ring := &keyring{middleware: middleware, source: from, bearer: bearer}
 	loaded, err := from.load()
 	if from.follows() {
-		ring.lookAgain = 0
 		loaded, err = orLastGood(from, loaded, err, middleware)
 	}
 	if err != nil {
 		return nil, err
 	}
-	warnOfShort(loaded.secret, middleware)
-	ring.key = loaded
+	if !from.follows() {
+		ring.fixed, ring.lookAgain = loaded, math.MaxInt64
+	}
+	turnTo(ring, loaded)
 	return ring, nil
+}
+
+// turnTo puts a key in force, by which nothing is known yet but what is true of all that come without a cookie.
+func turnTo(ring *keyring, loaded *key) {
+	warnOfShort(string(loaded.secret), ring.middleware)
+	ring.Lock()
+	ring.key = loaded
+	ring.remembered = map[string]*visitor{}
+	if !ring.bearer {
+		ring.remembered[""] = loaded.nobody
+	}
+	ring.Unlock()
 }
 
 // orLastGood returns what was loaded, or if that failed the last good key of that source and logs the failure,
@@ -349,50 +385,46 @@ func orLastGood(from source, loaded *key, err error, middleware string) (*key, e
 }
 
 // current returns the key in force. The first request of a second in which the files were not looked at does so.
-func current(ring *keyring, at int64, middleware string) *key {
-	ring.mutex.RLock()
+func current(ring *keyring, at time.Duration) *key {
+	ring.RLock()
 	by := ring.key
 	due := at >= ring.lookAgain
-	ring.mutex.RUnlock()
+	ring.RUnlock()
 	if due {
-		return look(ring, at, middleware)
+		return look(ring, at)
 	}
 	return by
 }
 
 // look reads the files again, unless another request has begun to, and returns the key in force. A new key forgets
 // all sessions.
-func look(ring *keyring, at int64, middleware string) *key {
-	ring.mutex.Lock()
+func look(ring *keyring, at time.Duration) *key {
+	ring.Lock()
 	before := ring.key
 	due := at >= ring.lookAgain
 	if due {
 		ring.lookAgain = at + lookEvery
 	}
-	ring.mutex.Unlock()
+	ring.Unlock()
 	if !due {
 		return before
 	}
 	loaded, err := ring.source.load()
-	loaded, err = orLastGood(ring.source, loaded, err, middleware)
-	if err != nil || loaded.cookie == before.cookie && loaded.secret == before.secret {
+	loaded, err = orLastGood(ring.source, loaded, err, ring.middleware)
+	if err != nil || loaded.cookie == before.cookie && bytes.Equal(loaded.secret, before.secret) {
 		return before
 	}
-	warnOfShort(loaded.secret, middleware)
-	ring.mutex.Lock()
-	ring.key = loaded
-	ring.remembered = map[string]*visitor{}
-	ring.mutex.Unlock()
+	turnTo(ring, loaded)
 	return loaded
 }
 
 // recall returns the visitor remembered by the name, unless the session has expired or it is time to look at the
 // files: then it returns nil.
-func recall(ring *keyring, name string, at int64) *visitor {
-	ring.mutex.RLock()
+func recall(ring *keyring, name string, at time.Duration) *visitor {
+	ring.RLock()
 	known := ring.remembered[name]
 	lookAgain := ring.lookAgain
-	ring.mutex.RUnlock()
+	ring.RUnlock()
 	if known == nil || at >= known.expires || at >= lookAgain {
 		return nil
 	}
@@ -404,20 +436,23 @@ func remember(ring *keyring, by *key, name string, known *visitor) {
 	if len(name) > longestRemembered {
 		return
 	}
-	ring.mutex.Lock()
+	ring.Lock()
 	if len(ring.remembered) >= mostRemembered {
 		forgetOne(ring.remembered)
 	}
 	if ring.key == by {
 		ring.remembered[name] = known
 	}
-	ring.mutex.Unlock()
+	ring.Unlock()
 }
 
+// forgetOne forgets somebody, but not nobody.
 func forgetOne(remembered map[string]*visitor) {
 	for name := range remembered {
-		delete(remembered, name)
-		return
+		if name != "" {
+			delete(remembered, name)
+			return
+		}
 	}
 }
 

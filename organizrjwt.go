@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -20,6 +21,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -77,9 +79,10 @@ type middleware struct {
 	group          int
 	rules          *rules // nil if there are none
 	allow, deny    []condition
-	headers        []header
-	told           []string        // names of the headers that the service is told: ours, and Cookie
-	harmless       map[string]bool // names of headers that no service takes for one of those below
+	exceptions     bool // there is any allow or deny
+	headers        []*header
+	told           []string        // names of the headers that the service gets from us: those, and Cookie
+	harmless       map[string]bool // names of headers that need no closer look
 	forged         map[string]bool // what the names of headers that must not come from the visitor mean
 	forwardToken   bool
 	acceptBearer   bool
@@ -121,6 +124,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	noted(err)
 	m.deny, err = parseConditions("deny", config.Deny)
 	noted(err)
+	m.exceptions = len(m.allow)+len(m.deny) > 0
 	m.headers, err = parseHeaders(config.Headers)
 	noted(err)
 	for _, one := range m.headers {
@@ -179,7 +183,7 @@ func openKeyring(config *Config, name string) (*keyring, error) {
 	if len(mistakes) > 0 {
 		return nil, joined(mistakes)
 	}
-	return newKeyring(from, name)
+	return newKeyring(from, name, config.AcceptBearer)
 }
 
 // secretSources counts the sources that are given for the secret.
@@ -303,14 +307,14 @@ var ownedHeaders = map[string]bool{
 
 // parseHeaders returns the headers that the option lists, sorted by name. Traefik adds the given ones to the default
 // ones: one that means the same as a default one takes its place.
-func parseHeaders(given map[string]string) ([]header, error) {
+func parseHeaders(given map[string]string) ([]*header, error) {
 	var mistakes []string
 	names := make([]string, 0, len(given))
 	for name := range given {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	byMeaning := map[string]header{}
+	byMeaning := map[string]*header{}
 	for _, name := range names {
 		added, err := parseHeader(name, given[name])
 		if err != nil {
@@ -327,7 +331,7 @@ func parseHeaders(given map[string]string) ([]header, error) {
 		}
 		byMeaning[foldHeader(name)] = added
 	}
-	headers := make([]header, 0, len(byMeaning))
+	headers := make([]*header, 0, len(byMeaning))
 	for _, one := range byMeaning {
 		headers = append(headers, one)
 	}
@@ -336,21 +340,21 @@ func parseHeaders(given map[string]string) ([]header, error) {
 }
 
 // parseHeader returns one header of the option.
-func parseHeader(name, text string) (header, error) {
+func parseHeader(name, text string) (*header, error) {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	if !headerName.MatchString(name) {
-		return header{}, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
+		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
 	}
 	if ownedHeaders[canonical] {
-		return header{}, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
+		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
 	}
 	if strings.IndexFunc(text, unicode.IsControl) >= 0 {
-		return header{}, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
+		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
 	}
-	added := header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
+	added := &header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
 	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
 		if match[1] != "image" && match[1] != "token" && !namedClaims[match[1]] {
-			return header{}, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
+			return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
 		}
 		added.claims = append(added.claims, match[1])
 		if match[0] == text {
@@ -371,7 +375,7 @@ func foldHeader(name string) string {
 
 // forgedHeaders returns what the names mean of headers that a visitor must not send: ours, and where rules decide by
 // the path, those by which some services take another path than the request's.
-func forgedHeaders(headers []header, decidedBy *rules) map[string]bool {
+func forgedHeaders(headers []*header, decidedBy *rules) map[string]bool {
 	forged := map[string]bool{}
 	for _, one := range headers {
 		forged[foldHeader(one.name)] = true
@@ -382,8 +386,8 @@ func forgedHeaders(headers []header, decidedBy *rules) map[string]bool {
 	return forged
 }
 
-// harmlessHeaders returns the names that nearly all requests are made of, less the forged ones. A request that has
-// no others needs no closer look.
+// harmlessHeaders returns the names that nearly all requests are made of, less the forged ones and Upgrade. A request
+// that has no others, and changes nothing, needs no closer look.
 func harmlessHeaders(forged map[string]bool) map[string]bool {
 	harmless := map[string]bool{}
 	for _, name := range []string{
@@ -392,7 +396,7 @@ func harmlessHeaders(forged map[string]bool) map[string]bool {
 		"Last-Event-Id", "Origin", "Pragma", "Priority", "Range", "Referer", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile",
 		"Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Storage-Access",
 		"Sec-Fetch-User", "Sec-Gpc", "Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol",
-		"Sec-Websocket-Version", "Te", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "X-Api-Key",
+		"Sec-Websocket-Version", "Te", "Upgrade-Insecure-Requests", "User-Agent", "X-Api-Key",
 		"X-Csrf-Token", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
 		"X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip", "X-Requested-With",
 	} {
@@ -761,57 +765,71 @@ type visitor struct {
 	// who never get in. So what isn't set opens nothing.
 	standing int
 
-	values   [][]string // of the headers that the service is told, in the order of told; nil for none
-	byCookie bool       // the session came in a cookie, so a browser sends it whoever asks
-	expires  int64      // in Unix nanoseconds
-	problem  error      // why there is no session
-	hadToken bool       // but a token that isn't one
+	values   [][]string    // of the headers that the service gets from us, in the order of told; nil for none
+	byCookie bool          // the session came in a cookie, so a browser sends it whoever asks
+	expires  time.Duration // the Unix time
+	problem  error         // why there is no session
+	hadToken bool          // but a token that isn't one
 }
 
 const everyone = 1000 // what standing and group add up to for whoever may enter
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it.
+//
+// It is interpreted, where each expression of a function costs memory at every call, so what few requests need is in
+// functions of its own.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	group := m.group
 	if m.rules != nil {
 		group = groupByRules(m.rules, req)
 	}
-	at := int64(since(epoch))
+	at := since(epoch)
 	cookies := strings.Join(req.Header["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
 	who := recall(m.ring, cookies, at)
 	if who == nil {
 		who = identify(m, req, cookies, group, at)
 	}
-	if who.standing+group < everyone || req.Header.Get("Sec-Fetch-Site") == "cross-site" && harmful(m, who, group, req) {
+	if who.standing+group < everyone || unusual(m, req) && lookCloser(m, who, group, req) {
 		refuse(m, who, group, rw, req)
 		return
 	}
-	tell(m, who, req.Header)
+	for i, values := range who.values {
+		req.Header[m.told[i]] = values
+	}
 	m.next.ServeHTTP(rw, req)
 }
 
-// tell puts into the headers of the request what the service is told, and takes out what would tell it otherwise.
-func tell(m *middleware, who *visitor, headers http.Header) {
-	var others strings.Builder
-	if headers.WriteSubset(&others, m.harmless) != nil || others.Len() > 0 {
-		removeForged(m, headers)
-	}
-	for i, values := range who.values {
-		if values == nil {
-			delete(headers, m.told[i])
-		} else {
-			headers[m.told[i]] = values
-		}
-	}
+// unusual reports whether a request needs a closer look, since it may change something or has a header that most don't.
+func unusual(m *middleware, req *http.Request) bool {
+	return req.Method != "GET" || req.Header.WriteSubset(unwritable, m.harmless) != nil
 }
 
-// removeForged removes the headers whose names a service could take for those that must not come from the visitor.
-func removeForged(m *middleware, headers http.Header) {
-	for name := range headers {
+// unwritable fails at the first write, so that WriteSubset tells whether there is anything to write.
+var unwritable = closedPipe()
+
+func closedPipe() io.Writer {
+	_, writer := io.Pipe()
+	_ = writer.Close()
+	return writer
+}
+
+// lookCloser takes out of an unusual request the headers that a service could take for those that must not come from
+// the visitor, and reports whether it could do harm.
+//
+// It could if another site's page made it, as the visitor's browser says, to change something or to open a WebSocket by
+// the visitor's session: Organizr's cookie is SameSite=None, so it came along without the visitor's doing. It doesn't
+// count on a route for guests, nor with a bearer token, which is sent by whoever holds it.
+func lookCloser(m *middleware, who *visitor, group int, req *http.Request) bool {
+	for name := range req.Header {
 		if !m.harmless[name] && m.forged[foldHeader(name)] {
-			delete(headers, name)
+			delete(req.Header, name)
 		}
 	}
+	if req.Header.Get("Sec-Fetch-Site") != "cross-site" || group == guest || m.allowCrossSite || !who.byCookie {
+		return false
+	}
+	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
+		len(req.Header["Upgrade"]) > 0
 }
 
 const (
@@ -822,61 +840,26 @@ const (
 var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 
 // identify finds out who sent a request that can't be recalled, to where the group is asked for.
-func identify(m *middleware, req *http.Request, cookies string, group int, at int64) *visitor {
-	by := current(m.ring, at, m.name)
+func identify(m *middleware, req *http.Request, cookies string, group int, at time.Duration) *visitor {
+	by := m.ring.fixed
+	if by == nil {
+		by = current(m.ring, at)
+	}
 	found, problem := sessionInCookie(req, cookies, by, at)
 	if found != nil {
 		return visitorByCookie(m, found, cookies, by)
 	}
-	if m.acceptBearer {
-		who, err := visitorByBearer(m, req.Header, cookies, by, at)
-		if who != nil {
-			return who
-		}
-		if err != nil && problem == by.absent { //nolint:errorlint // it is that very error, or another
-			problem = err
-		}
-	}
-	if group == guest {
-		return strangerAt(m, cookies, by)
-	}
-	return &visitor{standing: everyone - guest, problem: problem, hadToken: problem != by.absent} //nolint:errorlint // as above
-}
-
-// strangerAt returns a visitor without a session, for a service that is open to guests.
-func strangerAt(m *middleware, cookies string, by *key) *visitor {
-	values := make([][]string, len(m.told))
-	values[len(m.headers)] = cookieForService(m, cookies, by)
-	return &visitor{standing: everyone - guest, values: values}
-}
-
-// visitorByCookie returns the visitor whose session was found in the Cookie header, and remembers them by it.
-func visitorByCookie(m *middleware, found *session, cookies string, by *key) *visitor {
-	who := newVisitor(m, found)
-	who.byCookie = true
-	if m.forwardToken || len(cookies) > len(by.cookie)+1+len(found.token) {
-		who.values[len(m.headers)] = cookieForService(m, cookies, by)
-	}
-	remember(m.ring, by, cookies, who)
-	return who
+	return withoutSession(m, req, cookies, group, by, at, problem)
 }
 
 // sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
-// them. A browser can send more than one: Organizr sets one for its domain and one for its host, and one of them can
-// be stale.
-func sessionInCookie(req *http.Request, cookies string, by *key, at int64) (*session, error) {
-	if !strings.Contains(cookies, by.cookie) {
-		return nil, by.absent
-	}
+// them, or nothing if there are none. A browser can send more than one: Organizr sets one for its domain and one for
+// its host, and one of them can be stale.
+func sessionInCookie(req *http.Request, cookies string, by *key, at time.Duration) (*session, error) {
 	if len(cookies) > longestCookies {
 		return nil, errCookies
 	}
-	return firstGood(req, by, at)
-}
-
-// firstGood is sessionInCookie for a Cookie header that mentions the name and isn't too long.
-func firstGood(req *http.Request, by *key, at int64) (*session, error) {
-	problem := by.absent
+	var problem error
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
@@ -890,10 +873,48 @@ func firstGood(req *http.Request, by *key, at int64) (*session, error) {
 	return nil, problem
 }
 
+// withoutSession returns the visitor in whose cookies there is no session, as the problem says, if there is one.
+func withoutSession(m *middleware, req *http.Request, cookies string, group int, by *key, at time.Duration, problem error) *visitor {
+	if m.acceptBearer {
+		who, err := visitorByBearer(m, req.Header, cookies, by, at)
+		if who != nil {
+			return who
+		}
+		if problem == nil {
+			problem = err
+		}
+	}
+	if group == guest && strings.Contains(cookies, by.cookie) {
+		return strangerAt(m, cookies, by)
+	}
+	if problem == nil {
+		return by.nobody
+	}
+	return &visitor{standing: everyone - guest, problem: problem, hadToken: true}
+}
+
+// strangerAt returns a visitor without a session, for a service that is open to guests.
+func strangerAt(m *middleware, cookies string, by *key) *visitor {
+	values := make([][]string, len(m.told))
+	values[len(m.headers)] = cookieForService(m, cookies, by)
+	return &visitor{standing: everyone - guest, values: values}
+}
+
+// visitorByCookie returns the visitor whose session was found in the Cookie header, and remembers them by it.
+func visitorByCookie(m *middleware, found *session, cookies string, by *key) *visitor {
+	who := newVisitor(m, found)
+	who.byCookie = true
+	if len(cookies) > len(by.cookie)+1+len(found.token) || m.forwardToken {
+		who.values[len(m.headers)] = cookieForService(m, cookies, by)
+	}
+	remember(m.ring, by, cookies, who)
+	return who
+}
+
 // visitorByBearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes
 // the header out of the request unless the service may see the token. Other tokens are left alone: they may be the
 // service's own. It returns neither a visitor nor an error if there is no bearer token.
-func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key, at int64) (*visitor, error) {
+func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key, at time.Duration) (*visitor, error) {
 	lines := headers["Authorization"]
 	if len(lines) != 1 {
 		return nil, nil
@@ -923,17 +944,12 @@ func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key
 // newVisitor returns the visitor whose session it is.
 func newVisitor(m *middleware, found *session) *visitor {
 	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires, values: make([][]string, len(m.told))}
-	if m.allow != nil && matches(found, m.allow) {
-		who.standing = everyone
-	}
-	if m.deny != nil && matches(found, m.deny) {
-		who.standing = 0
+	if m.exceptions {
+		who.standing = standing(m, found)
 	}
 	for i, one := range m.headers {
-		var text string
-		if one.single != "" {
-			text = claim(found, one.single)
-		} else {
+		text, ok := found.claims[one.single].(string)
+		if !ok {
 			text = headerText(one, found)
 		}
 		if text != "" {
@@ -943,9 +959,20 @@ func newVisitor(m *middleware, found *session) *visitor {
 	return who
 }
 
+// standing returns the standing of the visitor whose session it is, where allow and deny make exceptions.
+func standing(m *middleware, found *session) int {
+	switch {
+	case matches(found, m.deny):
+		return 0
+	case matches(found, m.allow):
+		return everyone
+	}
+	return everyone - found.groupID
+}
+
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
 // are empty.
-func headerText(of header, found *session) string {
+func headerText(of *header, found *session) string {
 	value := of.literals[0]
 	told := len(of.claims) == 0
 	for i, name := range of.claims {
@@ -1019,18 +1046,6 @@ func cutCookies(line, name string) string {
 		}
 	}
 	return line[:from]
-}
-
-// harmful reports whether a request that another site's page made, as the visitor's browser says, could do harm by the
-// visitor's session: it changes something, or opens a WebSocket, on a route that isn't for guests. Organizr's cookie
-// is SameSite=None, so it came along without the visitor's doing. Requests with a bearer token are made by whoever
-// holds the token.
-func harmful(m *middleware, who *visitor, group int, req *http.Request) bool {
-	if group == guest || m.allowCrossSite || !who.byCookie {
-		return false
-	}
-	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
-		len(req.Header["Upgrade"]) > 0
 }
 
 // A refusal is what a visitor is told who may not enter, and what the log says.

@@ -1096,7 +1096,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if size() != 0 {
 		t.Errorf("%d visitors are remembered who weren't verified, or by too much", size())
 	}
-	remember(inside.ring, &key{cookie: cookie, secret: "an earlier one"}, "a=1", &visitor{})
+	remember(inside.ring, &key{cookie: cookie, secret: []byte("an earlier one")}, "a=1", &visitor{})
 	if size() != 0 {
 		t.Error("a visitor is remembered whom another key verified")
 	}
@@ -1164,6 +1164,7 @@ func BenchmarkRefusals(b *testing.B) {
 }
 
 func FuzzToken(f *testing.F) {
+	validAt := time.Duration(organizr.ValidAt) * time.Second
 	for _, session := range organizr.Sessions {
 		f.Add(session.Token)
 	}
@@ -1172,7 +1173,7 @@ func FuzzToken(f *testing.F) {
 		f.Add(trick.Token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		found, err := verify(token, organizr.OrganizrHash, organizr.ValidAt*1e9)
+		found, err := verify(token, []byte(organizr.OrganizrHash), validAt)
 		if (found == nil) == (err == nil) {
 			t.Fatalf("%q: a session and an error, or neither: %v", token, err)
 		}
@@ -1185,14 +1186,19 @@ func FuzzToken(f *testing.F) {
 		if len(parts) != 3 || parts[2] != base64.RawURLEncoding.EncodeToString(mac.Sum(nil)) {
 			t.Fatalf("%q isn't signed", token)
 		}
-		if unsigned, _ := verify(token, "another-key", organizr.ValidAt*1e9); unsigned != nil {
+		if unsigned, _ := verify(token, []byte("another-key"), validAt); unsigned != nil {
 			t.Fatalf("%q is a session by another key", token)
 		}
 	})
 }
 
 func FuzzClaims(f *testing.F) {
+	validAt := time.Duration(organizr.ValidAt) * time.Second
 	f.Add(`{"typ":"JWT","alg":"HS256"}`, `{"iss":"Organizr","aud":["Organizr"],"exp":9999999999,"nbf":1.5,"groupID":"4","name":"x"}`)
+	told, err := parseHeader("X", "{username}")
+	if err != nil {
+		f.Fatal(err)
+	}
 	fail, pass := tokenTable(f)
 	for _, trick := range append(fail, pass...) {
 		parts := strings.Split(trick.Token, ".")
@@ -1203,7 +1209,7 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, head, claims string) {
-		found, _ := verify(sign(head, claims, organizr.OrganizrHash), organizr.OrganizrHash, organizr.ValidAt*1e9)
+		found, _ := verify(sign(head, claims, organizr.OrganizrHash), []byte(organizr.OrganizrHash), validAt)
 		if found == nil {
 			return
 		}
@@ -1214,7 +1220,7 @@ func FuzzClaims(f *testing.F) {
 		if json.Unmarshal([]byte(head), &read) != nil || json.Unmarshal([]byte(claims), &read) != nil {
 			t.Fatalf("%q %q is a session and isn't JSON", head, claims)
 		}
-		if !strings.Contains(head, "HS256") && !strings.Contains(head, `\u`) || found.expires <= organizr.ValidAt*1e9 {
+		if !strings.Contains(head, "HS256") && !strings.Contains(head, `\u`) || found.expires <= validAt {
 			t.Fatalf("%q %q is a session", head, claims)
 		}
 		if found.groupID == 0 && !strings.Contains(claims, "0") {
@@ -1223,7 +1229,7 @@ func FuzzClaims(f *testing.F) {
 		if found.groupID < 0 || found.groupID > 999 || claim(found, "groupID") != fmt.Sprint(found.groupID) {
 			t.Fatalf("%q is of group %d", claims, found.groupID)
 		}
-		who := newVisitor(&middleware{headers: []header{{name: "X", single: "username"}}, told: []string{"X", "Cookie"}}, found)
+		who := newVisitor(&middleware{headers: []*header{told}, told: []string{"X", "Cookie"}}, found)
 		for _, value := range who.values[0] {
 			if strings.ContainsAny(value, "\x00\r\n\x7f") || value != strings.TrimSpace(value) {
 				t.Fatalf("%q gets into a header", value)

@@ -114,7 +114,7 @@ func BenchmarkInterpreted(b *testing.B) {
 			next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 			var handler http.Handler
 			if bench.options == nil {
-				handler = interpreted(b, filepath.Dir(proxy.PluginModule)+"/noop", filepath.Join(proxy.Module(), "bench", "noop"), nil, next)
+				handler = interpreted(b, filepath.Dir(proxy.PluginModule)+"/floor", filepath.Join(proxy.Module(), "bench", "floor"), nil, next)
 			} else {
 				options := map[string]any{"UUID": organizr.UUID, "Secret": hash, "Group": "User", "OrganizrURL": "https://organizr.example.com"}
 				for option, value := range bench.options {

@@ -56,7 +56,7 @@ type route struct {
 }
 
 func run(ctx context.Context, program, picture, only string, quick bool) error {
-	rounds, duration := 7, 4*time.Second
+	rounds, duration := 15, 2*time.Second
 	if quick {
 		rounds, duration = 5, 1500*time.Millisecond
 	}
@@ -69,7 +69,7 @@ func run(ctx context.Context, program, picture, only string, quick bool) error {
 	traefik, err := proxy.Start(ctx, proxy.Options{
 		Program: program,
 		Dynamic: configuration(backend.URL, asked.URL),
-		Beside:  filepath.Join(proxy.Module(), "bench", "noop"),
+		Beside:  filepath.Join(proxy.Module(), "bench", "floor"),
 		Flags:   []string{"--log.level=ERROR", "--api=true", "--api.debug=true"},
 	})
 	if err != nil {

@@ -21,7 +21,9 @@ func configuration(backend, asked string) table {
 	}
 	middlewares := table{
 		"headers":     table{"headers": table{"customRequestHeaders": table{"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4"}}},
-		"noop":        table{"plugin": table{"noop": table{}}},
+		"noop":        table{"plugin": table{"floor": table{}}},
+		"refuse":      table{"plugin": table{"floor": table{"does": "refuse"}}},
+		"verify":      table{"plugin": table{"floor": table{"does": "verify", "cookie": organizr.CookieName, "secret": hash}}},
 		"remembered":  plugin(nil),
 		"first":       plugin(nil),
 		"forged":      plugin(nil),
@@ -79,6 +81,8 @@ func selected(only string) ([]route, error) {
 		{name: "bare", about: "no middleware", next: always(with("bare", 200, "", session))},
 		{name: "headers", about: "Traefik's own headers middleware", next: always(with("headers", 200, "bob", session))},
 		{name: "noop", about: "an interpreted plugin that does nothing", next: always(with("noop", 200, "", session))},
+		{name: "refuse", about: "an interpreted plugin that refuses all", next: always(with("refuse", 401, "", session))},
+		{name: "verify", about: "an interpreted plugin that does nothing but verify", next: always(with("verify", 200, "bob", session))},
 		{name: "remembered", about: "this plugin, a returning visitor", next: always(with("remembered", 200, "bob", session))},
 		{name: "first", about: "a token seen for the first time", next: inTurn("first", 200, "bob", tokens(manyTokens, hash))},
 		{name: "forged", about: "a forged token", next: inTurn("forged", 401, "", tokens(manyTokens, "another-key-that-is-long-enough-for-HS256"))},
