@@ -311,13 +311,13 @@ func readFile(option, path string) (string, error) {
 type keyring struct {
 	middleware string // its name, for the log
 	source     source
-	fixed      *key // that never changes; nil if it comes from a file
-	bearer     bool // a request without cookies may have a session
+	fixed      *key   // that never changes; nil if it comes from a file
+	nobody     string // what nobody is remembered by
 
 	sync.RWMutex
 	key        *key
 	lookAgain  time.Duration       // when a request must look at the files
-	remembered map[string]*visitor // by the Cookie header, or by NUL and the bearer token
+	remembered map[string]*visitor // by their cookies, and their bearer token if that counts
 }
 
 const (
@@ -335,8 +335,8 @@ var (
 )
 
 // newKeyring returns a keyring with the source's key, or with the last that it gave since Traefik started.
-func newKeyring(from source, middleware string, bearer bool) (*keyring, error) {
-	ring := &keyring{middleware: middleware, source: from, bearer: bearer}
+func newKeyring(from source, middleware, nobody string) (*keyring, error) {
+	ring := &keyring{middleware: middleware, source: from, nobody: nobody}
 	loaded, err := from.load()
 	if from.follows() {
 		loaded, err = orLastGood(from, loaded, err, middleware)
@@ -351,15 +351,13 @@ func newKeyring(from source, middleware string, bearer bool) (*keyring, error) {
 	return ring, nil
 }
 
-// turnTo puts a key in force, by which nothing is known yet but what is true of all that come without a cookie.
+// turnTo puts a key in force, by which nobody is known yet but nobody: whoever comes without a session.
 func turnTo(ring *keyring, loaded *key) {
 	warnOfShort(string(loaded.secret), ring.middleware)
 	ring.Lock()
 	ring.key = loaded
 	ring.remembered = map[string]*visitor{}
-	if !ring.bearer {
-		ring.remembered[""] = loaded.nobody
-	}
+	ring.remembered[ring.nobody] = loaded.nobody
 	ring.Unlock()
 }
 
@@ -418,19 +416,6 @@ func look(ring *keyring, at time.Duration) *key {
 	return loaded
 }
 
-// recall returns the visitor remembered by the name, unless the session has expired or it is time to look at the
-// files: then it returns nil.
-func recall(ring *keyring, name string, at time.Duration) *visitor {
-	ring.RLock()
-	known := ring.remembered[name]
-	lookAgain := ring.lookAgain
-	ring.RUnlock()
-	if known == nil || at >= known.expires || at >= lookAgain {
-		return nil
-	}
-	return known
-}
-
 // remember keeps a visitor whose session the key verified, in place of any other if there are already 1,000.
 func remember(ring *keyring, by *key, name string, known *visitor) {
 	if len(name) > longestRemembered {
@@ -446,10 +431,10 @@ func remember(ring *keyring, by *key, name string, known *visitor) {
 	ring.Unlock()
 }
 
-// forgetOne forgets somebody, but not nobody.
+// forgetOne forgets somebody.
 func forgetOne(remembered map[string]*visitor) {
-	for name := range remembered {
-		if name != "" {
+	for name, known := range remembered {
+		if known.session != nil {
 			delete(remembered, name)
 			return
 		}

@@ -74,14 +74,15 @@ type middleware struct {
 	name           string
 	ring           *keyring
 	organizr       *url.URL // nil if nobody is redirected
+	organizrURL    string   // the same as text, or nothing
 	login          string   // Organizr's host, without port
-	near           string   // a domain, with a dot before it, in which Organizr's cookie may reach all hosts
+	near           string   // a domain, with a dot before it, in which Organizr's cookie may reach all hosts; never empty
 	group          int
 	rules          *rules // nil if there are none
 	allow, deny    []condition
 	exceptions     bool // there is any allow or deny
 	headers        []*header
-	told           []string        // names of the headers that the service gets from us: those, and Cookie
+	told           []string        // names of the headers that the service gets from us
 	harmless       map[string]bool // names of headers that need no closer look
 	forged         map[string]bool // what the names of headers that must not come from the visitor mean
 	forwardToken   bool
@@ -110,7 +111,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	noted(err)
 	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
+	m.near = "\x00"
 	if m.organizr != nil {
+		m.organizrURL = m.organizr.String()
 		m.login = hostname(m.organizr)
 		m.near = nearDomain(m.login)
 	}
@@ -127,16 +130,29 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.exceptions = len(m.allow)+len(m.deny) > 0
 	m.headers, err = parseHeaders(config.Headers)
 	noted(err)
-	for _, one := range m.headers {
-		m.told = append(m.told, one.name)
-	}
-	m.told = append(m.told, "Cookie")
 	m.forged = forgedHeaders(m.headers, m.rules)
 	m.harmless = harmlessHeaders(m.forged)
+	m.told = toldHeaders(m)
 	if len(mistakes) > 0 {
 		return nil, errors.New("organizrjwt: " + strings.Join(mistakes, "; "))
 	}
 	return m, nil
+}
+
+// toldHeaders returns the names of the headers that the service gets from the middleware: those of the option, Cookie if
+// the session is to be taken out of it, and Authorization if it can be there and isn't one of the option's.
+func toldHeaders(m *middleware) []string {
+	var told []string
+	for _, one := range m.headers {
+		told = append(told, one.name)
+	}
+	if !m.forwardToken {
+		told = append(told, "Cookie")
+		if m.acceptBearer && !m.forged["authorization"] {
+			told = append(told, "Authorization")
+		}
+	}
+	return told
 }
 
 // orEnvironment returns the value, or if it is empty, that of Traefik's environment variable.
@@ -183,7 +199,11 @@ func openKeyring(config *Config, name string) (*keyring, error) {
 	if len(mistakes) > 0 {
 		return nil, joined(mistakes)
 	}
-	return newKeyring(from, name, config.AcceptBearer)
+	nobody := ""
+	if config.AcceptBearer {
+		nobody = withBearer(nobody, nil)
+	}
+	return newKeyring(from, name, nobody)
 }
 
 // secretSources counts the sources that are given for the secret.
@@ -776,35 +796,50 @@ const everyone = 1000 // what standing and group add up to for whoever may enter
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it.
 //
-// It is interpreted, where each expression of a function costs memory at every call, so what few requests need is in
-// functions of its own.
+// Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
+// what few requests need is in functions of its own.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	group := m.group
 	if m.rules != nil {
 		group = groupByRules(m.rules, req)
 	}
-	at := since(epoch)
-	cookies := strings.Join(req.Header["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	who := recall(m.ring, cookies, at)
-	if who == nil {
-		who = identify(m, req, cookies, group, at)
-	}
-	if who.standing+group < everyone || unusual(m, req) && lookCloser(m, who, group, req) {
+	who := recognize(m, req, group)
+	headers := req.Header
+	if who.standing+group < everyone || (req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil) && lookCloser(m, who, group, req) {
 		refuse(m, who, group, rw, req)
 		return
 	}
 	for i, values := range who.values {
-		req.Header[m.told[i]] = values
+		headers[m.told[i]] = values
 	}
 	m.next.ServeHTTP(rw, req)
 }
 
-// unusual reports whether a request needs a closer look, since it may change something or has a header that most don't.
-func unusual(m *middleware, req *http.Request) bool {
-	return req.Method != "GET" || req.Header.WriteSubset(unwritable, m.harmless) != nil
+// recognize returns who sent a request to where the group is asked for: the visitor who is remembered by the same
+// cookies, unless their session has expired or it is time to look at the files.
+func recognize(m *middleware, req *http.Request, group int) *visitor {
+	name := strings.Join(req.Header["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
+	if m.acceptBearer {
+		name = withBearer(name, req.Header)
+	}
+	at := since(epoch)
+	ring := m.ring
+	ring.RLock()
+	known := ring.remembered[name]
+	lookAgain := ring.lookAgain
+	ring.RUnlock()
+	if known == nil || at >= known.expires || at >= lookAgain {
+		return identify(m, req, name, group, at)
+	}
+	return known
 }
 
-// unwritable fails at the first write, so that WriteSubset tells whether there is anything to write.
+// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header.
+func withBearer(cookies string, headers http.Header) string {
+	return cookies + "\x00" + strings.Join(headers["Authorization"], "\x00")
+}
+
+// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
 var unwritable = closedPipe()
 
 func closedPipe() io.Writer {
@@ -839,82 +874,79 @@ const (
 
 var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 
-// identify finds out who sent a request that can't be recalled, to where the group is asked for.
-func identify(m *middleware, req *http.Request, cookies string, group int, at time.Duration) *visitor {
+// identify finds out who sent a request that is remembered by the name, if it has a session.
+func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
 	by := m.ring.fixed
 	if by == nil {
 		by = current(m.ring, at)
 	}
-	found, problem := sessionInCookie(req, cookies, by, at)
-	if found != nil {
-		return visitorByCookie(m, found, cookies, by)
+	who := visitorByCookie(m, req, name, by, at)
+	if who.session == nil {
+		if m.acceptBearer || group == guest {
+			return identifyOther(m, req, name, by, at, who)
+		}
+		return who
 	}
-	return withoutSession(m, req, cookies, group, by, at, problem)
+	who.byCookie = true
+	if len(name) > len(by.cookie)+1+len(who.session.token) {
+		forwardOthers(m, who, req, by)
+	}
+	remember(m.ring, by, name, who)
+	return who
 }
 
-// sessionInCookie returns the first good session of the cookies of Organizr's name, or what is wrong with the last of
-// them, or nothing if there are none. A browser can send more than one: Organizr sets one for its domain and one for
-// its host, and one of them can be stale.
-func sessionInCookie(req *http.Request, cookies string, by *key, at time.Duration) (*session, error) {
-	if len(cookies) > longestCookies {
-		return nil, errCookies
+// visitorByCookie returns the visitor by the first good session of the cookies of Organizr's name, or else the one who
+// sent the last of them. A browser can send more than one: Organizr sets one for its domain and one for its host, and
+// one of them can be stale.
+func visitorByCookie(m *middleware, req *http.Request, name string, by *key, at time.Duration) *visitor {
+	if len(name) > longestCookies {
+		return stranger(errCookies)
 	}
-	var problem error
+	who := by.nobody
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
 		}
 		found, err := verify(cookie.Value, by.secret, at)
 		if err == nil {
-			return found, nil
+			return newVisitor(m, found)
 		}
-		problem = err
+		who = stranger(err)
 	}
-	return nil, problem
-}
-
-// withoutSession returns the visitor in whose cookies there is no session, as the problem says, if there is one.
-func withoutSession(m *middleware, req *http.Request, cookies string, group int, by *key, at time.Duration, problem error) *visitor {
-	if m.acceptBearer {
-		who, err := visitorByBearer(m, req.Header, cookies, by, at)
-		if who != nil {
-			return who
-		}
-		if problem == nil {
-			problem = err
-		}
-	}
-	if group == guest && strings.Contains(cookies, by.cookie) {
-		return strangerAt(m, cookies, by)
-	}
-	if problem == nil {
-		return by.nobody
-	}
-	return &visitor{standing: everyone - guest, problem: problem, hadToken: true}
-}
-
-// strangerAt returns a visitor without a session, for a service that is open to guests.
-func strangerAt(m *middleware, cookies string, by *key) *visitor {
-	values := make([][]string, len(m.told))
-	values[len(m.headers)] = cookieForService(m, cookies, by)
-	return &visitor{standing: everyone - guest, values: values}
-}
-
-// visitorByCookie returns the visitor whose session was found in the Cookie header, and remembers them by it.
-func visitorByCookie(m *middleware, found *session, cookies string, by *key) *visitor {
-	who := newVisitor(m, found)
-	who.byCookie = true
-	if len(cookies) > len(by.cookie)+1+len(found.token) || m.forwardToken {
-		who.values[len(m.headers)] = cookieForService(m, cookies, by)
-	}
-	remember(m.ring, by, cookies, who)
 	return who
 }
 
-// visitorByBearer returns the visitor whose session is in the Authorization header (RFC 6750, section 2.1), and takes
-// the header out of the request unless the service may see the token. Other tokens are left alone: they may be the
-// service's own. It returns neither a visitor nor an error if there is no bearer token.
-func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key, at time.Duration) (*visitor, error) {
+// stranger returns a visitor with a token that isn't a session.
+func stranger(problem error) *visitor {
+	return &visitor{standing: everyone - guest, problem: problem, hadToken: true}
+}
+
+// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it.
+func identifyOther(m *middleware, req *http.Request, name string, by *key, at time.Duration, who *visitor) *visitor {
+	if m.acceptBearer {
+		found, err := sessionInBearer(req.Header, by, at)
+		if found != nil {
+			who = newVisitor(m, found)
+			forwardOthers(m, who, req, by)
+			remember(m.ring, by, name, who)
+			return who
+		}
+		if err != nil && !who.hadToken {
+			who = stranger(err)
+		}
+	}
+	if !strings.Contains(name, by.cookie) {
+		return who
+	}
+	cleaned := *who
+	cleaned.values = make([][]string, len(m.told))
+	forwardOthers(m, &cleaned, req, by)
+	return &cleaned
+}
+
+// sessionInBearer returns the session in the Authorization header (RFC 6750, section 2.1), or what is wrong with it, or
+// neither if there is none: other tokens may be the service's own.
+func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, error) {
 	lines := headers["Authorization"]
 	if len(lines) != 1 {
 		return nil, nil
@@ -924,21 +956,22 @@ func visitorByBearer(m *middleware, headers http.Header, cookies string, by *key
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return nil, nil
 	}
-	who := recall(m.ring, "\x00"+token, at)
-	if who == nil {
-		found, err := verify(token, by.secret, at)
-		if err != nil {
-			return nil, err
-		}
-		who = newVisitor(m, found)
-		remember(m.ring, by, "\x00"+token, who)
+	return verify(token, by.secret, at)
+}
+
+// forwardOthers lets the service have the visitor's other cookies, and the Authorization header unless it holds the
+// session.
+func forwardOthers(m *middleware, who *visitor, req *http.Request, by *key) {
+	if m.forwardToken {
+		return
 	}
-	if !m.forwardToken {
-		delete(headers, "Authorization")
+	cookies := withoutCookie(strings.Join(req.Header["Cookie"], "; "), by.cookie)
+	if cookies != "" {
+		who.values[len(m.headers)] = []string{cookies}
 	}
-	holder := *who
-	holder.values = append(append([][]string{}, who.values[:len(m.headers)]...), cookieForService(m, cookies, by))
-	return &holder, nil
+	if len(m.told) > len(m.headers)+1 && (who.session == nil || who.byCookie) {
+		who.values[len(m.headers)+1] = req.Header["Authorization"]
+	}
 }
 
 // newVisitor returns the visitor whose session it is.
@@ -984,17 +1017,6 @@ func headerText(of *header, found *session) string {
 		return ""
 	}
 	return value
-}
-
-// cookieForService returns the Cookie header that the service gets: without the session, unless it may see it.
-func cookieForService(m *middleware, line string, by *key) []string {
-	if !m.forwardToken && strings.Contains(line, by.cookie) {
-		line = withoutCookie(line, by.cookie)
-	}
-	if line == "" {
-		return nil
-	}
-	return []string{line}
 }
 
 // withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
@@ -1058,7 +1080,7 @@ type refusal struct {
 	Group  string // the visitor's group
 	Wanted string // the group that is asked for
 	Login  string // Organizr's address
-	reason string // for the log
+	reason error  // for the log
 }
 
 // noStore keeps answers to one visitor, or to nobody, from being shown to another.
@@ -1066,15 +1088,13 @@ var noStore = []string{"no-store"}
 
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	rw.Header()["Cache-Control"] = noStore
-	person := wantsPage(req)
 	switch {
-	case who.session == nil && !person:
-		turnAway(m, who, rw, req)
-	case who.session == nil && m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead):
+	case who.session != nil:
+		answer(m, who, refusalOf(m, who, group), rw, req)
+	case wantsPage(req):
 		sendToLogin(m, who, group, rw, req)
 	default:
-		answer(m, who, refusalOf(m, who, group), rw, req)
+		turnAway(m, who, rw, req)
 	}
 }
 
@@ -1088,59 +1108,75 @@ var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: lo
 
 // turnAway refuses a program that has no session: what a scanner gets, so it costs little.
 func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, http.StatusUnauthorized, who.problem.Error(), "")
+	logRefusal(m, req, http.StatusUnauthorized, who.problem, "")
 	headers := rw.Header()
+	headers["Cache-Control"] = noStore
 	headers["Www-Authenticate"] = challenges[who.hadToken]
 	headers["X-Content-Type-Options"] = asIs
 	headers["Content-Type"] = asJSON
 	rw.WriteHeader(http.StatusUnauthorized)
-	if req.Method != http.MethodHead {
+	if req.Method != "HEAD" {
 		_, _ = rw.Write(loginProblem)
 	}
 }
 
-// sendToLogin sends a browser to Organizr, to come back logged in, or says why that can't help.
+// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't.
 func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	host := requestHost(req)
-	if strings.EqualFold(host, m.login) || !strings.HasSuffix(host, m.near) {
-		advice, ownAddress := loginCantHelp(m.organizr, host, req)
-		if advice != "" {
-			why := refusalOf(m, who, group)
-			why.Title, why.Advice = "A login can't help here", advice
-			if ownAddress {
-				why.Login = ""
-			}
-			answer(m, who, why, rw, req)
+	if !strings.HasSuffix(host, m.near) || strings.EqualFold(host, m.login) || req.Method != "GET" {
+		if kept(m, who, group, host, rw, req) {
 			return
 		}
 	}
-	rw.Header()["Location"] = []string{loginAddress(m.organizr, wantedAddress(req, host))}
-	logRefusal(m, req, http.StatusFound, who.problem.Error(), "")
+	logRefusal(m, req, http.StatusFound, who.problem, "")
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
 	rw.WriteHeader(http.StatusFound)
+}
+
+// kept takes a closer look at a browser that would be sent to Organizr. If a login can't help, or nobody comes back to
+// the same request, it says so, and reports true.
+func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseWriter, req *http.Request) bool {
+	why := refusalOf(m, who, group)
+	if m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		advice, ownAddress := loginCantHelp(m.organizr, host, req)
+		if advice == "" {
+			return false
+		}
+		why.Title, why.Advice = "A login can't help here", advice
+		if ownAddress {
+			why.Login = ""
+		}
+	}
+	answer(m, who, why, rw, req)
+	return true
 }
 
 // challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
 var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
 
 // logRefusal writes the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
-func logRefusal(m *middleware, req *http.Request, status int, reason, visitor string) {
+func logRefusal(m *middleware, req *http.Request, status int, reason error, visitor string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
 		m.name, status, req.Method, req.Host, req.URL.Path, reason, visitor)
 }
 
+var (
+	errDenied    = errors.New("matched by deny")
+	errCrossSite = errors.New("cross-site request, and allowCrossSite is off")
+)
+
 // refusalOf says why the visitor may not enter.
 func refusalOf(m *middleware, who *visitor, group int) refusal {
-	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, "")}
+	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, ""), Login: m.organizrURL}
 	if group > 0 {
 		why.Wanted += " or higher"
-	}
-	if m.organizr != nil {
-		why.Login = m.organizr.String()
 	}
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
 		why.Title, why.Text = loginTitle, loginText
-		why.reason = who.problem.Error()
+		why.reason = who.problem
 		return why
 	}
 	why.Who = claim(who.session, "username")
@@ -1148,13 +1184,13 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	switch {
 	case who.standing == 0:
 		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
-		why.Wanted, why.reason = "", "matched by deny"
+		why.Wanted, why.reason = "", errDenied
 	case who.standing+group < everyone:
 		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
-		why.reason = fmt.Sprintf("group %d, and %d is asked for", who.session.groupID, group)
+		why.reason = fmt.Errorf("group %d, and %d is asked for", who.session.groupID, group)
 	default:
 		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
-		why.Wanted, why.reason = "", "cross-site request, and allowCrossSite is off"
+		why.Wanted, why.reason = "", errCrossSite
 	}
 	return why
 }
@@ -1170,23 +1206,22 @@ func groupName(number int, name string) string {
 	return name
 }
 
+// htmlType matches the type of pages, as browsers ask for it.
+var htmlType = regexp.MustCompile(`(?i)text/html`)
+
 // wantsPage reports whether a person waits for the answer: a browser opens a page, rather than a script, an image
 // or an application asking for something.
 func wantsPage(req *http.Request) bool {
-	accept := req.Header["Accept"]
-	mode := req.Header["Sec-Fetch-Mode"]
-	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/html") &&
-		(len(mode) == 0 || mode[0] == "navigate") && len(req.Header["Upgrade"]) == 0
+	if !htmlType.MatchString(req.Header.Get("Accept")) {
+		return false
+	}
+	return navigates(req)
 }
 
-// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
-// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
-func wantedAddress(req *http.Request, host string) string {
-	scheme := "http://"
-	if proto := req.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "wss" || req.TLS != nil {
-		scheme = "https://"
-	}
-	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
+// navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
+func navigates(req *http.Request) bool {
+	mode := req.Header.Get("Sec-Fetch-Mode")
+	return (mode == "navigate" || mode == "") && req.Header["Upgrade"] == nil
 }
 
 // requestHost returns the host, and the port if there is one, that the browser asked for.
@@ -1198,10 +1233,26 @@ func requestHost(req *http.Request) string {
 	return host
 }
 
+// secure are the values of X-Forwarded-Proto that stand for https.
+var secure = map[string]bool{"https": true, "wss": true}
+
+// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
+// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
+func wantedAddress(req *http.Request, host string) string {
+	scheme := "http://"
+	if secure[req.Header.Get("X-Forwarded-Proto")] || req.TLS != nil {
+		scheme = "https://"
+	}
+	if prefix := req.Header["X-Forwarded-Prefix"]; prefix != nil {
+		host += strings.Join(prefix, "")
+	}
+	return scheme + host + req.URL.RequestURI()
+}
+
 // loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
 // not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
-func loginAddress(organizr *url.URL, wanted string) string {
-	return organizr.String() + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+func loginAddress(organizrURL, wanted string) string {
+	return organizrURL + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 }
 
 // sharingProviders are the providers of dynamic DNS of which Organizr's documentation says that two of their
@@ -1302,6 +1353,7 @@ var (
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
 	logRefusal(m, req, why.Status, why.reason, why.Who)
 	headers := rw.Header()
+	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs
 	if why.Status == http.StatusUnauthorized {
 		headers["Www-Authenticate"] = challenges[who.hadToken]
