@@ -21,12 +21,13 @@ import (
 )
 
 const (
-	cookiePrefix   = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
-	longestToken   = 8 << 10           // bytes
-	longestFile    = 1 << 20           // bytes
-	shortestSecret = 32                // bytes, RFC 7518 section 3.2
-	nbfLeeway      = 60                // seconds by which Organizr's clock may be ahead
-	longestTime    = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
+	cookiePrefix    = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
+	longestToken    = 8 << 10           // bytes
+	signatureLength = 43                // characters of 32 bytes in base64
+	longestFile     = 1 << 20           // bytes
+	shortestSecret  = 32                // bytes, RFC 7518 section 3.2
+	nbfLeeway       = 60                // seconds by which Organizr's clock may be ahead
+	longestTime     = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
 )
 
 // The clock: at any moment since(epoch) is the Unix time. Tests set it.
@@ -67,7 +68,7 @@ var (
 var strict = base64.RawURLEncoding.Strict()
 
 // verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
-// for none.
+// for none. The token has no line breaks: the decoder would skip them.
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
 // Nothing else is decoded before that, so a forger reaches no more code than this. An empty secret signs nothing.
@@ -75,8 +76,8 @@ func verify(token string, secret []byte, at time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
-	end := strings.LastIndexByte(token, '.')
-	if end < 0 {
+	end := len(token) - signatureLength - 1
+	if end < 0 || token[end] != '.' {
 		return nil, errForm
 	}
 	signature, err := strict.DecodeString(token[end+1:])
@@ -91,17 +92,15 @@ func verify(token string, secret []byte, at time.Duration) (*session, error) {
 	return open(token, token[:end], at)
 }
 
-// open decodes the text of a token whose signature is right, and returns the session that it stands for.
-//
-// Line breaks are refused, as the decoder skips them. Control characters are taken out of the claims only after those
-// were validated, since that makes others of them.
+// open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
+// characters are taken out of the claims only after those were validated, since that makes others of them.
 func open(token, text string, at time.Duration) (*session, error) {
 	payload, usual := strings.CutPrefix(text, organizrHeader)
 	if !usual {
 		return openOther(token, text, at)
 	}
 	decoded, err := strict.DecodeString(payload)
-	if err != nil || strings.ContainsAny(token, "\r\n") {
+	if err != nil {
 		return nil, errForm
 	}
 	found := &session{token: token}
@@ -180,7 +179,10 @@ func validate(found *session, at time.Duration) error {
 			return errNotYet
 		}
 	}
-	digits := numeral(claims["groupID"])
+	if number, ok := claims["groupID"].(float64); ok {
+		claims["groupID"] = strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	digits, _ := claims["groupID"].(string)
 	group, ok := groupNumbers[digits]
 	if !ok {
 		return errGroup
@@ -190,7 +192,6 @@ func validate(found *session, at time.Duration) error {
 	}
 	found.groupID = group
 	found.expires = time.Duration(exp * 1e9)
-	claims["groupID"] = digits
 	if name, _ := claims["username"].(string); name == "" {
 		claims["username"] = claims["name"]
 	}
@@ -206,15 +207,6 @@ func listed(aud any) bool {
 		}
 	}
 	return false
-}
-
-// numeral returns a claim that is a number or a text as text, and nothing for others.
-func numeral(claim any) string {
-	if number, ok := claim.(float64); ok {
-		return strconv.FormatFloat(number, 'f', -1, 64)
-	}
-	text, _ := claim.(string)
-	return text
 }
 
 // groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
@@ -235,7 +227,11 @@ func claim(of *session, name string) string {
 	if name == "token" {
 		return of.token
 	}
-	return numeral(of.claims[name])
+	if number, ok := of.claims[name].(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	text, _ := of.claims[name].(string)
+	return text
 }
 
 // A source is where the key comes from: one of secret, secretFile and configFile is set, and uuid unless

@@ -794,7 +794,8 @@ type visitor struct {
 
 const everyone = 1000 // what standing and group add up to for whoever may enter
 
-// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it.
+// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
+// by the same cookies is known, unless the session has expired or it is time to look at the files.
 //
 // Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
 // what few requests need is in functions of its own.
@@ -803,8 +804,19 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if m.rules != nil {
 		group = groupByRules(m.rules, req)
 	}
-	who := recognize(m, req, group)
-	headers := req.Header
+	headers, ring := req.Header, m.ring
+	name := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
+	if m.acceptBearer {
+		name = withBearer(name, headers)
+	}
+	at := since(epoch)
+	ring.RLock()
+	who := ring.remembered[name]
+	lookAgain := ring.lookAgain
+	ring.RUnlock()
+	if who == nil || at >= who.expires || at >= lookAgain {
+		who = identify(m, req, name, group, at)
+	}
 	if who.standing+group < everyone || (req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil) && lookCloser(m, who, group, req) {
 		refuse(m, who, group, rw, req)
 		return
@@ -813,25 +825,6 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		headers[m.told[i]] = values
 	}
 	m.next.ServeHTTP(rw, req)
-}
-
-// recognize returns who sent a request to where the group is asked for: the visitor who is remembered by the same
-// cookies, unless their session has expired or it is time to look at the files.
-func recognize(m *middleware, req *http.Request, group int) *visitor {
-	name := strings.Join(req.Header["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	if m.acceptBearer {
-		name = withBearer(name, req.Header)
-	}
-	at := since(epoch)
-	ring := m.ring
-	ring.RLock()
-	known := ring.remembered[name]
-	lookAgain := ring.lookAgain
-	ring.RUnlock()
-	if known == nil || at >= known.expires || at >= lookAgain {
-		return identify(m, req, name, group, at)
-	}
-	return known
 }
 
 // withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header.
@@ -955,6 +948,9 @@ func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, 
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return nil, nil
+	}
+	if strings.ContainsAny(token, "\r\n") {
+		return nil, errForm
 	}
 	return verify(token, by.secret, at)
 }
