@@ -46,9 +46,27 @@ type key struct {
 // A session is a token that verify found good.
 type session struct {
 	token   string
-	claims  map[string]any // groupID, and username if there is any, are texts
+	claims  map[string]any // by the names that the options have for them; groupID is text
 	groupID int            // 0 to 999
 	expires time.Duration  // the Unix time
+}
+
+// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
+type payload struct {
+	// encoding/json gives a claim whose name differs by case to the first field that it could be meant for: to these.
+	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUP, GROUPID, USERID, IMAGE any
+
+	Issuer    any `json:"iss"`
+	Audience  any `json:"aud"`
+	ExpiresAt any `json:"exp"`
+	NotBefore any `json:"nbf"`
+	Username  any `json:"username"` // of an older Organizr
+	Name      any `json:"name"`     // of a newer one
+	Email     any `json:"email"`
+	Group     any `json:"group"`
+	GroupID   any `json:"groupID"`
+	UserID    any `json:"userID"`
+	Image     any `json:"image"`
 }
 
 // What can be wrong with a token. None of them holds any part of it.
@@ -95,21 +113,24 @@ func verify(token string, secret []byte, at time.Duration) (*session, error) {
 // open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
 // characters are taken out of the claims only after those were validated, since that makes others of them.
 func open(token, text string, at time.Duration) (*session, error) {
-	payload, usual := strings.CutPrefix(text, organizrHeader)
+	encoded, usual := strings.CutPrefix(text, organizrHeader)
 	if !usual {
 		return openOther(token, text, at)
 	}
-	decoded, err := strict.DecodeString(payload)
+	decoded, err := strict.DecodeString(encoded)
 	if err != nil {
 		return nil, errForm
 	}
-	found := &session{token: token}
-	if json.Unmarshal(decoded, &found.claims) != nil {
+	given := new(payload)
+	given.NotBefore = 0.0 // unless it says otherwise
+	if json.Unmarshal(decoded, given) != nil {
 		return nil, errClaims
 	}
-	if err := validate(found, at); err != nil {
+	found, err := validate(given, at)
+	if err != nil {
 		return nil, err
 	}
+	found.token = token
 	if bytes.ContainsAny(decoded, controls) {
 		dropControls(found.claims)
 	}
@@ -135,11 +156,11 @@ const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."
 
 // openOther is open for a token whose header isn't Organizr's own.
 func openOther(token, text string, at time.Duration) (*session, error) {
-	header, payload, _ := strings.Cut(text, ".")
+	header, encoded, _ := strings.Cut(text, ".")
 	if !acceptable(header) {
 		return nil, errHeader
 	}
-	return open(token, organizrHeader+payload, at)
+	return open(token, organizrHeader+encoded, at)
 }
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
@@ -158,44 +179,40 @@ func acceptable(header string) bool {
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
 }
 
-// validate checks the claims of a token whose signature is right (RFC 7519, section 4.1), and reads those that Organizr
-// has written in more than one way. Names of claims match exactly. Organizr's times have fractions of a second.
-func validate(found *session, at time.Duration) error {
-	claims := found.claims
-	if claims["iss"] != "Organizr" {
-		return errIssuer
-	}
-	if aud := claims["aud"]; aud != "Organizr" && !listed(aud) {
-		return errIssuer
+// validate returns the session that a payload stands for whose signature is right. Organizr's times have fractions of
+// a second.
+func validate(given *payload, at time.Duration) (*session, error) {
+	if given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience) {
+		return nil, errIssuer
 	}
 	now := at.Seconds()
-	exp, _ := claims["exp"].(float64)
-	if exp <= now {
-		return errExpired
+	expires, _ := given.ExpiresAt.(float64)
+	if expires <= now {
+		return nil, errExpired
 	}
-	if nbf, present := claims["nbf"]; present {
-		from, ok := nbf.(float64)
-		if !ok || from > now+nbfLeeway {
-			return errNotYet
-		}
+	from, ok := given.NotBefore.(float64)
+	if !ok || from > now+nbfLeeway {
+		return nil, errNotYet
 	}
-	if number, ok := claims["groupID"].(float64); ok {
-		claims["groupID"] = strconv.FormatFloat(number, 'f', -1, 64)
+	if number, ok := given.GroupID.(float64); ok {
+		given.GroupID = strconv.FormatFloat(number, 'f', -1, 64)
 	}
-	digits, _ := claims["groupID"].(string)
+	digits, _ := given.GroupID.(string)
 	group, ok := groupNumbers[digits]
 	if !ok {
-		return errGroup
+		return nil, errGroup
 	}
-	if exp > longestTime {
-		exp = longestTime
+	if expires > longestTime {
+		expires = longestTime
 	}
-	found.groupID = group
-	found.expires = time.Duration(exp * 1e9)
-	if name, _ := claims["username"].(string); name == "" {
-		claims["username"] = claims["name"]
+	if name, _ := given.Username.(string); name == "" {
+		given.Username = given.Name
 	}
-	return nil
+	claims := map[string]any{
+		"username": given.Username, "email": given.Email, "group": given.Group, "groupID": digits,
+		"userID": given.UserID, "image": given.Image,
+	}
+	return &session{claims: claims, groupID: group, expires: time.Duration(expires * 1e9)}, nil
 }
 
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
