@@ -94,20 +94,20 @@ func verify(token string, secret []byte, at time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
-	end := len(token) - signatureLength - 1
-	if end < 0 || token[end] != '.' {
+	end := len(token) - signatureLength
+	if end < 1 || token[end-1] != '.' {
 		return nil, errForm
 	}
-	signature, err := strict.DecodeString(token[end+1:])
-	if err != nil || len(secret) == 0 {
+	if len(secret) == 0 {
 		return nil, errSignature
 	}
 	mac := hmac.New(sha256.New, secret)
-	_, _ = io.WriteString(mac, token[:end])
+	_, _ = io.WriteString(mac, token[:end-1])
+	signature, _ := strict.DecodeString(token[end:]) // to less than 32 bytes if there is any mistake
 	if !hmac.Equal(mac.Sum(nil), signature) {
 		return nil, errSignature
 	}
-	return open(token, token[:end], at)
+	return open(token, token[:end-1], at)
 }
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for. Control

@@ -453,13 +453,13 @@ type rule struct {
 // /api to /api/, never does: a rule that opens /api/ must leave /api closed.
 type ruleset struct {
 	folders, files *http.ServeMux
-	rules          map[string]rule
+	rules          map[string]*rule
 }
 
 // parseRules returns the rules that the option lists.
 func parseRules(given []string, group int) (*rules, error) {
 	parsed := &rules{group: group, strictest: group, exact: newRuleset(), folded: newRuleset(), strict: newRuleset()}
-	var list []rule
+	var list []*rule
 	var mistakes []string
 	for _, one := range given {
 		added, err := parseRule(one)
@@ -483,7 +483,7 @@ func parseRules(given []string, group int) (*rules, error) {
 }
 
 // foldRules registers the rules in lower case, and then what holds below their folders.
-func foldRules(parsed *rules, list []rule) error {
+func foldRules(parsed *rules, list []*rule) error {
 	var mistakes []string
 	for _, one := range list {
 		other, twice := parsed.folded.rules[one.folded]
@@ -499,7 +499,7 @@ func foldRules(parsed *rules, list []rule) error {
 		}
 	}
 	// Names come first: /{user} of a rule that closes /{user}/ is the same pattern as what is below an opened /.
-	for _, each := range []func(*ruleset, string, rule, bool) error{registerName, registerBelow} {
+	for _, each := range []func(*ruleset, string, *rule, bool) error{registerName, registerBelow} {
 		for _, one := range list {
 			closed := one.group <= parsed.group
 			err := errors.Join(each(parsed.exact, one.pattern, one, closed), each(parsed.folded, one.folded, one, closed))
@@ -515,14 +515,14 @@ func foldRules(parsed *rules, list []rule) error {
 }
 
 // parseRule returns one rule of the option.
-func parseRule(given string) (rule, error) {
+func parseRule(given string) (*rule, error) {
 	equals := strings.LastIndexByte(given, '=')
 	if equals < 0 {
-		return rule{}, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+		return nil, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
 	group, err := parseGroup(fmt.Sprintf("rules: %q", given), given[equals+1:])
 	if err != nil {
-		return rule{}, err
+		return nil, err
 	}
 	pattern := anyRest.ReplaceAllString(strings.TrimSpace(given[:equals]), "/")
 	if host := strings.Index(pattern, "/"); host > 0 {
@@ -531,7 +531,7 @@ func parseRule(given string) (rule, error) {
 			pattern = strings.ToUpper(method) + " " + strings.TrimLeft(rest, " \t")
 		}
 	}
-	return rule{pattern: pattern, folded: foldPattern(pattern), group: group}, nil
+	return &rule{pattern: pattern, folded: foldPattern(pattern), group: group}, nil
 }
 
 var (
@@ -562,12 +562,12 @@ func foldPath(given string) string {
 }
 
 func newRuleset() *ruleset {
-	return &ruleset{folders: http.NewServeMux(), files: http.NewServeMux(), rules: map[string]rule{}}
+	return &ruleset{folders: http.NewServeMux(), files: http.NewServeMux(), rules: map[string]*rule{}}
 }
 
 // register adds a rule to the set under the pattern. The error says what is wrong with the pattern, or with which
 // other it conflicts.
-func register(set *ruleset, pattern string, added rule) error {
+func register(set *ruleset, pattern string, added *rule) error {
 	if err := handle(set.folders, pattern); err != nil {
 		return err
 	}
@@ -580,7 +580,7 @@ func register(set *ruleset, pattern string, added rule) error {
 
 // registerName adds, for a rule that closes, the name of its folder without the slash, or of its file with one, since
 // many services take them for the same, unless another rule has that very pattern.
-func registerName(set *ruleset, pattern string, added rule, closed bool) error {
+func registerName(set *ruleset, pattern string, added *rule, closed bool) error {
 	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(pattern, "{$}"), "/")
 	switch {
 	case !closed || isFolder && !strings.Contains(folder, "/"):
@@ -592,7 +592,7 @@ func registerName(set *ruleset, pattern string, added rule, closed bool) error {
 }
 
 // registerBelow adds the files below a folder, unless another rule has that very pattern.
-func registerBelow(set *ruleset, pattern string, added rule, _ bool) error {
+func registerBelow(set *ruleset, pattern string, added *rule, _ bool) error {
 	folder, isFolder := strings.CutSuffix(pattern, "/")
 	if !isFolder {
 		return nil
@@ -604,7 +604,7 @@ func registerBelow(set *ruleset, pattern string, added rule, _ bool) error {
 }
 
 // registerUnlessTaken adds the pattern to one of the set's two. It is no error if another rule has it.
-func registerUnlessTaken(set *ruleset, mux *http.ServeMux, pattern string, added rule) error {
+func registerUnlessTaken(set *ruleset, mux *http.ServeMux, pattern string, added *rule) error {
 	err := handle(mux, pattern)
 	if err == nil {
 		set.rules[pattern] = added
@@ -633,11 +633,22 @@ func handle(mux *http.ServeMux, pattern string) (err error) {
 // cleaned or cut off.
 var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
 
+// usualMethods are methods that need no folding.
+var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
+
 // groupByRules returns the group that the rules ask for. When a service could read the path in another way than
 // ServeMux does, the strictest reading holds.
 func groupByRules(all *rules, req *http.Request) int {
-	if !all.hosts && req.URL.RawPath == "" && plainPath.MatchString(req.URL.Path) {
-		return groupAt(all, req, req.URL.Path)
+	address := req.URL
+	if usualMethods[req.Method] && !all.hosts && address.RawPath == "" && plainPath.MatchString(address.Path) {
+		near := find(all.folded, req)
+		if near == nil {
+			return all.group
+		}
+		if near.group <= all.group || near.pattern == near.folded {
+			return near.group
+		}
+		return groupMissed(all, near, req, req)
 	}
 	return strictestGroup(all, req)
 }
@@ -671,45 +682,41 @@ func strictestGroup(all *rules, req *http.Request) int {
 // case. A rule that asks for no less than the middleware's group counts whatever the case, one that asks for less
 // only if it matches exactly. If one was missed by case alone, the stricter holds of what matches in either way.
 func groupAt(all *rules, req *http.Request, folded string) int {
-	foldedReq := req
-	if folded != req.URL.Path || strings.ToUpper(req.Method) != req.Method {
-		foldedReq = &http.Request{Method: strings.ToUpper(req.Method), Host: req.Host, URL: &url.URL{Path: folded}}
-	}
-	near, ok := find(all.folded, foldedReq)
-	if !ok {
+	foldedReq := &http.Request{Method: strings.ToUpper(req.Method), Host: req.Host, URL: &url.URL{Path: folded}}
+	near := find(all.folded, foldedReq)
+	switch {
+	case near == nil:
 		return all.group
-	}
-	if near.group <= all.group || near.pattern == near.folded && foldedReq == req {
+	case near.group <= all.group:
 		return near.group
 	}
 	return groupMissed(all, near, req, foldedReq)
 }
 
 // groupMissed is groupAt where a rule in lower case that opens was found, which may have missed by case.
-func groupMissed(all *rules, near rule, req, foldedReq *http.Request) int {
-	exact, matched := find(all.exact, req)
-	if matched && exact.folded == near.folded {
+func groupMissed(all *rules, near *rule, req, foldedReq *http.Request) int {
+	exact := find(all.exact, req)
+	if exact != nil && exact.folded == near.folded {
 		return exact.group
 	}
-	closed, ok := find(all.strict, foldedReq)
+	closed := find(all.strict, foldedReq)
 	switch {
-	case ok && (!matched || closed.group < exact.group):
+	case closed != nil && (exact == nil || closed.group < exact.group):
 		return closed.group
-	case matched:
+	case exact != nil:
 		return exact.group
 	}
 	return all.group
 }
 
-// find returns the most specific rule of the set that matches the request.
-func find(set *ruleset, req *http.Request) (rule, bool) {
+// find returns the most specific rule of the set that matches the request, or nil if none does.
+func find(set *ruleset, req *http.Request) *rule {
 	mux := set.files
-	if req.URL.Path == "" || strings.HasSuffix(req.URL.Path, "/") {
+	if path := req.URL.Path; path == "" || path[len(path)-1] == '/' {
 		mux = set.folders
 	}
 	_, pattern := mux.Handler(req)
-	found, ok := set.rules[pattern]
-	return found, ok
+	return set.rules[pattern]
 }
 
 var (
@@ -874,17 +881,9 @@ func identify(m *middleware, req *http.Request, name string, group int, at time.
 		by = current(m.ring, at)
 	}
 	who := visitorByCookie(m, req, name, by, at)
-	if who.session == nil {
-		if m.acceptBearer || group == guest {
-			return identifyOther(m, req, name, by, at, who)
-		}
-		return who
+	if who.session == nil && (m.acceptBearer || group == guest) {
+		return identifyOther(m, req, name, by, at, who)
 	}
-	who.byCookie = true
-	if len(name) > len(by.cookie)+1+len(who.session.token) {
-		forwardOthers(m, who, req, by)
-	}
-	remember(m.ring, by, name, who)
 	return who
 }
 
@@ -902,10 +901,21 @@ func visitorByCookie(m *middleware, req *http.Request, name string, by *key, at 
 		}
 		found, err := verify(cookie.Value, by.secret, at)
 		if err == nil {
-			return newVisitor(m, found)
+			return acquaint(m, req, name, by, found)
 		}
 		who = stranger(err)
 	}
+	return who
+}
+
+// acquaint returns the visitor whose session was found in a cookie, and remembers them.
+func acquaint(m *middleware, req *http.Request, name string, by *key, found *session) *visitor {
+	who := newVisitor(m, found)
+	who.byCookie = true
+	if len(name) > len(by.cookie)+1+len(found.token) {
+		forwardOthers(m, who, req, by)
+	}
+	remember(m.ring, by, name, who)
 	return who
 }
 
@@ -1118,7 +1128,10 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't.
 func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	host := requestHost(req)
+	host := req.Host
+	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host {
+		host = forwardedHost(forwarded, host)
+	}
 	if !strings.HasSuffix(host, m.near) || strings.EqualFold(host, m.login) || req.Method != "GET" {
 		if kept(m, who, group, host, rw, req) {
 			return
@@ -1214,35 +1227,45 @@ func wantsPage(req *http.Request) bool {
 	return navigates(req)
 }
 
+// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send it.
+var opening = map[string]bool{"navigate": true, "": true}
+
 // navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
 func navigates(req *http.Request) bool {
-	mode := req.Header.Get("Sec-Fetch-Mode")
-	return (mode == "navigate" || mode == "") && req.Header["Upgrade"] == nil
+	return opening[req.Header.Get("Sec-Fetch-Mode")] && req.Header["Upgrade"] == nil
 }
 
-// requestHost returns the host, and the port if there is one, that the browser asked for.
-func requestHost(req *http.Request) string {
-	host := req.Header.Get("X-Forwarded-Host")
-	if host == "" || strings.Contains(host, ",") {
-		return req.Host
+// forwardedHost returns the host, and the port if there is one, that the browser asked for, where the proxies before
+// say another than the request.
+func forwardedHost(forwarded, host string) string {
+	if forwarded == "" || strings.Contains(forwarded, ",") {
+		return host
 	}
-	return host
+	return forwarded
 }
 
-// secure are the values of X-Forwarded-Proto that stand for https.
-var secure = map[string]bool{"https": true, "wss": true}
+// schemes are what the values of X-Forwarded-Proto mean.
+var schemes = map[string]string{"http": "http://", "ws": "http://", "https": "https://", "wss": "https://"}
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
-	scheme := "http://"
-	if secure[req.Header.Get("X-Forwarded-Proto")] || req.TLS != nil {
-		scheme = "https://"
+	scheme := schemes[req.Header.Get("X-Forwarded-Proto")]
+	if scheme == "" {
+		scheme = ownScheme(req)
 	}
 	if prefix := req.Header["X-Forwarded-Prefix"]; prefix != nil {
 		host += strings.Join(prefix, "")
 	}
 	return scheme + host + req.URL.RequestURI()
+}
+
+// ownScheme returns the scheme of a request of which nobody says how Traefik was reached.
+func ownScheme(req *http.Request) string {
+	if req.TLS != nil {
+		return "https://"
+	}
+	return "http://"
 }
 
 // loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
