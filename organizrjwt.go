@@ -834,8 +834,12 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header.
+// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header. With
+// too many cookies nobody is.
 func withBearer(cookies string, headers http.Header) string {
+	if len(cookies) > longestRemembered {
+		return cookies
+	}
 	return cookies + "\x00" + strings.Join(headers["Authorization"], "\x00")
 }
 
@@ -874,25 +878,16 @@ const (
 
 var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 
-// identify finds out who sent a request that is remembered by the name, if it has a session.
+// identify finds out who sent a request that is remembered by the name, if it has a session: whoever has the first good
+// session in the cookies of Organizr's name. A browser can send more than one: Organizr sets one for its domain and one
+// for its host, and one of them can be stale.
 func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
 	by := m.ring.fixed
 	if by == nil {
 		by = current(m.ring, at)
 	}
-	who := visitorByCookie(m, req, name, by, at)
-	if who.session == nil && (m.acceptBearer || group == guest) {
-		return identifyOther(m, req, name, by, at, who)
-	}
-	return who
-}
-
-// visitorByCookie returns the visitor by the first good session of the cookies of Organizr's name, or else the one who
-// sent the last of them. A browser can send more than one: Organizr sets one for its domain and one for its host, and
-// one of them can be stale.
-func visitorByCookie(m *middleware, req *http.Request, name string, by *key, at time.Duration) *visitor {
 	if len(name) > longestCookies {
-		return stranger(errCookies)
+		return identifyOther(m, req, name, by, group, at, stranger(errCookies))
 	}
 	who := by.nobody
 	for i, cookie := range req.CookiesNamed(by.cookie) {
@@ -904,6 +899,9 @@ func visitorByCookie(m *middleware, req *http.Request, name string, by *key, at 
 			return acquaint(m, req, name, by, found)
 		}
 		who = stranger(err)
+	}
+	if m.acceptBearer || group == guest {
+		return identifyOther(m, req, name, by, group, at, who)
 	}
 	return who
 }
@@ -924,8 +922,9 @@ func stranger(problem error) *visitor {
 	return &visitor{standing: everyone - guest, problem: problem, hadToken: true}
 }
 
-// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it.
-func identifyOther(m *middleware, req *http.Request, name string, by *key, at time.Duration, who *visitor) *visitor {
+// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
+// may be a bearer token, and guests may enter without one.
+func identifyOther(m *middleware, req *http.Request, name string, by *key, group int, at time.Duration, who *visitor) *visitor {
 	if m.acceptBearer {
 		found, err := sessionInBearer(req.Header, by, at)
 		if found != nil {
@@ -938,7 +937,7 @@ func identifyOther(m *middleware, req *http.Request, name string, by *key, at ti
 			who = stranger(err)
 		}
 	}
-	if !strings.Contains(name, by.cookie) {
+	if group != guest || !strings.Contains(name, by.cookie) {
 		return who
 	}
 	cleaned := *who

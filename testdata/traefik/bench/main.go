@@ -56,9 +56,9 @@ type route struct {
 }
 
 func run(ctx context.Context, program, picture, only string, quick bool) error {
-	rounds, duration := 15, 2*time.Second
+	rounds, duration := 30, time.Second
 	if quick {
-		rounds, duration = 5, 1500*time.Millisecond
+		rounds, duration = 12, 800*time.Millisecond
 	}
 	backend := httptest.NewServer(http.HandlerFunc(load.Service))
 	defer backend.Close()
