@@ -811,12 +811,13 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if m.rules != nil {
 		group = groupByRules(m.rules, req)
 	}
-	headers, ring := req.Header, m.ring
+	headers := req.Header
 	name := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
 	if m.acceptBearer {
 		name = withBearer(name, headers)
 	}
 	at := since(epoch)
+	ring := m.ring
 	ring.RLock()
 	who := ring.remembered[name]
 	lookAgain := ring.lookAgain
@@ -824,9 +825,15 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if who == nil || at >= who.expires || at >= lookAgain {
 		who = identify(m, req, name, group, at)
 	}
-	if who.standing+group < everyone || (req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil) && lookCloser(m, who, group, req) {
+	if who.standing+group < everyone {
 		refuse(m, who, group, rw, req)
 		return
+	}
+	if req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil {
+		if lookCloser(m, who, group, req) {
+			refuse(m, who, group, rw, req)
+			return
+		}
 	}
 	for i, values := range who.values {
 		headers[m.told[i]] = values
@@ -1131,7 +1138,7 @@ func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter,
 	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host {
 		host = forwardedHost(forwarded, host)
 	}
-	if !strings.HasSuffix(host, m.near) || strings.EqualFold(host, m.login) || req.Method != "GET" {
+	if host == m.login || req.Method != "GET" || !strings.HasSuffix(host, m.near) {
 		if kept(m, who, group, host, rw, req) {
 			return
 		}

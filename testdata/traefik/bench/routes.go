@@ -19,15 +19,18 @@ func configuration(backend, asked string) table {
 		}
 		return table{"plugin": table{"organizrjwt": given}}
 	}
+	floor := func(does string) table {
+		return table{"plugin": table{"floor": table{"does": does, "cookie": organizr.CookieName, "secret": hash}}}
+	}
 	middlewares := table{
 		"headers":     table{"headers": table{"customRequestHeaders": table{"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4"}}},
-		"noop":        table{"plugin": table{"floor": table{}}},
-		"refuse":      table{"plugin": table{"floor": table{"does": "refuse"}}},
-		"verify":      table{"plugin": table{"floor": table{"does": "verify", "cookie": organizr.CookieName, "secret": hash}}},
+		"noop":        floor("nothing"),
+		"refuse":      floor("refuse"),
+		"disprove":    floor("disprove"),
+		"verify":      floor("verify"),
 		"remembered":  plugin(nil),
 		"first":       plugin(nil),
 		"forged":      plugin(nil),
-		"redirect":    plugin(nil),
 		"guest":       plugin(table{"rules": []string{"/=Guest"}}),
 		"forwardauth": table{"forwardAuth": table{"address": asked, "authResponseHeaders": []string{"X-Organizr-User"}}},
 	}
@@ -76,18 +79,20 @@ func selected(only string) ([]route, error) {
 	inTurn := func(host string, status int, user string, list []string) func(int64) load.Request {
 		return func(hit int64) load.Request { return with(host, status, user, list[hit%int64(len(list))]) }
 	}
-	redirect := with("redirect", 302, "", "")
+	forged := tokens(manyTokens, "another-key-that-is-long-enough-for-HS256")
 	all := []route{
 		{name: "bare", about: "no middleware", next: always(with("bare", 200, "", session))},
 		{name: "headers", about: "Traefik's own headers middleware", next: always(with("headers", 200, "bob", session))},
 		{name: "noop", about: "an interpreted plugin that does nothing", next: always(with("noop", 200, "", session))},
-		{name: "refuse", about: "an interpreted plugin that refuses all", next: always(with("refuse", 401, "", session))},
-		{name: "verify", about: "an interpreted plugin that does nothing but verify", next: always(with("verify", 200, "bob", session))},
 		{name: "remembered", about: "this plugin, a returning visitor", next: always(with("remembered", 200, "bob", session))},
-		{name: "first", about: "a token seen for the first time", next: inTurn("first", 200, "bob", tokens(manyTokens, hash))},
-		{name: "forged", about: "a forged token", next: inTurn("forged", 401, "", tokens(manyTokens, "another-key-that-is-long-enough-for-HS256"))},
-		{name: "redirect", about: "nobody, sent to log in", next: always(redirect)},
-		{name: "guest", about: "nobody, on a path that a rule opens", next: always(with("guest", 200, "", ""))},
+		{name: "verify", about: "an interpreted plugin that does little but verify", next: always(with("verify", 200, "bob", session))},
+		{name: "first", about: "this plugin, a token seen for the first time", next: inTurn("first", 200, "bob", tokens(manyTokens, hash))},
+		{name: "refuse", about: "an interpreted plugin that refuses all", next: always(with("refuse", 401, "", session))},
+		{name: "nobody", about: "this plugin, a program without a token", next: always(with("remembered", 401, "", ""))},
+		{name: "redirect", about: "this plugin, a browser sent to log in", next: always(with("remembered", 302, "", ""))},
+		{name: "disprove", about: "an interpreted plugin that checks the signature, and refuses", next: inTurn("disprove", 401, "", forged)},
+		{name: "forged", about: "this plugin, a forged token", next: inTurn("forged", 401, "", forged)},
+		{name: "guest", about: "this plugin, nobody on a path that a rule opens", next: always(with("guest", 200, "", ""))},
 		{name: "forwardauth", about: "ForwardAuth to a server that answers at once", next: always(with("forwardauth", 200, "bob", session))},
 	}
 	for _, count := range growth {
