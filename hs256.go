@@ -23,7 +23,7 @@ import (
 const (
 	cookiePrefix    = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
 	longestToken    = 8 << 10           // bytes
-	signatureLength = 43                // characters of 32 bytes in base64
+	signatureLength = 44                // bytes: 32 in base64, and the dot before them
 	longestFile     = 1 << 20           // bytes
 	shortestSecret  = 32                // bytes, RFC 7518 section 3.2
 	nbfLeeway       = 60                // seconds by which Organizr's clock may be ahead
@@ -89,25 +89,23 @@ var strict = base64.RawURLEncoding.Strict()
 // for none. The token has no line breaks: the decoder would skip them.
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
-// Nothing else is decoded before that, so a forger reaches no more code than this. An empty secret signs nothing.
+// Nothing else is decoded before that, so a forger reaches no more code than this. The secret of a key is never blank.
 func verify(token string, secret []byte, at time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
 	end := len(token) - signatureLength
-	if end < 1 || token[end-1] != '.' {
+	if end < 0 || token[end] != '.' {
 		return nil, errForm
 	}
-	if len(secret) == 0 {
-		return nil, errSignature
-	}
+	text := token[:end]
 	mac := hmac.New(sha256.New, secret)
-	_, _ = io.WriteString(mac, token[:end-1])
-	signature, _ := strict.DecodeString(token[end:]) // to less than 32 bytes if there is any mistake
+	_, _ = io.WriteString(mac, text)
+	signature, _ := strict.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
 	if !hmac.Equal(mac.Sum(nil), signature) {
 		return nil, errSignature
 	}
-	return open(token, token[:end-1], at)
+	return open(token, text, at)
 }
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
@@ -260,7 +258,7 @@ type source struct {
 // follows reports whether the key can change while Traefik runs.
 func (s source) follows() bool { return s.secret == "" }
 
-// load returns the key as the source has it now.
+// load returns the key as the source has it now. No other keys are made, and none has a blank secret.
 func (s source) load() (*key, error) {
 	uuid, secret := s.uuid, s.secret
 	switch {
@@ -289,6 +287,9 @@ func (s source) load() (*key, error) {
 		if strings.TrimSpace(secret) == "" {
 			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
 		}
+	}
+	if strings.TrimSpace(secret) == "" {
+		return nil, errors.New("secret: blank; give Organizr's organizrHash")
 	}
 	cookie := cookiePrefix + uuid
 	nobody := &visitor{standing: everyone - guest, problem: errors.New("the request has no cookie " + cookie), expires: math.MaxInt64}
@@ -324,7 +325,6 @@ func readFile(option, path string) (string, error) {
 type keyring struct {
 	middleware string // its name, for the log
 	source     source
-	fixed      *key   // that never changes; nil if it comes from a file
 	nobody     string // what nobody is remembered by
 
 	sync.RWMutex
@@ -358,7 +358,7 @@ func newKeyring(from source, middleware, nobody string) (*keyring, error) {
 		return nil, err
 	}
 	if !from.follows() {
-		ring.fixed, ring.lookAgain = loaded, math.MaxInt64
+		ring.lookAgain = math.MaxInt64
 	}
 	turnTo(ring, loaded)
 	return ring, nil

@@ -73,6 +73,7 @@ func CreateConfig() *Config {
 type middleware struct {
 	name           string
 	ring           *keyring
+	key            *key     // the only one ever in force; nil if files are followed
 	organizr       *url.URL // nil if nobody is redirected
 	organizrURL    string   // the same as text, or nothing
 	login          string   // Organizr's host, without port
@@ -109,6 +110,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	var err error
 	m.ring, err = openKeyring(config, name)
 	noted(err)
+	if err == nil && !m.ring.source.follows() {
+		m.key = m.ring.key
+	}
 	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
 	m.near = "\x00"
@@ -193,8 +197,6 @@ func openKeyring(config *Config, name string) (*keyring, error) {
 		mistakes = append(mistakes, "secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile")
 	case count > 1:
 		mistakes = append(mistakes, "secret: more than one source; give only one of "+names)
-	case from.secret != "" && strings.TrimSpace(from.secret) == "":
-		mistakes = append(mistakes, "secret: blank; give Organizr's organizrHash")
 	}
 	if len(mistakes) > 0 {
 		return nil, joined(mistakes)
@@ -889,12 +891,12 @@ var errCookies = errors.New("the Cookie header is longer than 32 KiB")
 // session in the cookies of Organizr's name. A browser can send more than one: Organizr sets one for its domain and one
 // for its host, and one of them can be stale.
 func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
-	by := m.ring.fixed
+	by := m.key
 	if by == nil {
 		by = current(m.ring, at)
 	}
 	if len(name) > longestCookies {
-		return identifyOther(m, req, name, by, group, at, stranger(errCookies))
+		return identifyOther(m, req, name, by, group, at, strangers[errCookies])
 	}
 	who := by.nobody
 	for i, cookie := range req.CookiesNamed(by.cookie) {
@@ -905,12 +907,23 @@ func identify(m *middleware, req *http.Request, name string, group int, at time.
 		if err == nil {
 			return acquaint(m, req, name, by, found)
 		}
-		who = stranger(err)
+		who = strangers[err]
 	}
 	if m.acceptBearer || group == guest {
 		return identifyOther(m, req, name, by, group, at, who)
 	}
 	return who
+}
+
+// strangers are the visitors with a token that isn't a session, by what is wrong with it.
+var strangers = newStrangers(errTooLong, errForm, errSignature, errHeader, errClaims, errIssuer, errExpired, errNotYet, errGroup, errCookies)
+
+func newStrangers(problems ...error) map[error]*visitor {
+	strangers := map[error]*visitor{}
+	for _, problem := range problems {
+		strangers[problem] = &visitor{standing: everyone - guest, problem: problem, hadToken: true}
+	}
+	return strangers
 }
 
 // acquaint returns the visitor whose session was found in a cookie, and remembers them.
@@ -922,11 +935,6 @@ func acquaint(m *middleware, req *http.Request, name string, by *key, found *ses
 	}
 	remember(m.ring, by, name, who)
 	return who
-}
-
-// stranger returns a visitor with a token that isn't a session.
-func stranger(problem error) *visitor {
-	return &visitor{standing: everyone - guest, problem: problem, hadToken: true}
 }
 
 // identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
@@ -941,7 +949,7 @@ func identifyOther(m *middleware, req *http.Request, name string, by *key, group
 			return who
 		}
 		if err != nil && !who.hadToken {
-			who = stranger(err)
+			who = strangers[err]
 		}
 	}
 	if group != guest || !strings.Contains(name, by.cookie) {
@@ -1098,12 +1106,14 @@ type refusal struct {
 // noStore keeps answers to one visitor, or to nobody, from being shown to another.
 var noStore = []string{"no-store"}
 
-// refuse answers a request that may not go on to the service, and logs it.
+// refuse answers a request that may not go on to the service, and logs it. A person waits for the answer if a browser
+// opens a page; else a script, an image or an application does.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
+	person := htmlType.MatchString(req.Header.Get("Accept")) && navigates(req)
 	switch {
 	case who.session != nil:
-		answer(m, who, refusalOf(m, who, group), rw, req)
-	case wantsPage(req):
+		answer(m, who, refusalOf(m, who, group), person, rw, req)
+	case person:
 		sendToLogin(m, who, group, rw, req)
 	default:
 		turnAway(m, who, rw, req)
@@ -1120,7 +1130,7 @@ var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: lo
 
 // turnAway refuses a program that has no session: what a scanner gets, so it costs little.
 func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, http.StatusUnauthorized, who.problem, "")
+	fmt.Printf(refusalLine, m.name, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.problem, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["Www-Authenticate"] = challenges[who.hadToken]
@@ -1143,7 +1153,7 @@ func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter,
 			return
 		}
 	}
-	logRefusal(m, req, http.StatusFound, who.problem, "")
+	fmt.Printf(refusalLine, m.name, http.StatusFound, req.Method, req.Host, req.URL.Path, who.problem, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
@@ -1164,18 +1174,15 @@ func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseW
 			why.Login = ""
 		}
 	}
-	answer(m, who, why, rw, req)
+	answer(m, who, why, true, rw, req)
 	return true
 }
 
 // challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
 var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
 
-// logRefusal writes the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
-func logRefusal(m *middleware, req *http.Request, status int, reason error, visitor string) {
-	fmt.Printf("organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n",
-		m.name, status, req.Method, req.Host, req.URL.Path, reason, visitor)
-}
+// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
+const refusalLine = "organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n"
 
 var (
 	errDenied    = errors.New("matched by deny")
@@ -1221,19 +1228,10 @@ func groupName(number int, name string) string {
 	return name
 }
 
-// htmlType matches the type of pages, as browsers ask for it.
+// htmlType matches what a browser accepts that opens a page.
 var htmlType = regexp.MustCompile(`(?i)text/html`)
 
-// wantsPage reports whether a person waits for the answer: a browser opens a page, rather than a script, an image
-// or an application asking for something.
-func wantsPage(req *http.Request) bool {
-	if !htmlType.MatchString(req.Header.Get("Accept")) {
-		return false
-	}
-	return navigates(req)
-}
-
-// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send it.
+// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send one.
 var opening = map[string]bool{"navigate": true, "": true}
 
 // navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
@@ -1375,15 +1373,15 @@ var (
 )
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, why.Status, why.reason, why.Who)
+func answer(m *middleware, who *visitor, why refusal, person bool, rw http.ResponseWriter, req *http.Request) {
+	fmt.Printf(refusalLine, m.name, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs
 	if why.Status == http.StatusUnauthorized {
 		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
-	if wantsPage(req) {
+	if person {
 		answerPerson(why, rw, req)
 		return
 	}
