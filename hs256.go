@@ -90,7 +90,7 @@ var strict = base64.RawURLEncoding.Strict()
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
 // Nothing else is decoded before that, so a forger reaches no more code than this. The secret of a key is never blank.
-func verify(token string, secret []byte, at time.Duration) (*session, error) {
+func verify(token string, by *key, at time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
@@ -99,13 +99,13 @@ func verify(token string, secret []byte, at time.Duration) (*session, error) {
 		return nil, errForm
 	}
 	text := token[:end]
-	mac := hmac.New(sha256.New, secret)
+	mac := hmac.New(sha256.New, by.secret)
 	_, _ = io.WriteString(mac, text)
 	signature, _ := strict.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
-	if !hmac.Equal(mac.Sum(nil), signature) {
-		return nil, errSignature
+	if hmac.Equal(mac.Sum(nil), signature) {
+		return open(token, text, at)
 	}
-	return open(token, text, at)
+	return nil, errSignature
 }
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
@@ -292,7 +292,7 @@ func (s source) load() (*key, error) {
 		return nil, errors.New("secret: blank; give Organizr's organizrHash")
 	}
 	cookie := cookiePrefix + uuid
-	nobody := &visitor{standing: everyone - guest, problem: errors.New("the request has no cookie " + cookie), expires: math.MaxInt64}
+	nobody := &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64}
 	return &key{cookie: cookie, secret: []byte(secret), nobody: nobody}, nil
 }
 

@@ -71,7 +71,7 @@ func CreateConfig() *Config {
 
 // middleware is the configuration of one middleware, checked and ready.
 type middleware struct {
-	name           string
+	logged         string // its name, quoted for the log
 	ring           *keyring
 	key            *key     // the only one ever in force; nil if files are followed
 	organizr       *url.URL // nil if nobody is redirected
@@ -101,7 +101,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		}
 	}
 	m := &middleware{
-		name:           name,
+		logged:         strconv.Quote(name),
 		next:           next,
 		forwardToken:   config.ForwardToken,
 		acceptBearer:   config.AcceptBearer,
@@ -797,7 +797,7 @@ type visitor struct {
 	values   [][]string    // of the headers that the service gets from us, in the order of told; nil for none
 	byCookie bool          // the session came in a cookie, so a browser sends it whoever asks
 	expires  time.Duration // the Unix time
-	problem  error         // why there is no session
+	reason   string        // why there is no session, quoted for the log
 	hadToken bool          // but a token that isn't one
 }
 
@@ -903,7 +903,7 @@ func identify(m *middleware, req *http.Request, name string, group int, at time.
 		if i == mostCookies {
 			break
 		}
-		found, err := verify(cookie.Value, by.secret, at)
+		found, err := verify(cookie.Value, by, at)
 		if err == nil {
 			return acquaint(m, req, name, by, found)
 		}
@@ -921,7 +921,7 @@ var strangers = newStrangers(errTooLong, errForm, errSignature, errHeader, errCl
 func newStrangers(problems ...error) map[error]*visitor {
 	strangers := map[error]*visitor{}
 	for _, problem := range problems {
-		strangers[problem] = &visitor{standing: everyone - guest, problem: problem, hadToken: true}
+		strangers[problem] = &visitor{standing: everyone - guest, reason: strconv.Quote(problem.Error()), hadToken: true}
 	}
 	return strangers
 }
@@ -976,7 +976,7 @@ func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, 
 	if strings.ContainsAny(token, "\r\n") {
 		return nil, errForm
 	}
-	return verify(token, by.secret, at)
+	return verify(token, by, at)
 }
 
 // forwardOthers lets the service have the visitor's other cookies, and the Authorization header unless it holds the
@@ -1100,7 +1100,7 @@ type refusal struct {
 	Group  string // the visitor's group
 	Wanted string // the group that is asked for
 	Login  string // Organizr's address
-	reason error  // for the log
+	reason string // quoted, for the log
 }
 
 // noStore keeps answers to one visitor, or to nobody, from being shown to another.
@@ -1130,7 +1130,7 @@ var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: lo
 
 // turnAway refuses a program that has no session: what a scanner gets, so it costs little.
 func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.name, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.problem, "")
+	fmt.Printf(refusalLine, m.logged, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["Www-Authenticate"] = challenges[who.hadToken]
@@ -1153,7 +1153,7 @@ func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter,
 			return
 		}
 	}
-	fmt.Printf(refusalLine, m.name, http.StatusFound, req.Method, req.Host, req.URL.Path, who.problem, "")
+	fmt.Printf(refusalLine, m.logged, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
@@ -1182,12 +1182,7 @@ func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseW
 var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
 
 // refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
-const refusalLine = "organizrjwt: middleware=%q status=%d method=%q host=%q path=%q reason=%q visitor=%q\n"
-
-var (
-	errDenied    = errors.New("matched by deny")
-	errCrossSite = errors.New("cross-site request, and allowCrossSite is off")
-)
+const refusalLine = "organizrjwt: middleware=%s status=%d method=%q host=%q path=%q reason=%s visitor=%q\n"
 
 // refusalOf says why the visitor may not enter.
 func refusalOf(m *middleware, who *visitor, group int) refusal {
@@ -1198,7 +1193,7 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	if who.session == nil {
 		why.Status = http.StatusUnauthorized
 		why.Title, why.Text = loginTitle, loginText
-		why.reason = who.problem
+		why.reason = who.reason
 		return why
 	}
 	why.Who = claim(who.session, "username")
@@ -1206,13 +1201,13 @@ func refusalOf(m *middleware, who *visitor, group int) refusal {
 	switch {
 	case who.standing == 0:
 		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
-		why.Wanted, why.reason = "", errDenied
+		why.Wanted, why.reason = "", `"matched by deny"`
 	case who.standing+group < everyone:
 		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
-		why.reason = fmt.Errorf("group %d, and %d is asked for", who.session.groupID, group)
+		why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
 	default:
 		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
-		why.Wanted, why.reason = "", errCrossSite
+		why.Wanted, why.reason = "", `"cross-site request, and allowCrossSite is off"`
 	}
 	return why
 }
@@ -1374,7 +1369,7 @@ var (
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
 func answer(m *middleware, who *visitor, why refusal, person bool, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.name, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
+	fmt.Printf(refusalLine, m.logged, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs

@@ -769,6 +769,51 @@ func TestHostileTokens(t *testing.T) {
 	}
 }
 
+func TestNamesOfClaimsMatchExactly(t *testing.T) {
+	const header = `{"typ":"JWT","alg":"HS256"}`
+	good := []struct{ name, value, other string }{
+		{"iss", `"Organizr"`, `"another"`},
+		{"aud", `"Organizr"`, `"another"`},
+		{"exp", fmt.Sprint(organizr.ValidAt + 60), "1"},
+		{"nbf", fmt.Sprint(organizr.ValidAt - 60), fmt.Sprint(organizr.ValidAt + 3600)},
+		{"groupID", "4", "0"},
+		{"name", `"bob"`, `"alice"`},
+		{"username", `"bob"`, `"alice"`},
+		{"email", `"bob@example.com"`, `"alice@example.com"`},
+		{"group", `"User"`, `"Admin"`},
+		{"userID", "2", "1"},
+		{"image", `"https://example.com/bob.png"`, `"https://example.com/alice.png"`},
+	}
+	d := newDoor(t, func(config *Config) {
+		config.Headers["X-All"] = "{username} {email} {group} {groupID} {userID} {image}"
+	})
+	for i, claim := range good {
+		var whole []string
+		for _, one := range good {
+			if claim.name != "name" || one.name != "username" { // which counts first
+				whole = append(whole, fmt.Sprintf("%q:%s", one.name, one.value))
+			}
+		}
+		for _, name := range []string{strings.ToUpper(claim.name), strings.ToUpper(claim.name[:1]) + claim.name[1:], strings.ToLower(claim.name[:2]) + strings.ToUpper(claim.name[2:])} {
+			other := fmt.Sprintf("%q:%s", name, claim.other)
+			for _, claims := range []string{other + "," + strings.Join(whole, ","), strings.Join(whole, ",") + "," + other} {
+				d.knock("GET", "/", "Cookie", cookie+"="+sign(header, "{"+claims+"}", organizr.OrganizrHash))
+				if d.seen == nil {
+					t.Errorf("%s beside the right claims makes them no session", name)
+				} else if told := d.seen.Header.Get("X-All"); told != "bob bob@example.com User 4 2 https://example.com/bob.png" {
+					t.Errorf("%s beside the right claims: the service was told %q", name, told)
+				}
+			}
+			if i < 5 && claim.name != "nbf" {
+				renamed := strings.Replace(strings.Join(whole, ","), `"`+claim.name+`"`, `"`+name+`"`, 1)
+				if got := d.knock("GET", "/", "Cookie", cookie+"="+sign(header, "{"+renamed+"}", organizr.OrganizrHash)).Code; got != 401 {
+					t.Errorf("%s in the place of %s: got %d, want 401", name, claim.name, got)
+				}
+			}
+		}
+	}
+}
+
 // readData decodes a file of JSON.
 func readData(t testing.TB, file string, into any) {
 	t.Helper()
@@ -1173,7 +1218,7 @@ func FuzzToken(f *testing.F) {
 		f.Add(trick.Token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		found, err := verify(token, []byte(organizr.OrganizrHash), validAt)
+		found, err := verify(token, &key{secret: []byte(organizr.OrganizrHash)}, validAt)
 		if (found == nil) == (err == nil) {
 			t.Fatalf("%q: a session and an error, or neither: %v", token, err)
 		}
@@ -1186,7 +1231,7 @@ func FuzzToken(f *testing.F) {
 		if len(parts) != 3 || parts[2] != base64.RawURLEncoding.EncodeToString(mac.Sum(nil)) {
 			t.Fatalf("%q isn't signed", token)
 		}
-		if unsigned, _ := verify(token, []byte("another-key"), validAt); unsigned != nil {
+		if unsigned, _ := verify(token, &key{secret: []byte("another-key")}, validAt); unsigned != nil {
 			t.Fatalf("%q is a session by another key", token)
 		}
 	})
@@ -1209,7 +1254,7 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, head, claims string) {
-		found, _ := verify(sign(head, claims, organizr.OrganizrHash), []byte(organizr.OrganizrHash), validAt)
+		found, _ := verify(sign(head, claims, organizr.OrganizrHash), &key{secret: []byte(organizr.OrganizrHash)}, validAt)
 		if found == nil {
 			return
 		}
