@@ -40,7 +40,7 @@ var (
 type key struct {
 	cookie string   // the name of the cookie that carries a session
 	secret []byte   // organizrHash, its text as it stands
-	nobody *visitor // whoever sends no such cookie
+	nobody *visitor // whoever comes without one
 }
 
 // A session is a token that verify found good.
@@ -53,7 +53,8 @@ type session struct {
 
 // A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
 type payload struct {
-	// encoding/json gives a claim whose name differs by case to the first field that it could be meant for: to these.
+	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
+	// encoding/json overlooks case: to one of these, which nobody reads.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUP, GROUPID, USERID, IMAGE any
 
 	Issuer    any `json:"iss"`
@@ -369,8 +370,7 @@ func turnTo(ring *keyring, loaded *key) {
 	warnOfShort(string(loaded.secret), ring.middleware)
 	ring.Lock()
 	ring.key = loaded
-	ring.remembered = map[string]*visitor{}
-	ring.remembered[ring.nobody] = loaded.nobody
+	ring.remembered = map[string]*visitor{ring.nobody: loaded.nobody}
 	ring.Unlock()
 }
 

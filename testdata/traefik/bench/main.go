@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,9 +57,9 @@ type route struct {
 }
 
 func run(ctx context.Context, program, picture, only string, quick bool) error {
-	rounds, duration := 30, time.Second
+	rounds, duration := 25, time.Second
 	if quick {
-		rounds, duration = 12, 800*time.Millisecond
+		rounds, duration = 10, 800*time.Millisecond
 	}
 	backend := httptest.NewServer(http.HandlerFunc(load.Service))
 	defer backend.Close()
@@ -81,7 +82,7 @@ func run(ctx context.Context, program, picture, only string, quick bool) error {
 		return err
 	}
 	for round := range rounds + 1 { // the first warms up
-		for i := range routes {
+		for _, i := range rand.Perm(len(routes)) { // so that none always comes after the same
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
