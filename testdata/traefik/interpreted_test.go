@@ -1,11 +1,13 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -17,8 +19,8 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 )
 
-// interpreted returns the handler that a plugin makes under Yaegi, as Traefik would load it.
-func interpreted(b *testing.B, module, folder string, options map[string]any, next http.Handler) http.Handler {
+// interpret evaluates a package under Yaegi, as Traefik would, and returns the interpreter.
+func interpret(b *testing.B, module, folder string) *interp.Interpreter {
 	b.Helper()
 	gopath := b.TempDir()
 	plugin := filepath.Join(gopath, "src", filepath.FromSlash(module))
@@ -36,10 +38,17 @@ func interpreted(b *testing.B, module, folder string, options map[string]any, ne
 	if err := yaegi.Use(stdlib.Symbols); err != nil {
 		b.Fatal(err)
 	}
-	name := filepath.Base(module)
 	if _, err := yaegi.Eval(`import "` + module + `"`); err != nil {
 		b.Fatal(err)
 	}
+	return yaegi
+}
+
+// interpreted returns the handler that a plugin makes under Yaegi.
+func interpreted(b *testing.B, module, folder string, options map[string]any, next http.Handler) http.Handler {
+	b.Helper()
+	yaegi := interpret(b, module, folder)
+	name := filepath.Base(module)
 	createConfig, err := yaegi.Eval(name + ".CreateConfig")
 	if err != nil {
 		b.Fatal(err)
@@ -141,6 +150,28 @@ func BenchmarkInterpreted(b *testing.B) {
 				if rw.status != bench.status {
 					b.Fatal("got " + strconv.Itoa(rw.status))
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkSteps measures the single steps of a request under Yaegi, in more than one spelling.
+func BenchmarkSteps(b *testing.B) {
+	yaegi := interpret(b, filepath.Dir(proxy.PluginModule)+"/steps", filepath.Join(proxy.Module(), "bench", "steps"))
+	value, err := yaegi.Eval("steps.Steps")
+	if err != nil {
+		b.Fatal(err)
+	}
+	steps, ok := value.Interface().(map[string]func())
+	if !ok {
+		b.Fatal("no steps")
+	}
+	for _, name := range slices.Sorted(maps.Keys(steps)) {
+		step := steps[name]
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				step()
 			}
 		})
 	}
