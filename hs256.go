@@ -259,7 +259,8 @@ type source struct {
 // follows reports whether the key can change while Traefik runs.
 func (s source) follows() bool { return s.secret == "" }
 
-// load returns the key as the source has it now. No other keys are made, and none has a blank secret.
+// load returns the key as the source has it now. All keys come from here, and none has a blank secret: not from a file,
+// and openKeyring takes no other blank one.
 func (s source) load() (*key, error) {
 	uuid, secret := s.uuid, s.secret
 	switch {
@@ -288,9 +289,6 @@ func (s source) load() (*key, error) {
 		if strings.TrimSpace(secret) == "" {
 			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
 		}
-	}
-	if strings.TrimSpace(secret) == "" {
-		return nil, errors.New("secret: blank; give Organizr's organizrHash")
 	}
 	cookie := cookiePrefix + uuid
 	nobody := &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64}

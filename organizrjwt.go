@@ -115,7 +115,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	}
 	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
-	m.near = "\x00"
+	m.near = "\x00" // no host ends so, and all get the closer look that finds that there is nowhere to log in
 	if m.organizr != nil {
 		m.organizrURL = m.organizr.String()
 		m.login = hostname(m.organizr)
@@ -197,6 +197,8 @@ func openKeyring(config *Config, name string) (*keyring, error) {
 		mistakes = append(mistakes, "secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile")
 	case count > 1:
 		mistakes = append(mistakes, "secret: more than one source; give only one of "+names)
+	case from.secret != "" && strings.TrimSpace(from.secret) == "":
+		mistakes = append(mistakes, "secret: blank; give Organizr's organizrHash")
 	}
 	if len(mistakes) > 0 {
 		return nil, joined(mistakes)
@@ -1181,7 +1183,8 @@ func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseW
 // challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
 var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
 
-// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another.
+// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another. Each of
+// the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
 const refusalLine = "organizrjwt: middleware=%s status=%d method=%q host=%q path=%q reason=%s visitor=%q\n"
 
 // refusalOf says why the visitor may not enter.

@@ -894,6 +894,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a uuid that can't be in a cookie's name", func(c *Config) { c.UUID = "a b;c" }, []string{`uuid: "a b;c" can't be part of a cookie's name`}},
 		{"no secret", func(c *Config) { c.Secret = "" }, []string{"secret: missing"}},
 		{"a blank secret", func(c *Config) { c.Secret = " \t" }, []string{"secret: blank"}},
+		{"a blank secret and no uuid", func(c *Config) { c.UUID, c.Secret = "", " " }, []string{"uuid: missing", "secret: blank"}},
 		{"two secrets", func(c *Config) { c.SecretFile = "/run/secrets/hash" }, []string{"secret: more than one source; give only one of secret, secretFile and configFile"}},
 		{"a secret file that isn't there", func(c *Config) { c.Secret, c.SecretFile = "", "testdata/none" }, []string{`secretFile: can't read "testdata/none": no such file`}},
 		{"a secret file that is a folder", func(c *Config) { c.Secret, c.SecretFile = "", "testdata" }, []string{`secretFile: "testdata" isn't a file`}},
@@ -1221,6 +1222,9 @@ func FuzzToken(f *testing.F) {
 		found, err := verify(token, &key{secret: []byte(organizr.OrganizrHash)}, validAt)
 		if (found == nil) == (err == nil) {
 			t.Fatalf("%q: a session and an error, or neither: %v", token, err)
+		}
+		if err != nil && strangers[err] == nil {
+			t.Fatalf("%q: nobody stands for %v", token, err)
 		}
 		if found == nil {
 			return
