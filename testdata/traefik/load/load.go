@@ -158,8 +158,11 @@ func Browser() http.Header {
 // ticks of its own are too coarse for short runs.
 func CPU(pid int) (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(threads) == 0 {
-		return 0, fmt.Errorf("no CPU time of process %d: %w", pid, err)
+	if err != nil {
+		return 0, err
+	}
+	if len(threads) == 0 {
+		return 0, fmt.Errorf("there is no process %d", pid)
 	}
 	var used int64
 	for _, thread := range threads {
