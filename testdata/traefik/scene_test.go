@@ -10,7 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +96,8 @@ func (a answer) seen() service.Seen {
 	return seen
 }
 
+const pageAccept = "text/html,application/xhtml+xml"
+
 // ask sends a request just as it is written here, with headers as name and value by turns.
 func (s *scene) ask(method, host, target string, headers ...string) answer {
 	s.t.Helper()
@@ -135,6 +140,74 @@ func (s *scene) logged(pattern string, count int) []string {
 	}
 }
 
+// figure returns the number that the pattern finds in one of Traefik's own pages.
+func (s *scene) figure(path, pattern string) float64 {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.traefik.Addr+path, http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Host = "debug.example.com"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	match := regexp.MustCompile(pattern).FindSubmatch(text)
+	if match == nil {
+		s.t.Fatalf("%s: no %s in %.300s", path, pattern, text)
+	}
+	number, err := strconv.ParseFloat(string(match[1]), 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return number
+}
+
+// poll sends requests to the host, so many a second, until it is told to stop, and then returns how many there were
+// and how many of them weren't admitted.
+func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	var running sync.WaitGroup
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			running.Wait()
+			return sent, refused
+		case <-ticker.C:
+			sent++
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Host = host
+				req.Header.Set("Cookie", cookie)
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					atomic.AddInt64(&refused, 1)
+				}
+			}()
+		}
+	}
+}
+
 // as returns the Cookie header of the account's fresh session, for ask.
 func as(username string) []string {
 	account, ok := organizr.Find(username)
@@ -159,6 +232,14 @@ func readData(t *testing.T, into any, names ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// or returns the first of two texts that isn't empty.
+func or(one, other string) string {
+	if one == "" {
+		return other
+	}
+	return one
 }
 
 // echoWebSocket is a service that sends each message of a WebSocket back, and from whom it came.

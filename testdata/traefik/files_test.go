@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,46 +11,6 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
-
-// poll sends requests to the host, so many a second, until it is told to stop, and then returns how many there were
-// and how many of them weren't admitted.
-func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
-	defer client.CloseIdleConnections()
-	var running sync.WaitGroup
-	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-stop:
-			running.Wait()
-			return sent, refused
-		case <-ticker.C:
-			sent++
-			running.Add(1)
-			go func() {
-				defer running.Done()
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", http.NoBody)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				req.Host = host
-				req.Header.Set("Cookie", cookie)
-				resp, err := client.Do(req)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					atomic.AddInt64(&refused, 1)
-				}
-			}()
-		}
-	}
-}
 
 func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	o, err := organizr.New(data("organizr", "config.php"), t.TempDir())

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
+	kyaml "sigs.k8s.io/yaml"
+)
+
+func TestTheKubernetesFile(t *testing.T) {
+	text, err := os.ReadFile(data("kubernetes.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secret struct{ StringData map[string]string }
+	var middleware v1alpha1.Middleware
+	var route v1alpha1.IngressRoute
+	for i, into := range []any{&secret, &middleware, &route} {
+		if err := kyaml.UnmarshalStrict([]byte(strings.Split(string(text), "\n---\n")[i]), into); err != nil && i > 0 {
+			t.Fatal(err)
+		} else if i == 0 {
+			_ = kyaml.Unmarshal([]byte(strings.Split(string(text), "\n---\n")[i]), into)
+		}
+	}
+	if reference := route.Spec.Routes[0].Middlewares[0]; reference.Name != middleware.Name || route.Namespace != middleware.Namespace {
+		t.Errorf("the route refers to %v", reference)
+	}
+	var options table
+	if err := json.Unmarshal(middleware.Spec.Plugin["organizrjwt"].Raw, &options); err != nil {
+		t.Fatal(err)
+	}
+	mounted := filepath.Join(t.TempDir(), "hash")
+	if err := os.WriteFile(mounted, []byte(secret.StringData["hash"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if options["secretFile"] != "/organizr/hash" {
+		t.Errorf("the secret is at %v", options["secretFile"])
+	}
+	options["secretFile"], options["secret"] = mounted, ""
+	s := setUp(t, map[string]table{"sonarr": options})
+	for who, want := range map[string]int{"bob": 200, "fay": 403} {
+		if got := s.ask("GET", "sonarr.example.com", "/", as(who)...).StatusCode; got != want {
+			t.Errorf("%s: got %d, want %d", who, got, want)
+		}
+	}
+	if got := s.ask("GET", "sonarr.example.com", "/api/x").StatusCode; got != 200 {
+		t.Errorf("nobody at an opened path: got %d", got)
+	}
+}
