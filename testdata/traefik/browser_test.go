@@ -17,6 +17,7 @@ import (
 // newBrowser returns a fresh headless Chromium. It asks nobody but this machine.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
+	needs(t, "chromium")
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.Flag("no-sandbox", os.Geteuid() == 0),
 		chromedp.Flag("ignore-certificate-errors", true),

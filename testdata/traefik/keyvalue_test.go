@@ -15,6 +15,7 @@ import (
 )
 
 func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
+	needs(t, "redis-server")
 	address, err := proxy.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +24,7 @@ func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
 	server := exec.CommandContext(t.Context(), "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(),
 		"--notify-keyspace-events", "KEA")
 	if err := server.Start(); err != nil {
-		t.Fatalf("redis-server, of Debian's package of that name: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	client := redis.NewClient(&redis.Options{Addr: address})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/programs"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
@@ -215,6 +216,22 @@ func as(username string) []string {
 		panic("no account " + username)
 	}
 	return []string{"Cookie", organizr.CookieName + "=" + account.Token(hash)}
+}
+
+// needs skips the test where this machine lacks the program, and fails it in CI, where no test may be left out.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	all := programs.All()
+	at := slices.IndexFunc(all, func(program programs.Program) bool { return program.Name == name })
+	switch {
+	case at < 0:
+		t.Fatalf("package programs doesn't know %s", name)
+	case all[at].Installed():
+	case programs.InCI():
+		t.Fatalf("%s is missing; `go run -C testdata/traefik ./test` installs it where it can", name)
+	default:
+		t.Skipf("%s is missing; `go run -C testdata/traefik ./test` installs it where it can", name)
+	}
 }
 
 // data returns the path of a file of testdata.

@@ -1,0 +1,74 @@
+// Package programs knows the programs that tests run, and how a machine comes by them.
+package programs
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// A Program is something that tests run.
+type Program struct {
+	Name     string
+	Names    []string // under which it can be found, if not under its own
+	Modules  []string // of PHP, which have to be there too
+	Packages []string // of Debian and its kin
+}
+
+// All are the programs that the tests need on this machine.
+func All() []Program {
+	all := []Program{
+		{
+			Name: "chromium",
+			Names: []string{ // under which chromedp looks for it
+				"headless_shell", "headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+				"/Applications/Chromium.app/Contents/MacOS/Chromium", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+			},
+			Packages: []string{"chromium", "fonts-dejavu-core"},
+		},
+		{Name: "redis-server", Packages: []string{"redis-server"}},
+		{Name: "radicale", Packages: []string{"radicale"}},
+	}
+	if os.Getenv("ORGANIZR_SOURCE") != "" { // the tests that run a real Organizr
+		all = append(all, Program{
+			Name:     "php",
+			Modules:  []string{"curl", "mbstring", "pdo_sqlite", "SimpleXML", "sqlite3", "zip"},
+			Packages: []string{"php-cli", "php-curl", "php-mbstring", "php-sqlite3", "php-xml", "php-zip"},
+		})
+	}
+	return all
+}
+
+// Missing returns those of all programs that this machine lacks.
+func Missing() []Program {
+	return slices.DeleteFunc(All(), Program.Installed)
+}
+
+// Installed reports whether the program can be run.
+func (program Program) Installed() bool {
+	names := program.Names
+	if len(names) == 0 {
+		names = []string{program.Name}
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		path, err := exec.LookPath(name)
+		return err == nil && hasModules(path, program.Modules)
+	})
+}
+
+// hasModules reports whether a PHP has all the modules. Any program has all of none.
+func hasModules(php string, modules []string) bool {
+	if len(modules) == 0 {
+		return true
+	}
+	list, err := exec.Command(php, "-m").Output()
+	if err != nil {
+		return false
+	}
+	present := strings.Fields(string(list))
+	return !slices.ContainsFunc(modules, func(module string) bool { return !slices.Contains(present, module) })
+}
+
+// InCI reports whether this runs where no test may be left out. CI services set the variable, and so does .ci/run.
+func InCI() bool { return os.Getenv("CI") != "" }

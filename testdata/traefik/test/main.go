@@ -1,0 +1,87 @@
+// Command test runs all tests of the plugin: natively, under Yaegi, and in a real Traefik with a real browser. First it
+// installs the programs that they need and that this machine lacks, where it can. What is given to it is passed on to
+// go test.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/programs"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+func main() {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("Running all tests. They take some twenty minutes on two cores, and say nothing before their package is through.")
+	err := execute(append([]string{"go", "test", "-timeout", "60m", "./..."}, os.Args[1:]...)...)
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		os.Exit(failed.ExitCode()) // go test has said what is wrong
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// prepare sees to the programs that tests need, as far as this machine lets it, and to Traefik.
+func prepare() error {
+	if missing := programs.Missing(); len(missing) > 0 {
+		if err := install(missing); err != nil {
+			fmt.Printf("Can't install what is missing: %s.\n", err)
+		}
+	}
+	consequence := "the tests that need it are skipped"
+	if programs.InCI() {
+		consequence = "the tests that need it fail, since this is CI"
+	}
+	for _, one := range programs.Missing() {
+		fmt.Printf("%s is missing, so %s. Debian's packages: %s.\n", one.Name, consequence, strings.Join(one.Packages, " "))
+	}
+	_, err := proxy.Build(os.Stdout) // here its progress is seen; go test shows none
+	return err
+}
+
+// install brings the programs onto this machine by apt, or says why it can't.
+func install(missing []programs.Program) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return errors.New("there is no apt-get on this machine")
+	}
+	var asRoot []string
+	if os.Geteuid() != 0 {
+		if exec.Command("sudo", "-n", "true").Run() != nil {
+			return errors.New("that takes root, or sudo without a password")
+		}
+		asRoot = []string{"sudo", "-n"}
+	}
+	var packages []string
+	for _, one := range missing {
+		packages = append(packages, one.Packages...)
+	}
+	fmt.Println("Installing what the tests need and this machine lacks. This takes some minutes, and only this once.")
+	if err := execute(slices.Concat(asRoot, []string{"apt-get", "update", "-qq"})...); err != nil {
+		return fmt.Errorf("apt-get update: %w", err)
+	}
+	options := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "--no-install-recommends"}
+	if err := execute(slices.Concat(asRoot, options, packages)...); err != nil {
+		return fmt.Errorf("apt-get install: %w", err)
+	}
+	return nil
+}
+
+// execute runs a command in this module's folder, and shows it and what it prints.
+func execute(command ...string) error {
+	fmt.Println("+", strings.Join(command, " "))
+	process := exec.Command(command[0], command[1:]...)
+	process.Dir = proxy.Module()
+	process.Stdin, process.Stdout, process.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return process.Run()
+}
