@@ -140,20 +140,6 @@ func Service(rw http.ResponseWriter, req *http.Request) {
 	_, _ = io.WriteString(rw, "Hello")
 }
 
-// Browser returns the headers that a browser sends, beside its cookies.
-func Browser() http.Header {
-	return http.Header{
-		"User-Agent":                {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"},
-		"Accept":                    {"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
-		"Accept-Language":           {"en-US,en;q=0.9"},
-		"Accept-Encoding":           {"gzip, deflate, br, zstd"},
-		"Sec-Fetch-Dest":            {"document"},
-		"Sec-Fetch-Mode":            {"navigate"},
-		"Sec-Fetch-Site":            {"none"},
-		"Upgrade-Insecure-Requests": {"1"},
-	}
-}
-
 // CPU returns the time that the process has used, user and system: that of its threads (Linux' sched-stats), since the
 // ticks of its own are too coarse for short runs.
 func CPU(pid int) (time.Duration, error) {
