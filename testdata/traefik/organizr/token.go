@@ -46,11 +46,19 @@ func Find(username string) (Account, bool) {
 // Claims returns what Organizr writes into the account's token, in its order, for a session that began at the time.
 func (account Account) Claims(began time.Time, lifetime time.Duration) string {
 	moment := func(at time.Time) string { return fmt.Sprintf("%d.%06d", at.Unix(), at.Nanosecond()/1000) }
-	email := strings.ToLower(strings.Split(account.Username, " ")[0]) + "@example.com"
-	return fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":%s,"nbf":%s,"exp":%s,"name":%s,"group":%s,"groupID":%d,"email":%s,"image":"https://www.gravatar.com/avatar/0?s=100&d=mm","userID":%d}`,
+	return fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":%s,"nbf":%s,"exp":%s,`+
+		`"name":%s,"group":%s,"groupID":%d,"email":%s,"image":"%s","userID":%d}`,
 		moment(began), moment(began), moment(began.Add(lifetime)), quote(account.Username), quote(account.Group),
-		account.GroupID, quote(email), account.UserID)
+		account.GroupID, quote(account.Email()), Image, account.UserID)
 }
+
+// Email returns the account's address.
+func (account Account) Email() string {
+	return strings.ToLower(strings.Split(account.Username, " ")[0]) + "@example.com"
+}
+
+// Image is the picture of every account.
+const Image = "https://www.gravatar.com/avatar/0?s=100&d=mm"
 
 func quote(text string) string {
 	quoted, _ := json.Marshal(text)
