@@ -2,6 +2,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 // A Request is what one hit sends, and what must come back.
 type Request struct {
 	Host   string
+	Target string // path and query; / if empty
 	Header http.Header
 	Status int
 	User   string // that the service was told, and answers with; empty for nobody
@@ -34,12 +36,14 @@ type Result struct {
 	Rate     float64
 	P50, P99 time.Duration
 	CPU      time.Duration // of Traefik, user and system, for each request
+	Others   time.Duration // the same of whoever Traefik asks meanwhile
 }
 
 // An Attack is a way to send requests.
 type Attack struct {
-	Addr        string // of Traefik
-	Pid         int    // of its process
+	Addr        string                        // of Traefik
+	Pid         int                           // of its process
+	Others      func() (time.Duration, error) // the CPU time of whoever it asks so far; nil if it asks nobody
 	Connections int
 	Duration    time.Duration
 	Next        func(hit int64) Request
@@ -48,7 +52,14 @@ type Attack struct {
 // Run sends one request after the other over each connection, as fast as they are answered, and measures the CPU
 // time of the process meanwhile.
 func (attack Attack) Run() (Result, error) {
+	if attack.Others == nil {
+		attack.Others = func() (time.Duration, error) { return 0, nil }
+	}
 	before, err := CPU(attack.Pid)
+	if err != nil {
+		return Result{}, err
+	}
+	othersBefore, err := attack.Others()
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,6 +82,10 @@ func (attack Attack) Run() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	othersAfter, err := attack.Others()
+	if err != nil {
+		return Result{}, err
+	}
 	result := Result{Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), First: shared.first, Rate: outcome.ActualQPS}
 	seconds := func(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
 	for _, percentile := range outcome.DurationHistogram.Percentiles {
@@ -82,6 +97,7 @@ func (attack Attack) Run() (Result, error) {
 	}
 	if result.Requests > 0 {
 		result.CPU = (after - before) / time.Duration(result.Requests)
+		result.Others = (othersAfter - othersBefore) / time.Duration(result.Requests)
 	}
 	return result, nil
 }
@@ -117,7 +133,7 @@ func (c *connection) Run(ctx context.Context, _ periodic.ThreadID) (bool, string
 }
 
 func (c *connection) send(ctx context.Context, want Request) (status int, user string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.attack.Addr+"/", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.attack.Addr+cmp.Or(want.Target, "/"), http.NoBody)
 	if err != nil {
 		return 0, "", err
 	}

@@ -26,17 +26,17 @@ const PluginModule = "github.com/organizrjwt/organizrjwt"
 
 // Options say how to run Traefik.
 type Options struct {
-	Program string         // Build if empty
-	Listen  string         // address of the entry point web; a free port of 127.0.0.1 if empty
-	TLS     bool           // web speaks https, with the certificate that Traefik makes for itself
-	Ready   string         // address to ask whether Traefik is ready, if not that of web
-	Dynamic map[string]any // the dynamic configuration, as a file of Traefik's file provider has it
-	Flags   []string       // more of Traefik's flags
-	Env     []string       // more of Traefik's environment
-	AsEnv   bool           // give the flags as environment variables, as Traefik takes them from one place only
-	Log     io.Writer      // gets a copy of Traefik's log; may be nil
-	Plugin  string         // folder of the plugin; Checkout if empty
-	Beside  string         // folder of another plugin, which has the folder's name, to load beside it; may be empty
+	Program string            // Build if empty
+	Listen  string            // address of the entry point web; a free port of 127.0.0.1 if empty
+	TLS     bool              // web speaks https, with the certificate that Traefik makes for itself
+	Ready   string            // address to ask whether Traefik is ready, if not that of web
+	Dynamic map[string]any    // the dynamic configuration, as a file of Traefik's file provider has it
+	Flags   []string          // more of Traefik's flags
+	Env     []string          // more of Traefik's environment
+	AsEnv   bool              // give the flags as environment variables, as Traefik takes them from one place only
+	Log     io.Writer         // gets a copy of Traefik's log; may be nil
+	Plugin  string            // folder of the plugin; Checkout if empty
+	Beside  map[string]string // folders of other plugins to load beside it, by their module paths
 }
 
 // Traefik is a running Traefik.
@@ -108,19 +108,14 @@ func Start(ctx context.Context, options Options) (*Traefik, error) {
 }
 
 func (t *Traefik) start(ctx context.Context, options Options) error {
-	plugin := filepath.Join(t.folder, "plugins-local", "src", filepath.FromSlash(PluginModule))
-	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+	if err := link(t.folder, PluginModule, options.Plugin); err != nil {
 		return err
 	}
-	if err := os.Symlink(options.Plugin, plugin); err != nil {
-		return err
-	}
-	if options.Beside != "" {
-		name := filepath.Base(options.Beside)
-		if err := os.Symlink(options.Beside, filepath.Join(filepath.Dir(plugin), name)); err != nil {
+	for module, folder := range options.Beside {
+		if err := link(t.folder, module, folder); err != nil {
 			return err
 		}
-		options.Flags = append(options.Flags, "--experimental.localPlugins."+name+".moduleName="+path.Dir(PluginModule)+"/"+name)
+		options.Flags = append(options.Flags, "--experimental.localPlugins."+path.Base(module)+".moduleName="+module)
 	}
 	if err := os.Mkdir(filepath.Join(t.folder, "dynamic"), 0o755); err != nil {
 		return err
@@ -154,6 +149,15 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 		close(t.ended)
 	}()
 	return nil
+}
+
+// link puts a plugin's folder where Traefik, running in its own folder, looks for the module.
+func link(folder, module, plugin string) error {
+	place := filepath.Join(folder, "plugins-local", "src", filepath.FromSlash(module))
+	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(plugin, place)
 }
 
 // asEnvironment returns flags as the environment variables that mean the same.

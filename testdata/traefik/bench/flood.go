@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+// flood sends 100,000 forged tokens, no two the same, and prints what memory does.
+func flood(ctx context.Context, traefik *proxy.Traefik) error {
+	const forgeries = 100_000
+	before, err := heap(ctx, traefik)
+	if err != nil {
+		return err
+	}
+	claims := bob.Claims(time.Now(), time.Hour)
+	var sent int64
+	for sent < forgeries {
+		attack := load.Attack{Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: 2 * time.Second, Next: func(hit int64) load.Request {
+			header := program()
+			token := organizr.Sign(organizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
+			header["Cookie"] = []string{organizr.CookieName + "=" + token}
+			return load.Request{Host: "remembered.example.com", Header: header, Status: http.StatusUnauthorized}
+		}}
+		result, err := attack.Run()
+		if err != nil {
+			return err
+		}
+		if result.Wrong > 0 {
+			return fmt.Errorf("flood: %s", result.First)
+		}
+		sent += result.Requests
+		fmt.Fprintf(os.Stderr, "\r\033[K%d forged tokens", sent)
+	}
+	fmt.Fprint(os.Stderr, "\r\033[K")
+	after, err := heap(ctx, traefik)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d different forged tokens: heap in use %.1f MB before, %.1f MB after\n", sent, before, after)
+	return nil
+}
+
+// heap returns how many megabytes Traefik's heap has in use after a collection.
+func heap(ctx context.Context, traefik *proxy.Traefik) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+traefik.Addr+"/debug/pprof/heap?gc=1&debug=1", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.Host = "debug.example.com"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	match := regexp.MustCompile(`# HeapInuse = (\d+)`).FindSubmatch(text)
+	if match == nil {
+		return 0, fmt.Errorf("no figures of the heap: %s", resp.Status)
+	}
+	octets, err := strconv.ParseFloat(string(match[1]), 64)
+	return octets / (1 << 20), err
+}

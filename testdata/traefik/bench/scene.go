@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+// A scene is a running Traefik, or two with different settings, and all that its routes need.
+type scene struct {
+	routes   []*route
+	traefiks []*proxy.Traefik
+	settings map[*proxy.Traefik]string // what is special about one; empty for the first
+	beside   map[string]string         // folders of other plugins, by their modules
+	stops    []func()
+}
+
+// setUp starts all that the options ask for.
+func setUp(ctx context.Context, given options) (*scene, error) {
+	s := &scene{
+		routes: ordinary(), settings: map[*proxy.Traefik]string{},
+		beside: map[string]string{path.Dir(proxy.PluginModule) + "/floor": filepath.Join(proxy.Module(), "bench", "floor")},
+	}
+	if err := s.start(ctx, given); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *scene) start(ctx context.Context, given options) error {
+	if given.jwtMiddleware != "" {
+		if err := s.addJWTMiddleware(given.jwtMiddleware); err != nil {
+			return err
+		}
+	}
+	if err := s.addForwardAuth(ctx); err != nil {
+		return err
+	}
+	s.routes = append(s.routes, hostile()...)
+	s.routes = selected(s.routes, given.only)
+	backend := httptest.NewServer(http.HandlerFunc(load.Service))
+	s.stops = append(s.stops, backend.Close)
+	dynamic := configuration(s.routes, backend.URL)
+	routes := s.routes
+	if err := s.startTraefik(ctx, given.program, dynamic, routes, ""); err != nil {
+		return err
+	}
+	if given.gogc > 0 {
+		return s.startTraefik(ctx, given.program, dynamic, s.twins(), fmt.Sprintf("GOGC=%d", given.gogc))
+	}
+	return nil
+}
+
+// stop ends all that was started, the last first.
+func (s *scene) stop() {
+	for _, stop := range slices.Backward(s.stops) {
+		stop()
+	}
+}
+
+// startTraefik starts a Traefik for the routes, with a variable in its environment that is set so, or none.
+func (s *scene) startTraefik(ctx context.Context, program string, dynamic table, routes []*route, setting string) error {
+	var environment []string
+	if setting != "" {
+		environment = []string{setting}
+	}
+	traefik, err := proxy.Start(ctx, proxy.Options{
+		Program: program, Dynamic: dynamic, Beside: s.beside, Env: environment,
+		Flags: []string{"--log.level=ERROR", "--api=true", "--api.debug=true"},
+	})
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, traefik.Stop)
+	s.traefiks = append(s.traefiks, traefik)
+	s.settings[traefik] = setting
+	for _, one := range routes {
+		one.traefik = traefik
+		if setting != "" {
+			one.name += ", " + setting
+		}
+	}
+	return nil
+}
+
+// twins adds copies of the routes that say what a setting of Traefik's own brings, and returns them.
+func (s *scene) twins() []*route {
+	var twins []*route
+	for _, one := range s.routes {
+		if slices.Contains([]string{"bare", "noop", "remembered", "changing", "first", "forwardauth"}, one.name) {
+			twin := *one
+			twins = append(twins, &twin)
+			twin.base = twins[0]
+		}
+	}
+	s.routes = append(s.routes, twins...)
+	return twins
+}
+
+// addJWTMiddleware adds a route through the general JWT plugin of that folder.
+func (s *scene) addJWTMiddleware(folder string) error {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	s.beside["github.com/agilezebra/jwt-middleware"] = folder
+	s.routes = append(s.routes, &route{
+		name: "jwt-middleware", about: "a general JWT plugin: one cookie, one claim, one header",
+		through: table{"plugin": table{"jwt-middleware": table{
+			"secret": hash, "validMethods": []string{"HS256"}, "cookieName": organizr.CookieName, "require": table{"aud": "Organizr"},
+			"headerMap": table{"X-Organizr-User": "name"},
+		}}},
+		cookies: []string{organizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+	})
+	return nil
+}
+
+// addForwardAuth adds a route on which Traefik asks a server that answers at once: a process of its own, so that its CPU
+// time can be told.
+func (s *scene) addForwardAuth(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	server := exec.CommandContext(ctx, self, "-answer")
+	server.Stderr = os.Stderr
+	hold, err := server.StdinPipe()
+	if err != nil {
+		return err
+	}
+	output, err := server.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	s.stops = append(s.stops, func() {
+		_ = hold.Close()
+		_ = server.Wait()
+	})
+	address, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		return errors.New("the server that answers at once didn't start")
+	}
+	s.routes = append(s.routes, &route{
+		name: "forwardauth", about: "ForwardAuth to a server that answers at once", through: forwardAuth(strings.TrimSpace(address)),
+		cookies: []string{organizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		asks: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
+	})
+	return nil
+}
+
+// answerAtOnce tells each request that bob is logged in, until the input ends, and writes its address to the output.
+func answerAtOnce(input io.Reader, output io.Writer) error {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("X-Organizr-User", "bob")
+	}))
+	defer server.Close()
+	fmt.Fprintln(output, server.URL)
+	_, err := io.Copy(io.Discard, input)
+	return err
+}
