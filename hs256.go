@@ -43,31 +43,31 @@ type key struct {
 	nobody *visitor // whoever comes without one
 }
 
+// A visitor is who sent a request, and what is forwarded to the service for them.
+type visitor struct {
+	session *session // nil if nobody is logged in
+
+	// standing is 1000 less the group that the visitor counts as: 1000 for Admin, 1 for nobody, and 0 for those
+	// who never get in. So what isn't set opens nothing.
+	standing int
+
+	values   [][]string    // of the headers that the service gets from us, in the order of told; nil for none
+	byCookie bool          // the session came in a cookie, so a browser sends it whoever asks
+	expires  time.Duration // the Unix time
+	reason   string        // why there is no session, quoted for the log
+	hadToken bool          // but a token that isn't one
+}
+
+const everyone = 1000 // what standing and group add up to for whoever may enter
+
+const guest = 999 // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
+
 // A session is a token that verify found good.
 type session struct {
 	token   string
 	claims  map[string]any // by the names that the options have for them; groupID is text
 	groupID int            // 0 to 999
 	expires time.Duration  // the Unix time
-}
-
-// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
-type payload struct {
-	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
-	// encoding/json overlooks case: to one of these, which nobody reads.
-	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUP, GROUPID, USERID, IMAGE any
-
-	Issuer    any `json:"iss"`
-	Audience  any `json:"aud"`
-	ExpiresAt any `json:"exp"`
-	NotBefore any `json:"nbf"`
-	Username  any `json:"username"` // of an older Organizr
-	Name      any `json:"name"`     // of a newer one
-	Email     any `json:"email"`
-	Group     any `json:"group"`
-	GroupID   any `json:"groupID"`
-	UserID    any `json:"userID"`
-	Image     any `json:"image"`
 }
 
 // What can be wrong with a token. None of them holds any part of it.
@@ -83,8 +83,18 @@ var (
 	errGroup     = errors.New("the token's groupID isn't a whole number from 0 to 999")
 )
 
-// strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
-var strict = base64.RawURLEncoding.Strict()
+var errCookies = errors.New("the Cookie header is longer than 32 KiB")
+
+// strangers are the visitors with a token that isn't a session, by what is wrong with it.
+var strangers = newStrangers(errTooLong, errForm, errSignature, errHeader, errClaims, errIssuer, errExpired, errNotYet, errGroup, errCookies)
+
+func newStrangers(problems ...error) map[error]*visitor {
+	strangers := map[error]*visitor{}
+	for _, problem := range problems {
+		strangers[problem] = &visitor{standing: everyone - guest, reason: strconv.Quote(problem.Error()), hadToken: true}
+	}
+	return strangers
+}
 
 // verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
 // for none. The token has no line breaks: the decoder would skip them.
@@ -108,6 +118,9 @@ func verify(token string, by *key, at time.Duration) (*session, error) {
 	}
 	return nil, errSignature
 }
+
+// strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
+var strict = base64.RawURLEncoding.Strict()
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
 // characters are taken out of the claims only after those were validated, since that makes others of them.
@@ -136,9 +149,29 @@ func open(token, text string, at time.Duration) (*session, error) {
 	return found, nil
 }
 
+// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
+type payload struct {
+	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
+	// encoding/json overlooks case: to one of these, which nobody reads.
+	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUP, GROUPID, USERID, IMAGE any
+
+	Issuer    any `json:"iss"`
+	Audience  any `json:"aud"`
+	ExpiresAt any `json:"exp"`
+	NotBefore any `json:"nbf"`
+	Username  any `json:"username"` // of an older Organizr
+	Name      any `json:"name"`     // of a newer one
+	Email     any `json:"email"`
+	Group     any `json:"group"`
+	GroupID   any `json:"groupID"`
+	UserID    any `json:"userID"`
+	Image     any `json:"image"`
+}
+
 // controls are the characters that stand for control characters in JSON: those themselves that it allows in a text,
 // and the backslash that all others begin with (RFC 8259, section 7).
 const controls = "\\\x7f\u0080\u0081\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008a\u008b\u008c\u008d\u008e\u008f" +
+
 	"\u0090\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009a\u009b\u009c\u009d\u009e\u009f"
 
 // dropControls takes the control characters out of the claims that are text, as no header or log can hold them.

@@ -143,20 +143,627 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	return m, nil
 }
 
-// toldHeaders returns the names of the headers that the service gets from the middleware: those of the option, Cookie if
-// the session is to be taken out of it, and Authorization if it can be there and isn't one of the option's.
-func toldHeaders(m *middleware) []string {
-	var told []string
-	for _, one := range m.headers {
-		told = append(told, one.name)
+// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
+// by the same cookies is known, unless the session has expired or it is time to look at the files.
+//
+// Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
+// what few requests need is in functions of its own.
+func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	group := m.group
+	if m.rules != nil {
+		group = groupByRules(m.rules, req)
 	}
-	if !m.forwardToken {
-		told = append(told, "Cookie")
-		if m.acceptBearer && !m.forged["authorization"] {
-			told = append(told, "Authorization")
+	headers := req.Header
+	name := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
+	if m.acceptBearer {
+		name = withBearer(name, headers)
+	}
+	at := since(epoch)
+	ring := m.ring
+	ring.RLock()
+	who := ring.remembered[name]
+	lookAgain := ring.lookAgain
+	ring.RUnlock()
+	if who == nil || at >= who.expires || at >= lookAgain {
+		who = identify(m, req, name, group, at)
+	}
+	if who.standing+group < everyone {
+		refuse(m, who, group, rw, req)
+		return
+	}
+	if req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil {
+		if lookCloser(m, who, group, req) {
+			refuse(m, who, group, rw, req)
+			return
 		}
 	}
-	return told
+	for i, values := range who.values {
+		headers[m.told[i]] = values
+	}
+	m.next.ServeHTTP(rw, req)
+}
+
+// groupByRules returns the group that the rules ask for. When a service could read the path in another way than
+// ServeMux does, the strictest reading holds.
+func groupByRules(all *rules, req *http.Request) int {
+	address := req.URL
+	if usualMethods[req.Method] && !all.hosts && address.RawPath == "" && plainPath.MatchString(address.Path) {
+		near := find(all.folded, req)
+		if near == nil {
+			return all.group
+		}
+		if near.group <= all.group || near.pattern == near.folded {
+			return near.group
+		}
+		return groupMissed(all, near, req, req)
+	}
+	return strictestGroup(all, req)
+}
+
+// usualMethods are methods that need no folding.
+var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
+
+// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
+// cleaned or cut off.
+var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
+
+// lookCloser takes out of an unusual request the headers that a service could take for those that must not come from
+// the visitor, and reports whether it could do harm.
+//
+// It could if another site's page made it, as the visitor's browser says, to change something or to open a WebSocket by
+// the visitor's session: Organizr's cookie is SameSite=None, so it came along without the visitor's doing. It doesn't
+// count on a route for guests, nor with a bearer token, which is sent by whoever holds it.
+func lookCloser(m *middleware, who *visitor, group int, req *http.Request) bool {
+	for name := range req.Header {
+		if !m.harmless[name] && m.forged[foldHeader(name)] {
+			delete(req.Header, name)
+		}
+	}
+	if req.Header.Get("Sec-Fetch-Site") != "cross-site" || group == guest || m.allowCrossSite || !who.byCookie {
+		return false
+	}
+	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
+		len(req.Header["Upgrade"]) > 0
+}
+
+// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
+var unwritable = closedPipe()
+
+func closedPipe() io.Writer {
+	_, writer := io.Pipe()
+	_ = writer.Close()
+	return writer
+}
+
+// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header. With
+// too many cookies nobody is.
+func withBearer(cookies string, headers http.Header) string {
+	if len(cookies) > longestRemembered {
+		return cookies
+	}
+	return cookies + "\x00" + strings.Join(headers["Authorization"], "\x00")
+}
+
+// identify finds out who sent a request that is remembered by the name, if it has a session: whoever has the first good
+// session in the cookies of Organizr's name. A browser can send more than one: Organizr sets one for its domain and one
+// for its host, and one of them can be stale.
+func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
+	by := m.key
+	if by == nil {
+		by = current(m.ring, at)
+	}
+	if len(name) > longestCookies {
+		return identifyOther(m, req, name, by, group, at, strangers[errCookies])
+	}
+	who := by.nobody
+	for i, cookie := range req.CookiesNamed(by.cookie) {
+		if i == mostCookies {
+			break
+		}
+		found, err := verify(cookie.Value, by, at)
+		if err == nil {
+			return acquaint(m, req, name, by, found)
+		}
+		who = strangers[err]
+	}
+	if m.acceptBearer || group == guest {
+		return identifyOther(m, req, name, by, group, at, who)
+	}
+	return who
+}
+
+const (
+	mostCookies    = 4        // of the same name that are tried; Organizr sets two
+	longestCookies = 32 << 10 // bytes of the Cookie header in which a session is looked for
+)
+
+// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
+// may be a bearer token, and guests may enter without one.
+func identifyOther(m *middleware, req *http.Request, name string, by *key, group int, at time.Duration, who *visitor) *visitor {
+	if m.acceptBearer {
+		found, err := sessionInBearer(req.Header, by, at)
+		if found != nil {
+			who = newVisitor(m, found)
+			forwardOthers(m, who, req, by)
+			remember(m.ring, by, name, who)
+			return who
+		}
+		if err != nil && !who.hadToken {
+			who = strangers[err]
+		}
+	}
+	if group != guest || !strings.Contains(name, by.cookie) {
+		return who
+	}
+	cleaned := *who
+	cleaned.values = make([][]string, len(m.told))
+	forwardOthers(m, &cleaned, req, by)
+	return &cleaned
+}
+
+// sessionInBearer returns the session in the Authorization header (RFC 6750, section 2.1), or what is wrong with it, or
+// neither if there is none: other tokens may be the service's own.
+func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, error) {
+	lines := headers["Authorization"]
+	if len(lines) != 1 {
+		return nil, nil
+	}
+	scheme, token, _ := strings.Cut(lines[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, nil
+	}
+	if strings.ContainsAny(token, "\r\n") {
+		return nil, errForm
+	}
+	return verify(token, by, at)
+}
+
+// acquaint returns the visitor whose session was found in a cookie, and remembers them.
+func acquaint(m *middleware, req *http.Request, name string, by *key, found *session) *visitor {
+	who := newVisitor(m, found)
+	who.byCookie = true
+	if len(name) > len(by.cookie)+1+len(found.token) {
+		forwardOthers(m, who, req, by)
+	}
+	remember(m.ring, by, name, who)
+	return who
+}
+
+// newVisitor returns the visitor whose session it is.
+func newVisitor(m *middleware, found *session) *visitor {
+	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires, values: make([][]string, len(m.told))}
+	if m.exceptions {
+		who.standing = standing(m, found)
+	}
+	for i, one := range m.headers {
+		text, ok := found.claims[one.single].(string)
+		if !ok {
+			text = headerText(one, found)
+		}
+		if text != "" {
+			who.values[i] = []string{text}
+		}
+	}
+	return who
+}
+
+// standing returns the standing of the visitor whose session it is, where allow and deny make exceptions.
+func standing(m *middleware, found *session) int {
+	switch {
+	case matches(found, m.deny):
+		return 0
+	case matches(found, m.allow):
+		return everyone
+	}
+	return everyone - found.groupID
+}
+
+// matches reports whether the session meets one of the conditions.
+func matches(of *session, conditions []condition) bool {
+	for _, one := range conditions {
+		if claim(of, one.claim) == one.value {
+			return true
+		}
+	}
+	return false
+}
+
+// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
+// are empty.
+func headerText(of *header, found *session) string {
+	value := of.literals[0]
+	told := len(of.claims) == 0
+	for i, name := range of.claims {
+		text := claim(found, name)
+		told = told || text != ""
+		value += text + of.literals[i+1]
+	}
+	if !told {
+		return ""
+	}
+	return value
+}
+
+// forwardOthers lets the service have the visitor's other cookies, and the Authorization header unless it holds the
+// session.
+func forwardOthers(m *middleware, who *visitor, req *http.Request, by *key) {
+	if m.forwardToken {
+		return
+	}
+	cookies := withoutCookie(strings.Join(req.Header["Cookie"], "; "), by.cookie)
+	if cookies != "" {
+		who.values[len(m.headers)] = []string{cookies}
+	}
+	if len(m.told) > len(m.headers)+1 && (who.session == nil || who.byCookie) {
+		who.values[len(m.headers)+1] = req.Header["Authorization"]
+	}
+}
+
+// withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
+// all browsers send one of the name; whatever else there may be is left to cutCookies.
+func withoutCookie(line, name string) string {
+	before, rest, found := strings.Cut(line, name+"=")
+	if !found || before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
+		return cutCookies(line, name)
+	}
+	end := strings.IndexByte(rest, ';')
+	switch {
+	case before == "" && end < 0:
+		return ""
+	case before == "":
+		return strings.TrimLeft(rest[end+1:], " \t")
+	case end < 0:
+		return before[:len(before)-2]
+	}
+	return before[:len(before)-2] + rest[end:]
+}
+
+// mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
+// the header is cut off, so that nobody makes Traefik work by sending it again and again.
+const mostMentions = 32
+
+// cutCookies is withoutCookie for all headers (RFC 6265, section 4.2.1).
+func cutCookies(line, name string) string {
+	from := 0
+	for i := 0; i <= mostMentions; i++ {
+		at := strings.Index(line[from:], name)
+		if at < 0 {
+			return line
+		}
+		at += from
+		before := strings.TrimRight(line[:at], " \t")
+		after := strings.TrimLeft(line[at+len(name):], " \t")
+		if before != "" && !strings.HasSuffix(before, ";") || after != "" && after[0] != '=' && after[0] != ';' {
+			from = at + len(name)
+			continue
+		}
+		_, rest, more := strings.Cut(line[at:], ";")
+		switch {
+		case before == "":
+			line, from = strings.TrimLeft(rest, " \t"), 0
+		case more:
+			line, from = before+rest, len(before)-1
+		default:
+			return before[:len(before)-1]
+		}
+	}
+	return line[:from]
+}
+
+// refuse answers a request that may not go on to the service, and logs it. A person waits for the answer if a browser
+// opens a page; else a script, an image or an application does.
+func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
+	person := htmlType.MatchString(req.Header.Get("Accept")) && navigates(req)
+	switch {
+	case who.session != nil:
+		answer(m, who, refusalOf(m, who, group), person, rw, req)
+	case person:
+		sendToLogin(m, who, group, rw, req)
+	default:
+		turnAway(m, who, rw, req)
+	}
+}
+
+// turnAway refuses a program that has no session: what a scanner gets, so it costs little.
+func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
+	fmt.Printf(refusalLine, m.logged, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["Www-Authenticate"] = challenges[who.hadToken]
+	headers["X-Content-Type-Options"] = asIs
+	headers["Content-Type"] = asJSON
+	rw.WriteHeader(http.StatusUnauthorized)
+	if req.Method != "HEAD" {
+		_, _ = rw.Write(loginProblem)
+	}
+}
+
+const (
+	loginTitle = "Please log in"
+	loginText  = "This service is for people who are logged in to Organizr. Log in there, then come back."
+)
+
+// loginProblem is what programs are told that have no session.
+var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: loginText})
+
+// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
+var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+
+// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another. Each of
+// the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
+const refusalLine = "organizrjwt: middleware=%s status=%d method=%q host=%q path=%q reason=%s visitor=%q\n"
+
+// noStore keeps answers to one visitor, or to nobody, from being shown to another.
+var noStore = []string{"no-store"}
+
+// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't.
+func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
+	host := req.Host
+	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host {
+		host = forwardedHost(forwarded, host)
+	}
+	if host == m.login || req.Method != "GET" || !strings.HasSuffix(host, m.near) {
+		if kept(m, who, group, host, rw, req) {
+			return
+		}
+	}
+	fmt.Printf(refusalLine, m.logged, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
+	rw.WriteHeader(http.StatusFound)
+}
+
+// kept takes a closer look at a browser that would be sent to Organizr. If a login can't help, or nobody comes back to
+// the same request, it says so, and reports true.
+func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseWriter, req *http.Request) bool {
+	why := refusalOf(m, who, group)
+	if m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		advice, ownAddress := loginCantHelp(m.organizr, host, req)
+		if advice == "" {
+			return false
+		}
+		why.Title, why.Advice = "A login can't help here", advice
+		if ownAddress {
+			why.Login = ""
+		}
+	}
+	answer(m, who, why, true, rw, req)
+	return true
+}
+
+// A refusal is what a visitor is told who may not enter, and what the log says.
+type refusal struct {
+	Status int
+	Title  string
+	Text   string // without anything that JSON would have to escape
+	Advice string // for whoever configures Traefik; empty if there is nothing to mend
+	Who    string // the visitor's name
+	Group  string // the visitor's group
+	Wanted string // the group that is asked for
+	Login  string // Organizr's address
+	reason string // quoted, for the log
+}
+
+// refusalOf says why the visitor may not enter.
+func refusalOf(m *middleware, who *visitor, group int) refusal {
+	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, ""), Login: m.organizrURL}
+	if group > 0 {
+		why.Wanted += " or higher"
+	}
+	if who.session == nil {
+		why.Status = http.StatusUnauthorized
+		why.Title, why.Text = loginTitle, loginText
+		why.reason = who.reason
+		return why
+	}
+	why.Who = claim(who.session, "username")
+	why.Group = groupName(who.session.groupID, claim(who.session, "group"))
+	switch {
+	case who.standing == 0:
+		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
+		why.Wanted, why.reason = "", `"matched by deny"`
+	case who.standing+group < everyone:
+		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
+		why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
+	default:
+		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
+		why.Wanted, why.reason = "", `"cross-site request, and allowCrossSite is off"`
+	}
+	return why
+}
+
+// groupName returns the group's name, or its number in words if it has none.
+func groupName(number int, name string) string {
+	if name == "" {
+		name = groupNames[number]
+	}
+	if name == "" {
+		return "Group " + strconv.Itoa(number)
+	}
+	return name
+}
+
+// htmlType matches what a browser accepts that opens a page.
+var htmlType = regexp.MustCompile(`(?i)text/html`)
+
+// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send one.
+var opening = map[string]bool{"navigate": true, "": true}
+
+// navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
+func navigates(req *http.Request) bool {
+	return opening[req.Header.Get("Sec-Fetch-Mode")] && req.Header["Upgrade"] == nil
+}
+
+// forwardedHost returns the host, and the port if there is one, that the browser asked for, where the proxies before
+// say another than the request.
+func forwardedHost(forwarded, host string) string {
+	if forwarded == "" || strings.Contains(forwarded, ",") {
+		return host
+	}
+	return forwarded
+}
+
+// schemes are what the values of X-Forwarded-Proto mean.
+var schemes = map[string]string{"http": "http://", "ws": "http://", "https": "https://", "wss": "https://"}
+
+// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
+// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
+func wantedAddress(req *http.Request, host string) string {
+	scheme := schemes[req.Header.Get("X-Forwarded-Proto")]
+	if scheme == "" {
+		scheme = ownScheme(req)
+	}
+	if prefix := req.Header["X-Forwarded-Prefix"]; prefix != nil {
+		host += strings.Join(prefix, "")
+	}
+	return scheme + host + req.URL.RequestURI()
+}
+
+// ownScheme returns the scheme of a request of which nobody says how Traefik was reached.
+func ownScheme(req *http.Request) string {
+	if req.TLS != nil {
+		return "https://"
+	}
+	return "http://"
+}
+
+// loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
+// not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
+func loginAddress(organizrURL, wanted string) string {
+	return organizrURL + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+}
+
+// loginCantHelp says why a login would not let the visitor in, and whether that is since the request is for
+// Organizr's own address. It returns nothing if a login could help.
+func loginCantHelp(organizr *url.URL, host string, req *http.Request) (advice string, ownAddress bool) {
+	wanted, err := url.Parse(wantedAddress(req, host))
+	if err != nil {
+		return "", false
+	}
+	if address(wanted) == address(organizr) && path.Clean("/"+wanted.Path) == path.Clean("/"+organizr.Path) {
+		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router.", true
+	}
+	return outOfReach(hostname(organizr), hostname(wanted)), false
+}
+
+// hostname returns the host of the address in lower case, without port and final dot.
+func hostname(of *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(of.Hostname()), ".")
+}
+
+// address returns host and port.
+func address(of *url.URL) string {
+	port := of.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[of.Scheme]
+	}
+	return net.JoinHostPort(hostname(of), port)
+}
+
+// outOfReach says why the cookie that Organizr sets under its own host certainly can't reach the other one, or
+// returns nothing if it may.
+func outOfReach(organizr, host string) string {
+	if host == organizr || strings.HasSuffix(host, "."+organizr) {
+		return ""
+	}
+	wayOut := " Put this service under a path of " + organizr + ", or use a domain of your own."
+	shared := sharedDomain(organizr, host)
+	if strings.Count(shared, ".") < 1 || net.ParseIP(organizr) != nil || net.ParseIP(host) != nil {
+		return fmt.Sprintf("Organizr's login at %s can't reach %s: browsers share a cookie only between names under one domain, like organizr.example.com and service.example.com.", organizr, host) + wayOut
+	}
+	for _, provider := range sharingProviders {
+		if shared == provider {
+			return fmt.Sprintf("Organizr's login at %s can't reach %s: %s doesn't let two of its names share a cookie.", organizr, host, provider) + wayOut
+		}
+		if provider != "duckdns.org" && strings.HasSuffix(shared, "."+provider) {
+			return fmt.Sprintf("Organizr's login at %s can't reach %s: under %s Organizr keeps its cookie to its own name.", organizr, host, provider) + wayOut
+		}
+	}
+	return ""
+}
+
+// nearDomain returns a domain, with a dot before it, in which Organizr's cookie may reach all hosts: that above its
+// own, or else its own. It saves most requests a closer look.
+func nearDomain(organizr string) string {
+	_, domain, _ := strings.Cut(organizr, ".")
+	if outOfReach(organizr, "any."+domain) != "" {
+		return "." + organizr
+	}
+	return "." + domain
+}
+
+// sharedDomain returns the labels at the end that two hosts have in common.
+func sharedDomain(one, other string) string {
+	shared := ""
+	for {
+		label, theirs := lastLabel(one), lastLabel(other)
+		if label == "" || label != theirs {
+			return strings.TrimPrefix(shared, ".")
+		}
+		shared = "." + label + shared
+		one, other = strings.TrimSuffix(strings.TrimSuffix(one, label), "."), strings.TrimSuffix(strings.TrimSuffix(other, label), ".")
+	}
+}
+
+// lastLabel returns what follows the last dot of a host.
+func lastLabel(host string) string {
+	return host[strings.LastIndexByte(host, '.')+1:]
+}
+
+// sharingProviders are the providers of dynamic DNS of which Organizr's documentation says that two of their
+// subdomains can't share a cookie.
+var sharingProviders = []string{
+	"duckdns.org", "ddns.net", "ddnsking.com", "3utilities.com", "bounceme.net", "freedynamicdns.net",
+	"freedynamicdns.org", "gotdns.ch", "hopto.org", "myddns.me", "myds.me", "myftp.biz", "myftp.org", "myvnc.com",
+	"noip.com", "onthewifi.com", "redirectme.net", "serveblog.net", "servecounterstrike.com", "serveftp.com",
+	"servegame.com", "servehalflife.com", "servehttp.com", "serveirc.com", "serveminecraft.net", "servemp3.com",
+	"servepics.com", "servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
+}
+
+var (
+	asHTML  = []string{"text/html; charset=utf-8"}
+	asJSON  = []string{"application/problem+json"}
+	asIs    = []string{"nosniff"}
+	allowed = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+)
+
+// answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
+func answer(m *middleware, who *visitor, why refusal, person bool, rw http.ResponseWriter, req *http.Request) {
+	fmt.Printf(refusalLine, m.logged, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["X-Content-Type-Options"] = asIs
+	if why.Status == http.StatusUnauthorized {
+		headers["Www-Authenticate"] = challenges[who.hadToken]
+	}
+	if person {
+		answerPerson(why, rw, req)
+		return
+	}
+	headers["Content-Type"] = asJSON
+	rw.WriteHeader(why.Status)
+	if req.Method != http.MethodHead {
+		_, _ = rw.Write(problemJSON(why))
+	}
+}
+
+// answerPerson shows the page.
+func answerPerson(why refusal, rw http.ResponseWriter, req *http.Request) {
+	headers := rw.Header()
+	headers["Content-Type"] = asHTML
+	headers["Content-Security-Policy"] = allowed
+	rw.WriteHeader(why.Status)
+	if req.Method != http.MethodHead {
+		_ = page.Execute(rw, why)
+	}
+}
+
+// problemJSON returns what programs are told (RFC 9457).
+func problemJSON(why refusal) []byte {
+	return []byte(`{"type":"about:blank","title":"` + http.StatusText(why.Status) + `","status":` + strconv.Itoa(why.Status) +
+		`,"detail":"` + why.Text + `"}` + "\n")
 }
 
 // orEnvironment returns the value, or if it is empty, that of Traefik's environment variable.
@@ -237,14 +844,6 @@ func parseOrganizrURL(given string) (*url.URL, error) {
 	return address, nil
 }
 
-const guest = 999 // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
-
-// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
-// that the first five numbers stand for; these names go on meaning the numbers.
-var groupNames = map[int]string{
-	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
-}
-
 var (
 	groupNumber     = regexp.MustCompile(`^[0-9]{1,3}$`)
 	groupSeparators = strings.NewReplacer(" ", "", "-", "", "_", "")
@@ -267,6 +866,12 @@ func parseGroup(option, given string) (int, error) {
 		return 0, fmt.Errorf("%s: missing; give the least privileged group that gets in: %s", option, right)
 	}
 	return 0, fmt.Errorf("%s: %q isn't a group; give %s", option, given, right)
+}
+
+// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
+// that the first five numbers stand for; these names go on meaning the numbers.
+var groupNames = map[int]string{
+	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
 }
 
 // A condition is one claim=value of the options allow and deny.
@@ -296,16 +901,6 @@ func joined(mistakes []string) error {
 		return nil
 	}
 	return errors.New(strings.Join(mistakes, "; "))
-}
-
-// matches reports whether the session meets one of the conditions.
-func matches(of *session, conditions []condition) bool {
-	for _, one := range conditions {
-		if claim(of, one.claim) == one.value {
-			return true
-		}
-	}
-	return false
 }
 
 // A header is one of those that tell the service who is there.
@@ -429,6 +1024,22 @@ func harmlessHeaders(forged map[string]bool) map[string]bool {
 		}
 	}
 	return harmless
+}
+
+// toldHeaders returns the names of the headers that the service gets from the middleware: those of the option, Cookie if
+// the session is to be taken out of it, and Authorization if it can be there and isn't one of the option's.
+func toldHeaders(m *middleware) []string {
+	var told []string
+	for _, one := range m.headers {
+		told = append(told, one.name)
+	}
+	if !m.forwardToken {
+		told = append(told, "Cookie")
+		if m.acceptBearer && !m.forged["authorization"] {
+			told = append(told, "Authorization")
+		}
+	}
+	return told
 }
 
 // rules say which group is asked for, for parts of the service.
@@ -633,30 +1244,6 @@ func handle(mux *http.ServeMux, pattern string) (err error) {
 	return nil
 }
 
-// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
-// cleaned or cut off.
-var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
-
-// usualMethods are methods that need no folding.
-var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
-
-// groupByRules returns the group that the rules ask for. When a service could read the path in another way than
-// ServeMux does, the strictest reading holds.
-func groupByRules(all *rules, req *http.Request) int {
-	address := req.URL
-	if usualMethods[req.Method] && !all.hosts && address.RawPath == "" && plainPath.MatchString(address.Path) {
-		near := find(all.folded, req)
-		if near == nil {
-			return all.group
-		}
-		if near.group <= all.group || near.pattern == near.folded {
-			return near.group
-		}
-		return groupMissed(all, near, req, req)
-	}
-	return strictestGroup(all, req)
-}
-
 // strictestGroup is groupByRules for requests that need a closer look, as their path could be read in another way, or
 // rules ask for hosts, of which all spellings mean the same.
 func strictestGroup(all *rules, req *http.Request) int {
@@ -786,625 +1373,6 @@ func decode(text string) string {
 		octet, _ := strconv.ParseUint(escape[1:], 16, 8)
 		return string([]byte{byte(octet)})
 	})
-}
-
-// A visitor is who sent a request, and what is forwarded to the service for them.
-type visitor struct {
-	session *session // nil if nobody is logged in
-
-	// standing is 1000 less the group that the visitor counts as: 1000 for Admin, 1 for nobody, and 0 for those
-	// who never get in. So what isn't set opens nothing.
-	standing int
-
-	values   [][]string    // of the headers that the service gets from us, in the order of told; nil for none
-	byCookie bool          // the session came in a cookie, so a browser sends it whoever asks
-	expires  time.Duration // the Unix time
-	reason   string        // why there is no session, quoted for the log
-	hadToken bool          // but a token that isn't one
-}
-
-const everyone = 1000 // what standing and group add up to for whoever may enter
-
-// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
-// by the same cookies is known, unless the session has expired or it is time to look at the files.
-//
-// Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
-// what few requests need is in functions of its own.
-func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	group := m.group
-	if m.rules != nil {
-		group = groupByRules(m.rules, req)
-	}
-	headers := req.Header
-	name := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	if m.acceptBearer {
-		name = withBearer(name, headers)
-	}
-	at := since(epoch)
-	ring := m.ring
-	ring.RLock()
-	who := ring.remembered[name]
-	lookAgain := ring.lookAgain
-	ring.RUnlock()
-	if who == nil || at >= who.expires || at >= lookAgain {
-		who = identify(m, req, name, group, at)
-	}
-	if who.standing+group < everyone {
-		refuse(m, who, group, rw, req)
-		return
-	}
-	if req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil {
-		if lookCloser(m, who, group, req) {
-			refuse(m, who, group, rw, req)
-			return
-		}
-	}
-	for i, values := range who.values {
-		headers[m.told[i]] = values
-	}
-	m.next.ServeHTTP(rw, req)
-}
-
-// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header. With
-// too many cookies nobody is.
-func withBearer(cookies string, headers http.Header) string {
-	if len(cookies) > longestRemembered {
-		return cookies
-	}
-	return cookies + "\x00" + strings.Join(headers["Authorization"], "\x00")
-}
-
-// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
-var unwritable = closedPipe()
-
-func closedPipe() io.Writer {
-	_, writer := io.Pipe()
-	_ = writer.Close()
-	return writer
-}
-
-// lookCloser takes out of an unusual request the headers that a service could take for those that must not come from
-// the visitor, and reports whether it could do harm.
-//
-// It could if another site's page made it, as the visitor's browser says, to change something or to open a WebSocket by
-// the visitor's session: Organizr's cookie is SameSite=None, so it came along without the visitor's doing. It doesn't
-// count on a route for guests, nor with a bearer token, which is sent by whoever holds it.
-func lookCloser(m *middleware, who *visitor, group int, req *http.Request) bool {
-	for name := range req.Header {
-		if !m.harmless[name] && m.forged[foldHeader(name)] {
-			delete(req.Header, name)
-		}
-	}
-	if req.Header.Get("Sec-Fetch-Site") != "cross-site" || group == guest || m.allowCrossSite || !who.byCookie {
-		return false
-	}
-	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
-		len(req.Header["Upgrade"]) > 0
-}
-
-const (
-	mostCookies    = 4        // of the same name that are tried; Organizr sets two
-	longestCookies = 32 << 10 // bytes of the Cookie header in which a session is looked for
-)
-
-var errCookies = errors.New("the Cookie header is longer than 32 KiB")
-
-// identify finds out who sent a request that is remembered by the name, if it has a session: whoever has the first good
-// session in the cookies of Organizr's name. A browser can send more than one: Organizr sets one for its domain and one
-// for its host, and one of them can be stale.
-func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
-	by := m.key
-	if by == nil {
-		by = current(m.ring, at)
-	}
-	if len(name) > longestCookies {
-		return identifyOther(m, req, name, by, group, at, strangers[errCookies])
-	}
-	who := by.nobody
-	for i, cookie := range req.CookiesNamed(by.cookie) {
-		if i == mostCookies {
-			break
-		}
-		found, err := verify(cookie.Value, by, at)
-		if err == nil {
-			return acquaint(m, req, name, by, found)
-		}
-		who = strangers[err]
-	}
-	if m.acceptBearer || group == guest {
-		return identifyOther(m, req, name, by, group, at, who)
-	}
-	return who
-}
-
-// strangers are the visitors with a token that isn't a session, by what is wrong with it.
-var strangers = newStrangers(errTooLong, errForm, errSignature, errHeader, errClaims, errIssuer, errExpired, errNotYet, errGroup, errCookies)
-
-func newStrangers(problems ...error) map[error]*visitor {
-	strangers := map[error]*visitor{}
-	for _, problem := range problems {
-		strangers[problem] = &visitor{standing: everyone - guest, reason: strconv.Quote(problem.Error()), hadToken: true}
-	}
-	return strangers
-}
-
-// acquaint returns the visitor whose session was found in a cookie, and remembers them.
-func acquaint(m *middleware, req *http.Request, name string, by *key, found *session) *visitor {
-	who := newVisitor(m, found)
-	who.byCookie = true
-	if len(name) > len(by.cookie)+1+len(found.token) {
-		forwardOthers(m, who, req, by)
-	}
-	remember(m.ring, by, name, who)
-	return who
-}
-
-// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
-// may be a bearer token, and guests may enter without one.
-func identifyOther(m *middleware, req *http.Request, name string, by *key, group int, at time.Duration, who *visitor) *visitor {
-	if m.acceptBearer {
-		found, err := sessionInBearer(req.Header, by, at)
-		if found != nil {
-			who = newVisitor(m, found)
-			forwardOthers(m, who, req, by)
-			remember(m.ring, by, name, who)
-			return who
-		}
-		if err != nil && !who.hadToken {
-			who = strangers[err]
-		}
-	}
-	if group != guest || !strings.Contains(name, by.cookie) {
-		return who
-	}
-	cleaned := *who
-	cleaned.values = make([][]string, len(m.told))
-	forwardOthers(m, &cleaned, req, by)
-	return &cleaned
-}
-
-// sessionInBearer returns the session in the Authorization header (RFC 6750, section 2.1), or what is wrong with it, or
-// neither if there is none: other tokens may be the service's own.
-func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, error) {
-	lines := headers["Authorization"]
-	if len(lines) != 1 {
-		return nil, nil
-	}
-	scheme, token, _ := strings.Cut(lines[0], " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return nil, nil
-	}
-	if strings.ContainsAny(token, "\r\n") {
-		return nil, errForm
-	}
-	return verify(token, by, at)
-}
-
-// forwardOthers lets the service have the visitor's other cookies, and the Authorization header unless it holds the
-// session.
-func forwardOthers(m *middleware, who *visitor, req *http.Request, by *key) {
-	if m.forwardToken {
-		return
-	}
-	cookies := withoutCookie(strings.Join(req.Header["Cookie"], "; "), by.cookie)
-	if cookies != "" {
-		who.values[len(m.headers)] = []string{cookies}
-	}
-	if len(m.told) > len(m.headers)+1 && (who.session == nil || who.byCookie) {
-		who.values[len(m.headers)+1] = req.Header["Authorization"]
-	}
-}
-
-// newVisitor returns the visitor whose session it is.
-func newVisitor(m *middleware, found *session) *visitor {
-	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires, values: make([][]string, len(m.told))}
-	if m.exceptions {
-		who.standing = standing(m, found)
-	}
-	for i, one := range m.headers {
-		text, ok := found.claims[one.single].(string)
-		if !ok {
-			text = headerText(one, found)
-		}
-		if text != "" {
-			who.values[i] = []string{text}
-		}
-	}
-	return who
-}
-
-// standing returns the standing of the visitor whose session it is, where allow and deny make exceptions.
-func standing(m *middleware, found *session) int {
-	switch {
-	case matches(found, m.deny):
-		return 0
-	case matches(found, m.allow):
-		return everyone
-	}
-	return everyone - found.groupID
-}
-
-// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
-// are empty.
-func headerText(of *header, found *session) string {
-	value := of.literals[0]
-	told := len(of.claims) == 0
-	for i, name := range of.claims {
-		text := claim(found, name)
-		told = told || text != ""
-		value += text + of.literals[i+1]
-	}
-	if !told {
-		return ""
-	}
-	return value
-}
-
-// withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
-// all browsers send one of the name; whatever else there may be is left to cutCookies.
-func withoutCookie(line, name string) string {
-	before, rest, found := strings.Cut(line, name+"=")
-	if !found || before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
-		return cutCookies(line, name)
-	}
-	end := strings.IndexByte(rest, ';')
-	switch {
-	case before == "" && end < 0:
-		return ""
-	case before == "":
-		return strings.TrimLeft(rest[end+1:], " \t")
-	case end < 0:
-		return before[:len(before)-2]
-	}
-	return before[:len(before)-2] + rest[end:]
-}
-
-// mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
-// the header is cut off, so that nobody makes Traefik work by sending it again and again.
-const mostMentions = 32
-
-// cutCookies is withoutCookie for all headers (RFC 6265, section 4.2.1).
-func cutCookies(line, name string) string {
-	from := 0
-	for i := 0; i <= mostMentions; i++ {
-		at := strings.Index(line[from:], name)
-		if at < 0 {
-			return line
-		}
-		at += from
-		before := strings.TrimRight(line[:at], " \t")
-		after := strings.TrimLeft(line[at+len(name):], " \t")
-		if before != "" && !strings.HasSuffix(before, ";") || after != "" && after[0] != '=' && after[0] != ';' {
-			from = at + len(name)
-			continue
-		}
-		_, rest, more := strings.Cut(line[at:], ";")
-		switch {
-		case before == "":
-			line, from = strings.TrimLeft(rest, " \t"), 0
-		case more:
-			line, from = before+rest, len(before)-1
-		default:
-			return before[:len(before)-1]
-		}
-	}
-	return line[:from]
-}
-
-// A refusal is what a visitor is told who may not enter, and what the log says.
-type refusal struct {
-	Status int
-	Title  string
-	Text   string // without anything that JSON would have to escape
-	Advice string // for whoever configures Traefik; empty if there is nothing to mend
-	Who    string // the visitor's name
-	Group  string // the visitor's group
-	Wanted string // the group that is asked for
-	Login  string // Organizr's address
-	reason string // quoted, for the log
-}
-
-// noStore keeps answers to one visitor, or to nobody, from being shown to another.
-var noStore = []string{"no-store"}
-
-// refuse answers a request that may not go on to the service, and logs it. A person waits for the answer if a browser
-// opens a page; else a script, an image or an application does.
-func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	person := htmlType.MatchString(req.Header.Get("Accept")) && navigates(req)
-	switch {
-	case who.session != nil:
-		answer(m, who, refusalOf(m, who, group), person, rw, req)
-	case person:
-		sendToLogin(m, who, group, rw, req)
-	default:
-		turnAway(m, who, rw, req)
-	}
-}
-
-const (
-	loginTitle = "Please log in"
-	loginText  = "This service is for people who are logged in to Organizr. Log in there, then come back."
-)
-
-// loginProblem is what programs are told that have no session.
-var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: loginText})
-
-// turnAway refuses a program that has no session: what a scanner gets, so it costs little.
-func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.logged, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["Www-Authenticate"] = challenges[who.hadToken]
-	headers["X-Content-Type-Options"] = asIs
-	headers["Content-Type"] = asJSON
-	rw.WriteHeader(http.StatusUnauthorized)
-	if req.Method != "HEAD" {
-		_, _ = rw.Write(loginProblem)
-	}
-}
-
-// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't.
-func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	host := req.Host
-	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host {
-		host = forwardedHost(forwarded, host)
-	}
-	if host == m.login || req.Method != "GET" || !strings.HasSuffix(host, m.near) {
-		if kept(m, who, group, host, rw, req) {
-			return
-		}
-	}
-	fmt.Printf(refusalLine, m.logged, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
-	rw.WriteHeader(http.StatusFound)
-}
-
-// kept takes a closer look at a browser that would be sent to Organizr. If a login can't help, or nobody comes back to
-// the same request, it says so, and reports true.
-func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseWriter, req *http.Request) bool {
-	why := refusalOf(m, who, group)
-	if m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
-		advice, ownAddress := loginCantHelp(m.organizr, host, req)
-		if advice == "" {
-			return false
-		}
-		why.Title, why.Advice = "A login can't help here", advice
-		if ownAddress {
-			why.Login = ""
-		}
-	}
-	answer(m, who, why, true, rw, req)
-	return true
-}
-
-// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
-var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
-
-// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another. Each of
-// the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
-const refusalLine = "organizrjwt: middleware=%s status=%d method=%q host=%q path=%q reason=%s visitor=%q\n"
-
-// refusalOf says why the visitor may not enter.
-func refusalOf(m *middleware, who *visitor, group int) refusal {
-	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, ""), Login: m.organizrURL}
-	if group > 0 {
-		why.Wanted += " or higher"
-	}
-	if who.session == nil {
-		why.Status = http.StatusUnauthorized
-		why.Title, why.Text = loginTitle, loginText
-		why.reason = who.reason
-		return why
-	}
-	why.Who = claim(who.session, "username")
-	why.Group = groupName(who.session.groupID, claim(who.session, "group"))
-	switch {
-	case who.standing == 0:
-		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
-		why.Wanted, why.reason = "", `"matched by deny"`
-	case who.standing+group < everyone:
-		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
-		why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
-	default:
-		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
-		why.Wanted, why.reason = "", `"cross-site request, and allowCrossSite is off"`
-	}
-	return why
-}
-
-// groupName returns the group's name, or its number in words if it has none.
-func groupName(number int, name string) string {
-	if name == "" {
-		name = groupNames[number]
-	}
-	if name == "" {
-		return "Group " + strconv.Itoa(number)
-	}
-	return name
-}
-
-// htmlType matches what a browser accepts that opens a page.
-var htmlType = regexp.MustCompile(`(?i)text/html`)
-
-// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send one.
-var opening = map[string]bool{"navigate": true, "": true}
-
-// navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
-func navigates(req *http.Request) bool {
-	return opening[req.Header.Get("Sec-Fetch-Mode")] && req.Header["Upgrade"] == nil
-}
-
-// forwardedHost returns the host, and the port if there is one, that the browser asked for, where the proxies before
-// say another than the request.
-func forwardedHost(forwarded, host string) string {
-	if forwarded == "" || strings.Contains(forwarded, ",") {
-		return host
-	}
-	return forwarded
-}
-
-// schemes are what the values of X-Forwarded-Proto mean.
-var schemes = map[string]string{"http": "http://", "ws": "http://", "https": "https://", "wss": "https://"}
-
-// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
-// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
-func wantedAddress(req *http.Request, host string) string {
-	scheme := schemes[req.Header.Get("X-Forwarded-Proto")]
-	if scheme == "" {
-		scheme = ownScheme(req)
-	}
-	if prefix := req.Header["X-Forwarded-Prefix"]; prefix != nil {
-		host += strings.Join(prefix, "")
-	}
-	return scheme + host + req.URL.RequestURI()
-}
-
-// ownScheme returns the scheme of a request of which nobody says how Traefik was reached.
-func ownScheme(req *http.Request) string {
-	if req.TLS != nil {
-		return "https://"
-	}
-	return "http://"
-}
-
-// loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
-// not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
-func loginAddress(organizrURL, wanted string) string {
-	return organizrURL + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
-}
-
-// sharingProviders are the providers of dynamic DNS of which Organizr's documentation says that two of their
-// subdomains can't share a cookie.
-var sharingProviders = []string{
-	"duckdns.org", "ddns.net", "ddnsking.com", "3utilities.com", "bounceme.net", "freedynamicdns.net",
-	"freedynamicdns.org", "gotdns.ch", "hopto.org", "myddns.me", "myds.me", "myftp.biz", "myftp.org", "myvnc.com",
-	"noip.com", "onthewifi.com", "redirectme.net", "serveblog.net", "servecounterstrike.com", "serveftp.com",
-	"servegame.com", "servehalflife.com", "servehttp.com", "serveirc.com", "serveminecraft.net", "servemp3.com",
-	"servepics.com", "servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
-}
-
-// loginCantHelp says why a login would not let the visitor in, and whether that is since the request is for
-// Organizr's own address. It returns nothing if a login could help.
-func loginCantHelp(organizr *url.URL, host string, req *http.Request) (advice string, ownAddress bool) {
-	wanted, err := url.Parse(wantedAddress(req, host))
-	if err != nil {
-		return "", false
-	}
-	if address(wanted) == address(organizr) && path.Clean("/"+wanted.Path) == path.Clean("/"+organizr.Path) {
-		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router.", true
-	}
-	return outOfReach(hostname(organizr), hostname(wanted)), false
-}
-
-// hostname returns the host of the address in lower case, without port and final dot.
-func hostname(of *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(of.Hostname()), ".")
-}
-
-// address returns host and port.
-func address(of *url.URL) string {
-	port := of.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[of.Scheme]
-	}
-	return net.JoinHostPort(hostname(of), port)
-}
-
-// outOfReach says why the cookie that Organizr sets under its own host certainly can't reach the other one, or
-// returns nothing if it may.
-func outOfReach(organizr, host string) string {
-	if host == organizr || strings.HasSuffix(host, "."+organizr) {
-		return ""
-	}
-	wayOut := " Put this service under a path of " + organizr + ", or use a domain of your own."
-	shared := sharedDomain(organizr, host)
-	if strings.Count(shared, ".") < 1 || net.ParseIP(organizr) != nil || net.ParseIP(host) != nil {
-		return fmt.Sprintf("Organizr's login at %s can't reach %s: browsers share a cookie only between names under one domain, like organizr.example.com and service.example.com.", organizr, host) + wayOut
-	}
-	for _, provider := range sharingProviders {
-		if shared == provider {
-			return fmt.Sprintf("Organizr's login at %s can't reach %s: %s doesn't let two of its names share a cookie.", organizr, host, provider) + wayOut
-		}
-		if provider != "duckdns.org" && strings.HasSuffix(shared, "."+provider) {
-			return fmt.Sprintf("Organizr's login at %s can't reach %s: under %s Organizr keeps its cookie to its own name.", organizr, host, provider) + wayOut
-		}
-	}
-	return ""
-}
-
-// nearDomain returns a domain, with a dot before it, in which Organizr's cookie may reach all hosts: that above its
-// own, or else its own. It saves most requests a closer look.
-func nearDomain(organizr string) string {
-	_, domain, _ := strings.Cut(organizr, ".")
-	if outOfReach(organizr, "any."+domain) != "" {
-		return "." + organizr
-	}
-	return "." + domain
-}
-
-// sharedDomain returns the labels at the end that two hosts have in common.
-func sharedDomain(one, other string) string {
-	shared := ""
-	for {
-		label, theirs := lastLabel(one), lastLabel(other)
-		if label == "" || label != theirs {
-			return strings.TrimPrefix(shared, ".")
-		}
-		shared = "." + label + shared
-		one, other = strings.TrimSuffix(strings.TrimSuffix(one, label), "."), strings.TrimSuffix(strings.TrimSuffix(other, label), ".")
-	}
-}
-
-// lastLabel returns what follows the last dot of a host.
-func lastLabel(host string) string {
-	return host[strings.LastIndexByte(host, '.')+1:]
-}
-
-var (
-	asHTML  = []string{"text/html; charset=utf-8"}
-	asJSON  = []string{"application/problem+json"}
-	asIs    = []string{"nosniff"}
-	allowed = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
-)
-
-// answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func answer(m *middleware, who *visitor, why refusal, person bool, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.logged, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["X-Content-Type-Options"] = asIs
-	if why.Status == http.StatusUnauthorized {
-		headers["Www-Authenticate"] = challenges[who.hadToken]
-	}
-	if person {
-		answerPerson(why, rw, req)
-		return
-	}
-	headers["Content-Type"] = asJSON
-	rw.WriteHeader(why.Status)
-	if req.Method != http.MethodHead {
-		_, _ = rw.Write(problemJSON(why))
-	}
-}
-
-// answerPerson shows the page.
-func answerPerson(why refusal, rw http.ResponseWriter, req *http.Request) {
-	headers := rw.Header()
-	headers["Content-Type"] = asHTML
-	headers["Content-Security-Policy"] = allowed
-	rw.WriteHeader(why.Status)
-	if req.Method != http.MethodHead {
-		_ = page.Execute(rw, why)
-	}
-}
-
-// problemJSON returns what programs are told (RFC 9457).
-func problemJSON(why refusal) []byte {
-	return []byte(`{"type":"about:blank","title":"` + http.StatusText(why.Status) + `","status":` + strconv.Itoa(why.Status) +
-		`,"detail":"` + why.Text + `"}` + "\n")
 }
 
 // page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
