@@ -183,19 +183,15 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// groupByRules returns the group that the rules ask for. When a service could read the path in another way than
-// ServeMux does, the strictest reading holds.
+// groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
+// reading of careless services is the only one, and one look-up tells.
 func groupByRules(all *rules, req *http.Request) int {
 	address := req.URL
-	if usualMethods[req.Method] && !all.hosts && address.RawPath == "" && plainPath.MatchString(address.Path) {
-		near := find(all.folded, req)
-		if near == nil {
-			return all.group
+	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && plainPath.MatchString(address.Path) {
+		_, pattern := all.careless.mux.Handler(req)
+		if group, settled := all.settled[pattern]; settled {
+			return group
 		}
-		if near.group <= all.group || near.pattern == near.folded {
-			return near.group
-		}
-		return groupMissed(all, near, req, req)
 	}
 	return strictestGroup(all, req)
 }
@@ -203,9 +199,9 @@ func groupByRules(all *rules, req *http.Request) int {
 // usualMethods are methods that need no folding.
 var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
 
-// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
-// cleaned or cut off.
-var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
+// plainPath matches a path that every service reads as the rules do: no upper case, no final slash, nothing that could
+// be decoded, cleaned or cut off.
+var plainPath = regexp.MustCompile(`^(?:/|(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)+)$`)
 
 // lookCloser takes out of an unusual request the headers that a service could take for those that must not come from
 // the visitor, and reports whether it could do harm.
@@ -1042,119 +1038,167 @@ func toldHeaders(m *middleware) []string {
 	return told
 }
 
-// rules say which group is asked for, for parts of the service.
+// rules say which group is asked for, for parts of the service. Go's ServeMux finds the most specific pattern.
 //
-// Go's ServeMux finds the most specific pattern. It matches paths as they stand, but many services don't tell
-// upper from lower case, so each rule is registered as it was given and in lower case, and those that ask for more
-// than the middleware's group once more among their own, for paths that miss a rule by case alone.
+// A path is looked up in two ways, and the more privileged group holds: as it came, among the patterns as they were
+// given, so a rule that opens opens exactly what it says; and as careless services may read it, among the patterns in
+// lower case, so a rule that closes closes all that could be taken for it.
 type rules struct {
-	group     int  // of the middleware
-	strictest int  // the most privileged of group and all rules' groups
-	hosts     bool // some of the patterns have a host
-	exact     *ruleset
-	folded    *ruleset
-	strict    *ruleset
+	group     int            // where no rule matches
+	strictest int            // the most privileged of group and all rules' groups
+	folders   *ruleset       // the patterns as given, for paths that end in a slash
+	files     *ruleset       // the same, for other paths
+	careless  *ruleset       // the patterns in lower case, for paths without their final slash
+	settled   map[string]int // groups by patterns of careless that were given in lower case, and by "" for none
+}
+
+// A ruleset is a ServeMux and the groups that its patterns ask for.
+type ruleset struct {
+	mux      *http.ServeMux
+	groups   map[string]int    // by pattern
+	patterns map[string]string // by what they are but for the names of their wildcards
 }
 
 // A rule is one PATTERN=GROUP.
 type rule struct {
-	pattern string // as it was given
-	folded  string // what it is in lower case
+	pattern string // [METHOD ]/PATH
 	group   int
 }
 
-// A ruleset is a set of rules that knows them by the pattern that matched. Paths that end in a slash are matched
-// among folders, others among files, where /api/ is /api/{x} and /api/{x}/, so that ServeMux, which would redirect
-// /api to /api/, never does: a rule that opens /api/ must leave /api closed.
-type ruleset struct {
-	folders, files *http.ServeMux
-	rules          map[string]*rule
-}
-
-// parseRules returns the rules that the option lists.
+// parseRules returns the rules that the option lists. Paths that end in a slash are matched among folders, others among
+// files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
+// rule there is around it.
 func parseRules(given []string, group int) (*rules, error) {
-	parsed := &rules{group: group, strictest: group, exact: newRuleset(), folded: newRuleset(), strict: newRuleset()}
-	var list []*rule
+	all := &rules{group: group, strictest: group, folders: newRuleset(), files: newRuleset(), careless: newRuleset()}
+	var list []rule
 	var mistakes []string
 	for _, one := range given {
 		added, err := parseRule(one)
 		if err == nil {
-			err = register(parsed.exact, added.pattern, added)
+			err = register(all.folders, added.pattern, added.group)
+		}
+		if err == nil && !strings.HasSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/") {
+			err = register(all.files, added.pattern, added.group)
 		}
 		if err != nil {
 			mistakes = append(mistakes, err.Error())
 			continue
 		}
 		list = append(list, added)
-		parsed.hosts = parsed.hosts || strings.Index(added.pattern, "/") > strings.Index(added.pattern, " ")+1
-		if added.group < parsed.strictest {
-			parsed.strictest = added.group
+		if added.group < all.strictest {
+			all.strictest = added.group
 		}
 	}
 	if len(mistakes) > 0 {
 		return nil, joined(mistakes)
 	}
-	return parsed, foldRules(parsed, list)
-}
-
-// foldRules registers the rules in lower case, and then what holds below their folders.
-func foldRules(parsed *rules, list []*rule) error {
-	var mistakes []string
 	for _, one := range list {
-		other, twice := parsed.folded.rules[one.folded]
-		if twice && one.group > parsed.group && other.group > parsed.group {
-			continue
+		if strings.HasSuffix(one.pattern, "/") {
+			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}", one.group)...)
+			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}/", one.group)...)
 		}
-		err := register(parsed.folded, one.folded, one)
-		if err == nil && one.group <= parsed.group {
-			err = register(parsed.strict, one.folded, one)
-		}
-		if err != nil {
-			mistakes = append(mistakes, err.Error()+"; they differ in case, which rules that ask for no less than group ignore")
+		mistakes = append(mistakes, registerCareless(all.careless, one)...)
+	}
+	all.settled = map[string]int{"": group}
+	for _, one := range list {
+		pattern, found := all.careless.patterns[shapeOf(one.pattern)]
+		if found && foldPattern(one.pattern) == one.pattern {
+			all.settled[pattern] = all.careless.groups[pattern]
 		}
 	}
-	// Names come first: /{user} of a rule that closes /{user}/ is the same pattern as what is below an opened /.
-	for _, each := range []func(*ruleset, string, *rule, bool) error{registerName, registerBelow} {
-		for _, one := range list {
-			closed := one.group <= parsed.group
-			err := errors.Join(each(parsed.exact, one.pattern, one, closed), each(parsed.folded, one.folded, one, closed))
-			if closed {
-				err = errors.Join(err, each(parsed.strict, one.folded, one, closed))
-			}
-			if err != nil {
-				mistakes = append(mistakes, strings.Split(err.Error(), "\n")[0])
-			}
-		}
-	}
-	return joined(mistakes)
+	return all, joined(mistakes)
 }
 
 // parseRule returns one rule of the option.
-func parseRule(given string) (*rule, error) {
+func parseRule(given string) (rule, error) {
 	equals := strings.LastIndexByte(given, '=')
 	if equals < 0 {
-		return nil, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+		return rule{}, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
 	group, err := parseGroup(fmt.Sprintf("rules: %q", given), given[equals+1:])
 	if err != nil {
-		return nil, err
+		return rule{}, err
 	}
 	pattern := anyRest.ReplaceAllString(strings.TrimSpace(given[:equals]), "/")
-	if host := strings.Index(pattern, "/"); host > 0 {
-		pattern = strings.ToLower(pattern[:host]) + pattern[host:]
-		if method, rest, ok := strings.Cut(pattern, " "); ok {
-			pattern = strings.ToUpper(method) + " " + strings.TrimLeft(rest, " \t")
+	method, path, hasMethod := strings.Cut(pattern, " ")
+	if hasMethod {
+		path = strings.TrimLeft(path, " \t")
+		pattern = strings.ToUpper(method) + " " + path
+	} else {
+		path = pattern
+	}
+	if strings.Index(path, "/") > 0 {
+		return rule{}, fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
+	}
+	return rule{pattern, group}, nil
+}
+
+// anyRest matches what at the end of a pattern means the same as a slash.
+var anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
+
+func newRuleset() *ruleset {
+	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{}, patterns: map[string]string{}}
+}
+
+// register adds the pattern to the set. It returns as an error what ServeMux panics with: what is wrong with the
+// pattern, or with which other one it conflicts.
+func register(set *ruleset, pattern string, group int) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = errors.New("rules: " + strings.Join(strings.Fields(registeredAt.ReplaceAllString(fmt.Sprint(problem), "")), " "))
+		}
+	}()
+	set.mux.Handle(pattern, http.NotFoundHandler())
+	set.groups[pattern], set.patterns[shapeOf(pattern)] = group, pattern
+	return nil
+}
+
+// registeredAt matches where in this file a pattern was registered, which ServeMux adds to its messages.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
+// registerUnlessTaken adds the pattern, unless the set has one that matches the same requests.
+func registerUnlessTaken(set *ruleset, pattern string, group int) []string {
+	if _, taken := set.patterns[shapeOf(pattern)]; taken {
+		return nil
+	}
+	if err := register(set, pattern, group); err != nil {
+		return []string{err.Error()}
+	}
+	return nil
+}
+
+// registerCareless adds a rule in lower case to those for careless services, to which /api/ and /api are the same. Where
+// two patterns are the same to them, the more privileged group holds.
+func registerCareless(set *ruleset, one rule) []string {
+	folded := foldPattern(one.pattern)
+	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(folded, "{$}"), "/")
+	patterns := []string{folded}
+	switch {
+	case isFolder && !strings.Contains(folder, "/"):
+	case strings.HasSuffix(folded, "{$}"):
+		patterns = []string{folder}
+	case isFolder:
+		patterns = []string{folded, folder}
+	}
+	var mistakes []string
+	for _, pattern := range patterns {
+		mistakes = append(mistakes, registerUnlessTaken(set, pattern, one.group)...)
+		if same := set.patterns[shapeOf(pattern)]; one.group < set.groups[same] {
+			set.groups[same] = one.group
 		}
 	}
-	return &rule{pattern: pattern, folded: foldPattern(pattern), group: group}, nil
+	return mistakes
 }
 
 var (
-	anyRest     = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`) // at the end of a pattern it means the same as a slash
+	wildcard    = regexp.MustCompile(`\{[^{}$]*\}`)
 	patternPart = regexp.MustCompile(`\{[^{}]*\}|[^{}]+`)
 )
 
-// foldPattern returns the pattern for paths that went through foldPath. The names of wildcards stay as they are.
+// shapeOf returns what two patterns have in common that match the same requests.
+func shapeOf(pattern string) string { return wildcard.ReplaceAllString(pattern, "{}") }
+
+// foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
 func foldPattern(pattern string) string {
 	slash := strings.Index(pattern, "/")
 	if slash < 0 {
@@ -1164,215 +1208,116 @@ func foldPattern(pattern string) string {
 		if part[0] == '{' {
 			return part
 		}
-		return foldPath(part)
+		return (&url.URL{Path: foldPath(decoder.Replace(part))}).EscapedPath()
 	})
 }
 
-// trailing matches the dots and spaces with which no name ends on Windows, so that its services overlook them.
-var trailing = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
-
 // foldPath returns what the path means to a service that doesn't tell upper from lower case.
-func foldPath(given string) string {
-	return trailing.ReplaceAllString(strings.ToLower(strings.ToUpper(given)), "$1$2")
+func foldPath(path string) string {
+	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
 }
 
-func newRuleset() *ruleset {
-	return &ruleset{folders: http.NewServeMux(), files: http.NewServeMux(), rules: map[string]*rule{}}
-}
+// endOfName matches the dots and spaces with which no name ends on Windows, so that its services overlook them.
+var endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
 
-// register adds a rule to the set under the pattern. The error says what is wrong with the pattern, or with which
-// other it conflicts.
-func register(set *ruleset, pattern string, added *rule) error {
-	if err := handle(set.folders, pattern); err != nil {
-		return err
-	}
-	set.rules[pattern] = added
-	if strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "/{$}") {
-		return nil
-	}
-	return handle(set.files, pattern)
-}
+const (
+	longestPath  = 1 << 10 // bytes of a path that isn't plain, for which the rules are asked
+	longestPlain = 8 << 10 // and of one that is
+	mostReadings = 24      // of one path
+)
 
-// registerName adds, for a rule that closes, the name of its folder without the slash, or of its file with one, since
-// many services take them for the same, unless another rule has that very pattern.
-func registerName(set *ruleset, pattern string, added *rule, closed bool) error {
-	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(pattern, "{$}"), "/")
-	switch {
-	case !closed || isFolder && !strings.Contains(folder, "/"):
-		return nil
-	case isFolder:
-		return registerUnlessTaken(set, set.files, folder, added)
-	}
-	return registerUnlessTaken(set, set.folders, pattern+"/{$}", added)
-}
-
-// registerBelow adds the files below a folder, unless another rule has that very pattern.
-func registerBelow(set *ruleset, pattern string, added *rule, _ bool) error {
-	folder, isFolder := strings.CutSuffix(pattern, "/")
-	if !isFolder {
-		return nil
-	}
-	return errors.Join(
-		registerUnlessTaken(set, set.files, folder+"/{organizrjwt}", added),
-		registerUnlessTaken(set, set.files, folder+"/{organizrjwt}/", added),
-	)
-}
-
-// registerUnlessTaken adds the pattern to one of the set's two. It is no error if another rule has it.
-func registerUnlessTaken(set *ruleset, mux *http.ServeMux, pattern string, added *rule) error {
-	err := handle(mux, pattern)
-	if err == nil {
-		set.rules[pattern] = added
-	} else if strings.Contains(err.Error(), "matches the same requests") {
-		return nil
-	}
-	return err
-}
-
-// registeredAt matches where in this file a pattern was registered, which ServeMux adds to its messages.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
-
-// handle registers the pattern, and returns as an error what ServeMux panics with.
-func handle(mux *http.ServeMux, pattern string) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			message := strings.Join(strings.Fields(registeredAt.ReplaceAllString(fmt.Sprint(problem), "")), " ")
-			err = errors.New("rules: " + message)
-		}
-	}()
-	mux.Handle(pattern, http.NotFoundHandler())
-	return nil
-}
-
-// strictestGroup is groupByRules for requests that need a closer look, as their path could be read in another way, or
-// rules ask for hosts, of which all spellings mean the same.
+// strictestGroup is groupByRules for all other paths: the most privileged group of all readings. If it can't be said
+// what a service makes of the path, it is the most privileged of all.
 func strictestGroup(all *rules, req *http.Request) int {
-	probe := &http.Request{Method: req.Method, Host: hostname(&url.URL{Host: req.Host}), URL: req.URL}
-	group := groupAt(all, probe, foldPath(req.URL.Path))
 	escaped := req.URL.EscapedPath()
-	if !ambiguous(req.URL.Path, escaped) {
-		return group
-	}
-	if all.group < group {
-		group = all.group
+	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(strings.TrimSuffix(escaped, "/"))) {
+		return all.strictest
 	}
 	readings, complete := readingsOf(escaped)
 	if !complete {
 		return all.strictest
 	}
-	for reading := range readings {
-		probe.URL = &url.URL{Path: reading}
-		if other := groupAt(all, probe, foldPath(reading)); other < group {
+	group := groupAsGiven(all, req, escaped)
+	method := strings.ToUpper(req.Method)
+	for _, reading := range readings {
+		if group == all.strictest {
+			break
+		}
+		probe := &http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}}
+		if other := find(all, all.careless, probe); other < group {
 			group = other
 		}
 	}
 	return group
 }
 
-// groupAt returns the group that the rules ask for at the path of the request, and folded is that path in lower
-// case. A rule that asks for no less than the middleware's group counts whatever the case, one that asks for less
-// only if it matches exactly. If one was missed by case alone, the stricter holds of what matches in either way.
-func groupAt(all *rules, req *http.Request, folded string) int {
-	foldedReq := &http.Request{Method: strings.ToUpper(req.Method), Host: req.Host, URL: &url.URL{Path: folded}}
-	near := find(all.folded, foldedReq)
-	switch {
-	case near == nil:
+// groupAsGiven returns the group that the rules ask for where a service reads the path as ServeMux does.
+func groupAsGiven(all *rules, req *http.Request, escaped string) int {
+	probe := &http.Request{Method: req.Method, URL: req.URL}
+	if strings.HasSuffix(escaped, "/") {
+		return find(all, all.folders, probe)
+	}
+	return find(all, all.files, probe)
+}
+
+// find returns the group of the most specific pattern of the set that matches the request.
+func find(all *rules, set *ruleset, req *http.Request) int {
+	_, pattern := set.mux.Handler(req)
+	if pattern == "" {
 		return all.group
-	case near.group <= all.group:
-		return near.group
 	}
-	return groupMissed(all, near, req, foldedReq)
+	return set.groups[pattern]
 }
 
-// groupMissed is groupAt where a rule in lower case that opens was found, which may have missed by case.
-func groupMissed(all *rules, near *rule, req, foldedReq *http.Request) int {
-	exact := find(all.exact, req)
-	if exact != nil && exact.folded == near.folded {
-		return exact.group
-	}
-	closed := find(all.strict, foldedReq)
-	switch {
-	case closed != nil && (exact == nil || closed.group < exact.group):
-		return closed.group
-	case exact != nil:
-		return exact.group
-	}
-	return all.group
-}
+// cuts are what services cut off a path that they get: ;parameters, and what follows ? or #. Others go by how it begins,
+// whatever .. may follow.
+var cuts = []*regexp.Regexp{regexp.MustCompile(`;[^/]*`), regexp.MustCompile(`(?s)[?#].*`), regexp.MustCompile(`(?s)/\.\.(/.*)?$`)}
 
-// find returns the most specific rule of the set that matches the request, or nil if none does.
-func find(set *ruleset, req *http.Request) *rule {
-	mux := set.files
-	if path := req.URL.Path; path == "" || path[len(path)-1] == '/' {
-		mux = set.folders
-	}
-	_, pattern := mux.Handler(req)
-	return set.rules[pattern]
-}
-
-var (
-	dotSegment   = regexp.MustCompile(`(?:^|/)\.\.?(?:/|$)`)
-	encodedSlash = regexp.MustCompile(`(?i)%2f`)
-	parameters   = regexp.MustCompile(`;[^/]*`)
-	validEscape  = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-)
-
-// ambiguous reports whether a path could mean something else to a service than it does to ServeMux: it has . or ..
-// as a segment, //, ;parameters, a backslash, or an encoded /, \, % or NUL, or it doesn't begin with a slash.
-func ambiguous(decoded, escaped string) bool {
-	return strings.ContainsAny(decoded, ";\\%\x00") || strings.Contains(decoded, "//") || dotSegment.MatchString(decoded) ||
-		encodedSlash.MatchString(escaped) || !strings.HasPrefix(decoded, "/")
-}
-
-const (
-	longestRead = 8 << 10 // bytes of a path that readingsOf looks into
-	mostDecoded = 8       // times that a path can be encoded
-)
-
-// readingsOf returns what services may take the path for, which decode it once or to the end, before or after they
-// cut off ;parameters, turn \ into /, end it at a NUL or drop that, and clean it; each as a file and as a folder.
-// It reports false if the path is too long, or encoded too often, to say.
-func readingsOf(escaped string) (map[string]bool, bool) {
-	readings := map[string]bool{}
-	if len(escaped) > longestRead {
+// readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
+// it off before or after that, and turn \ into /. It reports false if nobody can foresee what they make of it: after two
+// decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or there are more than 24 readings.
+func readingsOf(escaped string) ([]string, bool) {
+	decoded := decoder.Replace(decoder.Replace(escaped))
+	if decoder.Replace(decoded) != decoded || strings.IndexFunc(decoded, unicode.IsControl) >= 0 {
 		return nil, false
 	}
-	for round := 0; round < mostDecoded; round++ {
-		addReadings(readings, decode(parameters.ReplaceAllString(escaped, "")))
-		decoded := decode(escaped)
-		addReadings(readings, decoded)
-		if decoded == escaped {
-			return readings, true
+	var readings []string
+	known := map[string]bool{escaped: true}
+	for queue := []string{escaped}; len(queue) > 0; queue = queue[1:] {
+		once := decoder.Replace(queue[0])
+		if once == queue[0] {
+			readings = append(readings, once)
 		}
-		escaped = decoded
-	}
-	return nil, false
-}
-
-// addReadings adds what a decoded path may be taken for.
-func addReadings(readings map[string]bool, decoded string) {
-	slashed := strings.ReplaceAll(decoded, `\`, "/")
-	for _, one := range []string{
-		decoded,
-		slashed,
-		parameters.ReplaceAllString(slashed, ""),
-		strings.ReplaceAll(parameters.ReplaceAllString(decoded, ""), `\`, "/"),
-	} {
-		untilNUL, _, _ := strings.Cut(one, "\x00")
-		for _, text := range []string{untilNUL, strings.ReplaceAll(one, "\x00", "")} {
-			cleaned := path.Clean("/" + text)
-			readings[cleaned] = true
-			readings[strings.TrimSuffix(cleaned, "/")+"/"] = true
+		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/")}
+		for _, cut := range cuts {
+			others = append(others, cut.ReplaceAllString(queue[0], ""))
+		}
+		for _, other := range others {
+			if !known[other] {
+				known[other] = true
+				queue = append(queue, other)
+			}
+		}
+		if len(known) > mostReadings {
+			return nil, false
 		}
 	}
+	return readings, true
 }
 
-// decode undoes one percent-encoding. What isn't a percent-encoding stays as it is.
-func decode(text string) string {
-	return validEscape.ReplaceAllStringFunc(text, func(escape string) string {
-		octet, _ := strconv.ParseUint(escape[1:], 16, 8)
-		return string([]byte{byte(octet)})
-	})
+// decoder undoes one percent-encoding. What isn't a percent-encoding stays as it is.
+var decoder = newDecoder()
+
+func newDecoder() *strings.Replacer {
+	const digits = "0123456789abcdefABCDEF"
+	var pairs []string
+	for _, high := range digits {
+		for _, low := range digits {
+			octet, _ := strconv.ParseUint(string(high)+string(low), 16, 8)
+			pairs = append(pairs, "%"+string(high)+string(low), string([]byte{byte(octet)}))
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
