@@ -12,20 +12,21 @@ import (
 	"log"
 	"math"
 	"os"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
 	cookiePrefix    = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
 	longestToken    = 8 << 10           // bytes
 	signatureLength = 44                // bytes: 32 in base64, and the dot before them
-	longestFile     = 1 << 20           // bytes
-	shortestSecret  = 32                // bytes, RFC 7518 section 3.2
 	nbfLeeway       = 60                // seconds by which Organizr's clock may be ahead
 	longestTime     = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
 )
@@ -36,11 +37,22 @@ var (
 	epoch = time.Unix(0, 0)
 )
 
-// A key is what one Organizr signs its sessions with.
-type key struct {
-	cookie string   // the name of the cookie that carries a session
-	secret []byte   // organizrHash, its text as it stands
-	nobody *visitor // whoever comes without one
+// An authority is what counts of one Organizr at a moment: what it signs sessions with, and what its database says.
+type authority struct {
+	cookie   string         // the name of the cookie that carries a session
+	secret   []byte         // organizrHash, its text as it stands; never blank
+	cookies  *regexp.Regexp // all cookies of that name in a Cookie header that a semicolon was put before
+	nobody   *visitor       // whoever comes without one
+	database *database      // nil if it isn't followed
+}
+
+// A session is a token that verify found good.
+type session struct {
+	token   string
+	claims  map[string]string // by the names that the options have for them
+	groupID int               // 0 to 999
+	expires time.Duration     // the Unix time
+	refused error             // errLocked or errUnprintable, or nil
 }
 
 // A visitor is who sent a request, and what is forwarded to the service for them.
@@ -51,57 +63,65 @@ type visitor struct {
 	// who never get in. So what isn't set opens nothing.
 	standing int
 
-	values   [][]string    // of the headers that the service gets from us, in the order of told; nil for none
-	byCookie bool          // the session came in a cookie, so a browser sends it whoever asks
-	expires  time.Duration // the Unix time
-	reason   string        // why there is no session, quoted for the log
-	hadToken bool          // but a token that isn't one
+	values      [][]string    // of the headers that are forwarded, in the order of their names; nil for none
+	byCookie    bool          // the session came in a cookie, so a browser sends it whoever asks
+	expires     time.Duration // the Unix time
+	reason      string        // why there is no session, quoted for the log
+	hadToken    bool          // but a token that isn't one
+	credentials string        // of the holder of a token: the last that came with it
 }
 
-const everyone = 1000 // what standing and group add up to for whoever may enter
+const (
+	everyone = 1000 // what standing and group add up to for whoever may enter
+	guest    = 999  // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
+)
 
-const guest = 999 // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
-
-// A session is a token that verify found good.
-type session struct {
-	token   string
-	claims  map[string]any // by the names that the options have for them; groupID is text
-	groupID int            // 0 to 999
-	expires time.Duration  // the Unix time
+// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
+// that the first five numbers stand for; these names go on meaning the numbers.
+var groupNames = map[int]string{
+	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
 }
+
+// strangers are the visitors with a token that is no session, by what is wrong with it.
+var strangers = map[error]*visitor{}
 
 // What can be wrong with a token. None of them holds any part of it.
 var (
-	errTooLong   = errors.New("the token is longer than 8 KiB")
-	errForm      = errors.New("the token isn't three parts of base64url")
-	errSignature = errors.New("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
-	errHeader    = errors.New("the token's header isn't that of a JWT signed with HS256")
-	errClaims    = errors.New("the token's claims aren't a JSON object")
-	errIssuer    = errors.New("the token's issuer or audience isn't Organizr")
-	errExpired   = errors.New("the session has expired")
-	errNotYet    = errors.New("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
-	errGroup     = errors.New("the token's groupID isn't a whole number from 0 to 999")
+	errTooLong   = tokenError("the token is longer than 8 KiB")
+	errForm      = tokenError("the token isn't three parts of base64url")
+	errSignature = tokenError("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
+	errHeader    = tokenError("the token's header isn't that of a JWT signed with HS256")
+	errClaims    = tokenError("the token's claims aren't a JSON object")
+	errIssuer    = tokenError("the token's issuer or audience isn't Organizr")
+	errExpired   = tokenError("the session has expired")
+	errNotYet    = tokenError("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
+	errGroup     = tokenError("the token's groupID isn't a whole number from 0 to 999")
+	errEnded     = tokenError("Organizr's database doesn't list the session: it was ended there, or the database is another's")
+	errCookies   = tokenError("the Cookie header is longer than 32 KiB")
 )
 
-var errCookies = errors.New("the Cookie header is longer than 32 KiB")
-
-// strangers are the visitors with a token that isn't a session, by what is wrong with it.
-var strangers = newStrangers(errTooLong, errForm, errSignature, errHeader, errClaims, errIssuer, errExpired, errNotYet, errGroup, errCookies)
-
-func newStrangers(problems ...error) map[error]*visitor {
-	strangers := map[error]*visitor{}
-	for _, problem := range problems {
-		strangers[problem] = &visitor{standing: everyone - guest, reason: strconv.Quote(problem.Error()), hadToken: true}
-	}
-	return strangers
+// tokenError returns an error of tokens, and enters the visitor who stands for it.
+func tokenError(text string) error {
+	err := errors.New(text)
+	strangers[err] = &visitor{standing: everyone - guest, reason: strconv.Quote(text), hadToken: true}
+	return err
 }
+
+// What can be wrong with a session, so that it counts for nothing.
+var (
+	errLocked      = errors.New("the account is locked in Organizr")
+	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
+)
+
+// base64url is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
+var base64url = base64.RawURLEncoding.Strict()
 
 // verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
 // for none. The token has no line breaks: the decoder would skip them.
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
-// Nothing else is decoded before that, so a forger reaches no more code than this. The secret of a key is never blank.
-func verify(token string, by *key, at time.Duration) (*session, error) {
+// Nothing else is decoded before that, so a forger reaches no more code than this.
+func verify(token string, by *authority, now time.Duration) (*session, error) {
 	if len(token) > longestToken {
 		return nil, errTooLong
 	}
@@ -112,24 +132,26 @@ func verify(token string, by *key, at time.Duration) (*session, error) {
 	text := token[:end]
 	mac := hmac.New(sha256.New, by.secret)
 	_, _ = io.WriteString(mac, text)
-	signature, _ := strict.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
+	signature, _ := base64url.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
 	if hmac.Equal(mac.Sum(nil), signature) {
-		return open(token, text, at)
+		return open(token, text, by.database, now)
 	}
 	return nil, errSignature
 }
 
-// strict is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
-var strict = base64.RawURLEncoding.Strict()
+// signed reports whether verify found the token's signature to be right, whatever else is wrong with it.
+func signed(err error) bool { return err != errTooLong && err != errForm && err != errSignature }
 
-// open decodes the text of a token whose signature is right, and returns the session that it stands for. Control
-// characters are taken out of the claims only after those were validated, since that makes others of them.
-func open(token, text string, at time.Duration) (*session, error) {
+// organizrHeader is what every token that Organizr makes begins with: {"typ":"JWT","alg":"HS256"}, and a dot.
+const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."
+
+// open decodes the text of a token whose signature is right, and returns the session that it stands for.
+func open(token, text string, by *database, now time.Duration) (*session, error) {
 	encoded, usual := strings.CutPrefix(text, organizrHeader)
 	if !usual {
-		return openOther(token, text, at)
+		return openOther(token, text, by, now)
 	}
-	decoded, err := strict.DecodeString(encoded)
+	decoded, err := base64url.DecodeString(encoded)
 	if err != nil {
 		return nil, errForm
 	}
@@ -138,67 +160,43 @@ func open(token, text string, at time.Duration) (*session, error) {
 	if json.Unmarshal(decoded, given) != nil {
 		return nil, errClaims
 	}
-	found, err := validate(given, at)
+	found, err := validate(given, now)
 	if err != nil {
 		return nil, err
 	}
 	found.token = token
-	if bytes.ContainsAny(decoded, controls) {
-		dropControls(found.claims)
+	if by != nil {
+		err = confirm(found, by)
 	}
-	return found, nil
-}
-
-// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
-type payload struct {
-	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
-	// encoding/json overlooks case: to one of these, which nobody reads.
-	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUP, GROUPID, USERID, IMAGE any
-
-	Issuer    any `json:"iss"`
-	Audience  any `json:"aud"`
-	ExpiresAt any `json:"exp"`
-	NotBefore any `json:"nbf"`
-	Username  any `json:"username"` // of an older Organizr
-	Name      any `json:"name"`     // of a newer one
-	Email     any `json:"email"`
-	Group     any `json:"group"`
-	GroupID   any `json:"groupID"`
-	UserID    any `json:"userID"`
-	Image     any `json:"image"`
-}
-
-// controls are the characters that stand for control characters in JSON: those themselves that it allows in a text,
-// and the backslash that all others begin with (RFC 8259, section 7).
-const controls = "\\\x7f\u0080\u0081\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008a\u008b\u008c\u008d\u008e\u008f" +
-
-	"\u0090\u0091\u0092\u0093\u0094\u0095\u0096\u0097\u0098\u0099\u009a\u009b\u009c\u009d\u009e\u009f"
-
-// dropControls takes the control characters out of the claims that are text, as no header or log can hold them.
-func dropControls(claims map[string]any) {
-	for name, value := range claims {
-		if text, ok := value.(string); ok {
-			claims[name] = strings.Join(strings.FieldsFunc(text, unicode.IsControl), "")
-		}
+	if !printable(found.claims) {
+		found.refused = errUnprintable
 	}
+	return found, err
 }
 
-// organizrHeader is what every token that Organizr makes begins with: {"typ":"JWT","alg":"HS256"}, and a dot.
-const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."
+// printable reports whether services, logs and people read an account's texts alike: they hold nothing but what
+// unicode.IsPrint lets pass, and no space at an end. A user can choose to be called "alice\a": whoever strips that makes
+// it the administrator's name.
+func printable(claims map[string]string) bool {
+	username, email := claims["username"], claims["email"]
+	texts := username + email + claims["userID"] + claims["image"]
+	return strings.TrimFunc(texts, unicode.IsPrint) == "" && utf8.ValidString(texts) &&
+		strings.Trim(username, " ") == username && strings.Trim(email, " ") == email
+}
 
 // openOther is open for a token whose header isn't Organizr's own.
-func openOther(token, text string, at time.Duration) (*session, error) {
+func openOther(token, text string, by *database, now time.Duration) (*session, error) {
 	header, encoded, _ := strings.Cut(text, ".")
 	if !acceptable(header) {
 		return nil, errHeader
 	}
-	return open(token, organizrHeader+encoded, at)
+	return open(token, organizrHeader+encoded, by, now)
 }
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
 func acceptable(header string) bool {
-	text, err := strict.DecodeString(header)
+	text, err := base64url.DecodeString(header)
 	if err != nil {
 		return false
 	}
@@ -211,25 +209,40 @@ func acceptable(header string) bool {
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
 }
 
+// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
+type payload struct {
+	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
+	// encoding/json overlooks case: to one of these, which nobody reads.
+	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
+
+	Issuer    any `json:"iss"`
+	Audience  any `json:"aud"`
+	ExpiresAt any `json:"exp"`
+	NotBefore any `json:"nbf"`
+	Username  any `json:"username"` // of an older Organizr
+	Name      any `json:"name"`     // of a newer one
+	Email     any `json:"email"`
+	GroupID   any `json:"groupID"`
+	UserID    any `json:"userID"`
+	Image     any `json:"image"`
+}
+
 // validate returns the session that a payload stands for whose signature is right. Organizr's times have fractions of
-// a second.
-func validate(given *payload, at time.Duration) (*session, error) {
+// a second. The claim group is left out: its owner can choose that text.
+func validate(given *payload, now time.Duration) (*session, error) {
 	if given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience) {
 		return nil, errIssuer
 	}
-	now := at.Seconds()
+	seconds := now.Seconds()
 	expires, _ := given.ExpiresAt.(float64)
-	if expires <= now {
+	if expires <= seconds {
 		return nil, errExpired
 	}
 	from, ok := given.NotBefore.(float64)
-	if !ok || from > now+nbfLeeway {
+	if !ok || from > seconds+nbfLeeway {
 		return nil, errNotYet
 	}
-	if number, ok := given.GroupID.(float64); ok {
-		given.GroupID = strconv.FormatFloat(number, 'f', -1, 64)
-	}
-	digits, _ := given.GroupID.(string)
+	digits := textOf(given.GroupID)
 	group, ok := groupNumbers[digits]
 	if !ok {
 		return nil, errGroup
@@ -237,12 +250,17 @@ func validate(given *payload, at time.Duration) (*session, error) {
 	if expires > longestTime {
 		expires = longestTime
 	}
-	if name, _ := given.Username.(string); name == "" {
-		given.Username = given.Name
+	username := textOf(given.Username)
+	if username == "" {
+		username = textOf(given.Name)
 	}
-	claims := map[string]any{
-		"username": given.Username, "email": given.Email, "group": given.Group, "groupID": digits,
-		"userID": given.UserID, "image": given.Image,
+	name := groupNames[group]
+	if name == "" {
+		name = digits
+	}
+	claims := map[string]string{
+		"username": username, "email": textOf(given.Email), "group": name, "groupID": digits,
+		"userID": textOf(given.UserID), "image": textOf(given.Image),
 	}
 	return &session{claims: claims, groupID: group, expires: time.Duration(expires * 1e9)}, nil
 }
@@ -258,6 +276,17 @@ func listed(aud any) bool {
 	return false
 }
 
+// textOf returns a claim that is text or a number as text, and nothing for any other.
+func textOf(claim any) string {
+	if text, ok := claim.(string); ok {
+		return text
+	}
+	if number, ok := claim.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return ""
+}
+
 // groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
 // digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
 var groupNumbers = numbersTo(guest)
@@ -270,62 +299,295 @@ func numbersTo(last int) map[string]int {
 	return numbers
 }
 
-// claim returns a session's claim as text without control characters, by the name that the options have for it, or the
-// empty text if the token doesn't say, or says neither text nor a number.
-func claim(of *session, name string) string {
-	if name == "token" {
-		return of.token
-	}
-	if number, ok := of.claims[name].(float64); ok {
-		return strconv.FormatFloat(number, 'f', -1, 64)
-	}
-	text, _ := of.claims[name].(string)
-	return text
+// A memory is what a middleware knows: the authority in force, and who was verified by it. All memories of one source
+// share a follower.
+type memory struct {
+	follower *follower
+
+	sync.RWMutex
+	authority *authority          // nil as long as the files aren't there
+	lookAgain time.Duration       // when a request must look at the files
+	visitors  map[string]*visitor // by all credentials that they sent
+	holders   map[string]*visitor // by their token alone, as whoever sends it
 }
 
-// A source is where the key comes from: one of secret, secretFile and configFile is set, and uuid unless
+const (
+	mostVisitors       = 500  // of a memory, and as many holders
+	longestCredentials = 4096 // bytes of what a visitor is remembered by
+	lookEvery          = time.Second
+)
+
+// newMemory returns a memory that nobody is known by but nobody: whoever comes without credentials.
+func newMemory(from source, middleware string, now time.Duration) *memory {
+	known := &memory{follower: followerOf(from, middleware)}
+	known.follower.Lock()
+	refresh(known.follower, now)
+	turnTo(known, known.follower.authority, known.follower.lookAgain)
+	known.follower.Unlock()
+	return known
+}
+
+// turnTo puts an authority in force until the files are to be looked at again. A new one forgets all visitors.
+func turnTo(known *memory, in *authority, lookAgain time.Duration) {
+	known.Lock()
+	known.lookAgain = lookAgain
+	if known.authority != in {
+		known.authority = in
+		known.visitors = map[string]*visitor{"": in.nobody}
+		known.holders = map[string]*visitor{}
+	}
+	known.Unlock()
+}
+
+// current returns the authority in force, or nil if there is none yet. The first request of a second looks at the files;
+// others go on with what is known meanwhile.
+func current(known *memory, now time.Duration) *authority {
+	known.RLock()
+	in := known.authority
+	due := now >= known.lookAgain
+	known.RUnlock()
+	if !due || !known.follower.TryLock() {
+		return in
+	}
+	refresh(known.follower, now)
+	in = known.follower.authority
+	turnTo(known, in, known.follower.lookAgain)
+	known.follower.Unlock()
+	return in
+}
+
+// currentAtOnce is current for a session that the database doesn't list: whoever has just logged in comes before the
+// second is over, and may come while somebody else writes. It waits up to a second for them to finish.
+func currentAtOnce(known *memory, now time.Duration) *authority {
+	const tries = 200
+	files := known.follower
+	for try := 1; ; try++ {
+		files.Lock()
+		_ = refreshDatabase(files, now) // whoever looks next reports it
+		renew(files)
+		in := files.authority
+		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
+		turnTo(known, in, files.lookAgain)
+		files.Unlock()
+		if !writing || try == tries {
+			return in
+		}
+		time.Sleep(lookEvery / tries)
+	}
+}
+
+// recall returns whoever a token was found to stand for, or nil.
+func recall(known *memory, token string) *visitor {
+	known.RLock()
+	holder := known.holders[token]
+	known.RUnlock()
+	return holder
+}
+
+// remember keeps a visitor by their token and by their credentials, of which only the last of a token are kept: so those
+// whose other cookies change at every request don't drive out others. Where there are too many, somebody is forgotten.
+func remember(known *memory, by *authority, credentials string, holder, who *visitor) {
+	known.Lock()
+	if known.authority == by {
+		if holder.credentials != "" { // else it is nobody's
+			delete(known.visitors, holder.credentials)
+		}
+		if len(known.holders) >= mostVisitors {
+			forgetOne(known.holders)
+		}
+		known.holders[holder.session.token] = holder
+		if len(known.visitors) >= mostVisitors {
+			forgetOne(known.visitors)
+		}
+		if len(credentials) <= longestCredentials {
+			holder.credentials = credentials
+			known.visitors[credentials] = who
+		}
+	}
+	known.Unlock()
+}
+
+// forgetOne forgets somebody, but not nobody.
+func forgetOne(visitors map[string]*visitor) {
+	for name, who := range visitors {
+		if who.session != nil {
+			delete(visitors, name)
+			return
+		}
+	}
+}
+
+// A source is where an authority comes from: one of secret, secretFile and configFile is set, and uuid unless
 // configFile supplies it.
 type source struct {
-	uuid, secret, secretFile, configFile string
+	uuid, secret, secretFile, configFile, databaseFile string
 }
 
-// follows reports whether the key can change while Traefik runs.
-func (s source) follows() bool { return s.secret == "" }
+// A follower follows the files of one source.
+//
+// Traefik builds a new middleware for each router at every change of its configuration and doesn't tell the old
+// ones, so nothing here runs by itself: the files are looked at by the requests.
+type follower struct {
+	source     source
+	middleware string // the first that had the source, for the log
 
-// load returns the key as the source has it now. All keys come from here, and none has a blank secret: not from a file,
-// and openKeyring takes no other blank one.
-func (s source) load() (*key, error) {
-	uuid, secret := s.uuid, s.secret
-	switch {
-	case s.configFile != "":
-		text, err := readFile("configFile", s.configFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w; it is Organizr's %s", err, configPlaces)
+	sync.Mutex
+	authority    *authority // by what the files said when they last were good; nil if they never were
+	lookAgain    time.Duration
+	keyGlimpse   string            // of the file with the key, as it was read
+	values       map[string]string // of config.php, or uuid and organizrHash alone
+	dataGlimpse  string            // of the database, as it was read
+	database     *database
+	writingSince time.Duration // when the database was first found being written, or 0
+	problem      string        // what the log says is wrong
+}
+
+// The followers by their sources. They outlive the middlewares: Organizr may be rewriting its file while Traefik builds
+// new ones.
+var (
+	followersMutex sync.Mutex
+	followers      = map[source]*follower{}
+)
+
+// followerOf returns the follower of the source.
+func followerOf(from source, middleware string) *follower {
+	followersMutex.Lock()
+	defer followersMutex.Unlock()
+	if followers[from] == nil {
+		followers[from] = &follower{source: from, middleware: middleware}
+	}
+	return followers[from]
+}
+
+// refresh looks at the files, unless that was done within a second. As long as one of them is missing or can't be read,
+// what it said last stays in force, and the log says so once.
+func refresh(files *follower, now time.Duration) {
+	if now < files.lookAgain {
+		return
+	}
+	files.lookAgain = now + lookEvery
+	if files.source.secret != "" && files.source.databaseFile == "" {
+		files.lookAgain = math.MaxInt64
+	}
+	err := refreshKey(files)
+	if files.source.databaseFile != "" && files.values != nil {
+		err = errors.Join(err, refreshDatabase(files, now))
+	}
+	report(files, err)
+	renew(files)
+}
+
+// renew puts what the files say in force, once all of them were good.
+func renew(files *follower) {
+	if files.values == nil || files.source.databaseFile != "" && files.database == nil {
+		return
+	}
+	before, secret := files.authority, files.values["organizrHash"]
+	files.authority = newAuthority(files.values["uuid"], secret, files.database, before)
+	if files.authority != before {
+		warnOfWeak(secret, files.middleware)
+	}
+}
+
+// newAuthority returns the authority, or the one before if nothing has changed that counts.
+func newAuthority(uuid, secret string, data *database, before *authority) *authority {
+	cookie := cookiePrefix + uuid
+	if before != nil && before.cookie == cookie && string(before.secret) == secret && before.database == data {
+		return before
+	}
+	reason := strconv.Quote("the request has no cookie " + cookie)
+	return &authority{
+		cookie: cookie, secret: []byte(secret), database: data, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
+		nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
+	}
+}
+
+// cookiesNamed matches the cookies of a name in a Cookie header that a semicolon was put before, and the semicolon that
+// ends them (RFC 6265, section 4.2.1).
+func cookiesNamed(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
+}
+
+// report logs what is wrong with the files, once until it is another thing.
+func report(files *follower, err error) {
+	problem := ""
+	if err != nil {
+		problem = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	if problem != "" && problem != files.problem {
+		state := "until then requests that need a session are answered 503"
+		if files.authority != nil {
+			state = "what was read before stays in force"
 		}
-		values, err := parseConfig(text)
-		if err != nil {
-			return nil, fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", s.configFile, err, configPlaces)
-		}
-		if uuid == "" {
-			uuid = values["uuid"]
-		}
-		secret = values["organizrHash"]
-		if !cookieName.MatchString(uuid) || strings.TrimSpace(secret) == "" {
-			return nil, fmt.Errorf("configFile: %q has no uuid or no organizrHash; has Organizr been set up?", s.configFile)
-		}
-	case s.secretFile != "":
-		text, err := readFile("secretFile", s.secretFile)
-		if err != nil {
-			return nil, err
-		}
-		secret = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-		if strings.TrimSpace(secret) == "" {
-			return nil, fmt.Errorf("secretFile: %q is blank; it must hold Organizr's organizrHash", s.secretFile)
+		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
+	}
+	files.problem = problem
+}
+
+const weakSecret = 20 // bytes; a secret with fewer is warned of
+
+// shownSecret is the secret that the documentation shows.
+const shownSecret = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+
+// The secrets that were warned of, since many middlewares have the same.
+var (
+	warnedMutex sync.Mutex
+	warned      = map[string]bool{}
+)
+
+// warnOfWeak logs, once for each, that a secret can be found out: anyone who has a token can try out short ones at home
+// (RFC 7518, section 3.2), and all the world knows the one that the documentation shows.
+func warnOfWeak(secret, middleware string) {
+	warnedMutex.Lock()
+	defer warnedMutex.Unlock()
+	if len(secret) >= weakSecret && secret != shownSecret || warned[secret] {
+		return
+	}
+	warned[secret] = true
+	if secret == shownSecret {
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", middleware)
+		return
+	}
+	log.Printf("organizrjwt: middleware=%q the secret has %d bytes; give Organizr an organizrHash of 30 random characters, or anyone with a session can find it out by trying", middleware, len(secret))
+}
+
+// refreshKey reads uuid and secret, if their file has changed. No secret is blank: not one of a file, and findSource takes
+// no other blank one.
+func refreshKey(files *follower) error {
+	from := files.source
+	if from.secret != "" {
+		files.values = map[string]string{"uuid": from.uuid, "organizrHash": from.secret}
+		return nil
+	}
+	option, path := "configFile", from.configFile
+	if path == "" {
+		option, path = "secretFile", from.secretFile
+	}
+	glimpse, settled, err := glimpseOf(option, path, mostOfKey)
+	if err != nil || glimpse == files.keyGlimpse {
+		return err
+	}
+	text, err := readFile(option, path)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{"organizrHash": strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")}
+	if option == "configFile" {
+		if values, err = parseConfig(text); err != nil {
+			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
 	}
-	cookie := cookiePrefix + uuid
-	nobody := &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64}
-	return &key{cookie: cookie, secret: []byte(secret), nobody: nobody}, nil
+	if from.uuid != "" {
+		values["uuid"] = from.uuid
+	}
+	if strings.TrimSpace(values["organizrHash"]) == "" || !cookieName.MatchString(values["uuid"]) {
+		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
+	}
+	files.values, files.keyGlimpse = values, ""
+	if settled {
+		files.keyGlimpse = glimpse
+	}
+	return nil
 }
 
 // configPlaces names the documented places of Organizr's configuration.
@@ -334,173 +596,44 @@ const configPlaces = "data/config/config.php (in its container /config/www/organ
 // cookieName matches a uuid that can end the name of a cookie (RFC 6265, section 4.1.1).
 var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
 
-// readFile returns the text of a regular file of at most 1 MiB. Its errors name the option.
-func readFile(option, path string) (string, error) {
+const (
+	mostOfKey      = 1 << 20  // bytes of a file that holds a key
+	mostOfDatabase = 64 << 20 // and of a database
+)
+
+// glimpseOf returns what tells a file from what it was before: its size, its modification time and its first 100 bytes,
+// in which SQLite counts changes. It reports false if that doesn't settle it: a file that was changed less than a second
+// ago can change once more within the same tick of its clock, and with a write-ahead log SQLite doesn't always count
+// (its file format, section 1.3). Errors name the option.
+func glimpseOf(option, path string, most int64) (string, bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+		if option == "configFile" {
+			return "", false, fmt.Errorf("configFile: can't read %q: %w; it is Organizr's %s", path, errors.Unwrap(err), configPlaces)
+		}
+		return "", false, fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
 	}
-	if !info.Mode().IsRegular() || info.Size() > longestFile {
-		return "", fmt.Errorf("%s: %q isn't a file of at most 1 MiB", option, path)
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return "", false, fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, most>>20)
 	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", false, fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+	}
+	beginning := make([]byte, headerSize)
+	length, _ := io.ReadFull(file, beginning)
+	_ = file.Close()
+	counted := bytes.HasPrefix(beginning, []byte(magic)) && beginning[18] == 1
+	return fmt.Sprint(path, info.ModTime().UnixNano(), " ", info.Size(), string(beginning[:length])), counted || time.Since(info.ModTime()) > time.Second, nil
+}
+
+// readFile returns the text of a file.
+func readFile(option, path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
 	}
 	return string(text), nil
-}
-
-// A keyring holds the key in force, and what it knows by it.
-//
-// Traefik builds a new middleware for each router at every change of its configuration and doesn't tell the old
-// ones, so nothing here runs by itself: the files are looked at by the requests.
-type keyring struct {
-	middleware string // its name, for the log
-	source     source
-	nobody     string // what nobody is remembered by
-
-	sync.RWMutex
-	key        *key
-	lookAgain  time.Duration       // when a request must look at the files
-	remembered map[string]*visitor // by their cookies, and their bearer token if that counts
-}
-
-const (
-	mostRemembered    = 1000 // visitors a middleware
-	longestRemembered = 4096 // bytes of what a visitor is remembered by
-	lookEvery         = time.Second
-)
-
-// The keys that files gave last, by source, and the sources that gave none when they were last looked at.
-// They outlive the middlewares: Organizr rewrites its file while Traefik may be building new ones.
-var (
-	filesMutex sync.Mutex
-	lastGood   = map[source]*key{}
-	failing    = map[source]bool{}
-)
-
-// newKeyring returns a keyring with the source's key, or with the last that it gave since Traefik started.
-func newKeyring(from source, middleware, nobody string) (*keyring, error) {
-	ring := &keyring{middleware: middleware, source: from, nobody: nobody}
-	loaded, err := from.load()
-	if from.follows() {
-		loaded, err = orLastGood(from, loaded, err, middleware)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !from.follows() {
-		ring.lookAgain = math.MaxInt64
-	}
-	turnTo(ring, loaded)
-	return ring, nil
-}
-
-// turnTo puts a key in force, by which nobody is known yet but nobody: whoever comes without a session.
-func turnTo(ring *keyring, loaded *key) {
-	warnOfShort(string(loaded.secret), ring.middleware)
-	ring.Lock()
-	ring.key = loaded
-	ring.remembered = map[string]*visitor{ring.nobody: loaded.nobody}
-	ring.Unlock()
-}
-
-// orLastGood returns what was loaded, or if that failed the last good key of that source and logs the failure,
-// once until it is mended. It returns the error if there was never a good one.
-func orLastGood(from source, loaded *key, err error, middleware string) (*key, error) {
-	filesMutex.Lock()
-	defer filesMutex.Unlock()
-	if err == nil {
-		lastGood[from] = loaded
-		delete(failing, from)
-		return loaded, nil
-	}
-	good, ok := lastGood[from]
-	if !ok {
-		return nil, err
-	}
-	if !failing[from] {
-		failing[from] = true
-		log.Printf("organizrjwt: middleware=%q %v; the key read before stays in force", middleware, err)
-	}
-	return good, nil
-}
-
-// current returns the key in force. The first request of a second in which the files were not looked at does so.
-func current(ring *keyring, at time.Duration) *key {
-	ring.RLock()
-	by := ring.key
-	due := at >= ring.lookAgain
-	ring.RUnlock()
-	if due {
-		return look(ring, at)
-	}
-	return by
-}
-
-// look reads the files again, unless another request has begun to, and returns the key in force. A new key forgets
-// all sessions.
-func look(ring *keyring, at time.Duration) *key {
-	ring.Lock()
-	before := ring.key
-	due := at >= ring.lookAgain
-	if due {
-		ring.lookAgain = at + lookEvery
-	}
-	ring.Unlock()
-	if !due {
-		return before
-	}
-	loaded, err := ring.source.load()
-	loaded, err = orLastGood(ring.source, loaded, err, ring.middleware)
-	if err != nil || loaded.cookie == before.cookie && bytes.Equal(loaded.secret, before.secret) {
-		return before
-	}
-	turnTo(ring, loaded)
-	return loaded
-}
-
-// remember keeps a visitor whose session the key verified, in place of any other if there are already 1,000.
-func remember(ring *keyring, by *key, name string, known *visitor) {
-	if len(name) > longestRemembered {
-		return
-	}
-	ring.Lock()
-	if len(ring.remembered) >= mostRemembered {
-		forgetOne(ring.remembered)
-	}
-	if ring.key == by {
-		ring.remembered[name] = known
-	}
-	ring.Unlock()
-}
-
-// forgetOne forgets somebody.
-func forgetOne(remembered map[string]*visitor) {
-	for name, known := range remembered {
-		if known.session != nil {
-			delete(remembered, name)
-			return
-		}
-	}
-}
-
-// The secrets that were warned of, since Traefik builds the same middleware again and again.
-var (
-	warnedMutex sync.Mutex
-	warned      = map[string]bool{}
-)
-
-// warnOfShort logs, once for each, that a secret is shorter than HS256 wants: anyone who has a token can try out
-// short ones at home (RFC 7518, section 3.2).
-func warnOfShort(secret, middleware string) {
-	warnedMutex.Lock()
-	defer warnedMutex.Unlock()
-	if len(secret) >= shortestSecret || warned[secret] {
-		return
-	}
-	warned[secret] = true
-	log.Printf("organizrjwt: middleware=%q the secret has %d bytes; give Organizr an organizrHash of at least %d, or anyone with a session can find it out by trying", middleware, len(secret), shortestSecret)
 }
 
 // parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an
@@ -509,104 +642,456 @@ func warnOfShort(secret, middleware string) {
 // Only the outermost keys count, since others than the administrator can choose what stands in the values: a line
 // of customCss may look just like one of the file's own.
 func parseConfig(text string) (map[string]string, error) {
-	rest, ok := strings.CutPrefix(text, "<?php")
-	file := &phpFile{rest: rest}
-	if !ok || nextToken(file) != "return" {
-		return nil, errors.New(`it doesn't begin with "<?php return"`)
+	beginning := phpBeginning.FindStringSubmatch(text)
+	if beginning == nil {
+		return nil, errors.New(`it doesn't begin with "<?php return ["`)
 	}
 	values := map[string]string{}
-	opening := nextToken(file)
-	if err := readArray(file, opening, values, 1); err != nil {
-		return nil, err
+	brackets := beginning[1][len(beginning[1])-1:] // that are open
+	rest := text[len(beginning[0]):]
+	separated := true // by a bracket or a comma from what is before
+	for brackets != "" {
+		item := phpItem.FindStringSubmatch(rest)
+		if item == nil || len(brackets) > deepestArray {
+			return nil, errors.New("a line isn't 'key' => value; it may be half written")
+		}
+		rest = rest[len(item[0]):]
+		key, value, opened, closed, comma := item[1], item[2], item[3], item[4], item[5] != ""
+		last := len(brackets) - 1
+		if key != "" && !separated || opened != "" && comma || closed != "" && brackets[last:] != opening[closed] {
+			return nil, errors.New("a comma or a bracket is missing or too many; it may be half written")
+		}
+		if key != "" && last == 0 {
+			delete(values, phpText(key))
+			if value != "" {
+				values[phpText(key)] = phpText(value)
+			}
+		}
+		separated = comma || opened != ""
+		if opened != "" {
+			brackets += opened[len(opened)-1:]
+		} else if closed != "" {
+			brackets = brackets[:last]
+			if brackets == "" && comma {
+				return nil, errors.New("there is a comma behind its end")
+			}
+		}
 	}
-	if nextToken(file) != ";" || strings.TrimSpace(file.rest) != "" {
+	if strings.TrimSpace(rest) != ";" {
 		return nil, errors.New(`it doesn't end with "];"; it may be half written`)
 	}
 	return values, nil
 }
 
-// A phpFile is what is left to read of a config.php.
-type phpFile struct {
-	rest string
-}
-
-// phpToken matches the next thing in a config.php: a text in single quotes, in which only \\ and \' are escapes,
-// a number, a word, or a mark.
-var phpToken = regexp.MustCompile(`^\s*('(?:[^'\\]|\\(?s:.))*'|-?[0-9][0-9.eE+-]*|[A-Za-z]+|=>|[\[\](),;])`)
-
-// nextToken returns the next token, or nothing if there is none.
-func nextToken(file *phpFile) string {
-	match := phpToken.FindStringSubmatch(file.rest)
-	if match == nil {
-		return ""
-	}
-	file.rest = file.rest[len(match[0]):]
-	return match[1]
-}
-
 const deepestArray = 100
 
-// readArray reads an array whose first token is given, and keeps its texts in values if that isn't nil.
-func readArray(file *phpFile, opening string, values map[string]string, depth int) error {
-	closing := "]"
-	if strings.EqualFold(opening, "array") {
-		closing = ")"
-		opening = nextToken(file)
-	}
-	if opening != "[" && opening != "(" || (opening == "(") != (closing == ")") {
-		return errors.New("an array is missing; it may be half written")
-	}
-	if depth > deepestArray {
-		return errors.New("its arrays are nested too deep")
-	}
-	next := nextToken(file)
-	for next != closing {
-		if err := readEntry(file, next, values, depth); err != nil {
-			return err
-		}
-		next = nextToken(file)
-		if next == "," {
-			next = nextToken(file)
-		} else if next != closing {
-			return errors.New("a line has no comma at its end; it may be half written")
-		}
-	}
-	return nil
-}
-
-// readEntry reads one 'key' => value whose first token is given.
-func readEntry(file *phpFile, first string, values map[string]string, depth int) error {
-	name, named := phpText(first)
-	if !named && !phpNumber.MatchString(first) || nextToken(file) != "=>" {
-		return errors.New("a line isn't 'key' => value; it may be half written")
-	}
-	value := nextToken(file)
-	text, isText := phpText(value)
-	if !isText && !phpNumber.MatchString(value) && !phpWord.MatchString(value) {
-		if err := readArray(file, value, nil, depth+1); err != nil {
-			return err
-		}
-	}
-	if isText && values != nil {
-		values[name] = text
-	} else if values != nil {
-		delete(values, name)
-	}
-	return nil
-}
-
+// What a config.php is made of: a text in single quotes, in which only \\ and \' are escapes, a number, a word, or an
+// array, behind its key; or the end of an array; and a comma.
 var (
-	phpNumber = regexp.MustCompile(`^-?[0-9]`)
-	phpWord   = regexp.MustCompile(`^(?i:true|false|null)$`)
+	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(\[|(?i:array)\s*\()`)
+	phpItem      = regexp.MustCompile(`^\s*(?:('(?:[^'\\]|\\(?s:.))*'|-?[0-9]+)\s*=>\s*(?:('(?:[^'\\]|\\(?s:.))*')|-?[0-9][0-9.eE+-]*|(?i:true|false|null)|(\[|(?i:array)\s*\())|([\])]))\s*(,?)`)
+	opening      = map[string]string{"]": "[", ")": "("}
+	phpUnescape  = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
 )
 
-// phpUnescape undoes the two escapes of a text in single quotes.
-var phpUnescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
-
-// phpText returns what a text in single quotes says, and whether the token is one.
-func phpText(token string) (string, bool) {
+// phpText returns what a text in single quotes says, and others as they stand.
+func phpText(token string) string {
 	if !strings.HasPrefix(token, "'") {
-		return "", false
+		return token
 	}
-	return phpUnescape.Replace(token[1 : len(token)-1]), true
+	return phpUnescape.Replace(token[1 : len(token)-1])
+}
+
+// A database is what counts of Organizr's database.
+type database struct {
+	accounts map[string]*account // by the text of each token that Organizr lists
+}
+
+// An account is one of Organizr's users.
+type account struct {
+	claims  map[string]string
+	groupID int
+	locked  bool
+}
+
+// confirm gives a session what the database says of its account, as Organizr's own check does (validateToken in its
+// api/classes/organizr.class.php), or returns errEnded if the database doesn't list it for that user.
+func confirm(found *session, by *database) error {
+	listed := by.accounts[found.token]
+	if listed == nil || listed.claims["userID"] != found.claims["userID"] {
+		return errEnded
+	}
+	found.claims, found.groupID = listed.claims, listed.groupID
+	if listed.locked {
+		found.refused = errLocked
+	}
+	return nil
+}
+
+// refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that: as long as
+// there is neither a rollback journal nor a write-ahead log with anything in it, before and after the file was read, and
+// the file is the same, what was read is one of its states (its file format, sections 3 and 4).
+func refreshDatabase(files *follower, now time.Duration) error {
+	path, err := databasePath(files)
+	if err != nil {
+		return err
+	}
+	glimpse, settled, err := glimpseOf("databaseFile", path, mostOfDatabase)
+	if err != nil {
+		return err
+	}
+	writing := beingWritten(path)
+	if !writing && glimpse != files.dataGlimpse {
+		text, err := readFile("databaseFile", path)
+		if err != nil {
+			return err
+		}
+		again, _, err := glimpseOf("databaseFile", path, mostOfDatabase)
+		if writing = beingWritten(path) || again != glimpse; !writing && err == nil {
+			read, err := parseDatabase(text)
+			if err != nil {
+				return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
+			}
+			if !reflect.DeepEqual(read, files.database) {
+				files.database = read
+			}
+			files.dataGlimpse = ""
+			if settled {
+				files.dataGlimpse = glimpse
+			}
+		}
+	}
+	if !writing {
+		files.writingSince = 0
+	} else if files.writingSince == 0 {
+		files.writingSince = now
+	} else if now-files.writingSince > longestWriting {
+		return fmt.Errorf("databaseFile: %q is being written for more than %v; if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
+	}
+	return nil
+}
+
+const longestWriting = 5 * time.Second // that needs no line in the log
+
+// beingWritten reports whether there is something in a rollback journal or a write-ahead log.
+func beingWritten(path string) bool {
+	for _, suffix := range []string{"-journal", "-wal"} {
+		info, err := os.Stat(path + suffix)
+		if err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// databasePath returns where the database is: what the option says, or config.php for auto.
+func databasePath(files *follower) (string, error) {
+	if driver := files.values["driver"]; driver != "" && driver != "sqlite3" {
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; leave databaseFile out", files.source.configFile, driver)
+	}
+	if files.source.databaseFile != "auto" {
+		return files.source.databaseFile, nil
+	}
+	if files.values["dbLocation"] == "" || files.values["dbName"] == "" {
+		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
+	}
+	return files.values["dbLocation"] + files.values["dbName"], nil
+}
+
+// parseDatabase returns what counts of an SQLite database that Organizr wrote. A user whose group isn't a number from 0 to
+// 999 is left out.
+func parseDatabase(text string) (*database, error) {
+	tables, err := openTables(text)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, row := range readTable(tables, "groups", "group_id", "group") {
+		if strings.TrimFunc(row[1], unicode.IsPrint) == "" {
+			names[row[0]] = row[1]
+		}
+	}
+	users := map[string]*account{}
+	for _, row := range readTable(tables, "users", "id", "username", "email", "image", "group_id", "locked") {
+		group, ok := groupNumbers[row[4]]
+		if !ok {
+			continue
+		}
+		name := names[row[4]]
+		if name == "" {
+			name = row[4]
+		}
+		claims := map[string]string{"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": name}
+		users[row[0]] = &account{claims: claims, groupID: group, locked: row[5] == "1"}
+	}
+	read := &database{accounts: map[string]*account{}}
+	for _, row := range readTable(tables, "tokens", "token", "user_id") {
+		if user := users[row[1]]; user != nil && row[0] != "" {
+			read.accounts[row[0]] = user
+		}
+	}
+	return read, tables.err
+}
+
+// An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
+//
+// Nothing in it is trusted: what is out of place ends the reading with an error. Each page is read once, and all rows
+// together are no longer than the file, so pages that point to each other end it too.
+type sqliteFile struct {
+	text      string
+	pageSize  int // bytes
+	usable    int // bytes of a page
+	pagesLeft int // that can still be read
+	bytesLeft int // that rows can still have
+	tables    map[string]sqliteTable
+	err       error
+}
+
+// An sqliteTable is where a table begins, and the names of its columns in lower case.
+type sqliteTable struct {
+	root    int
+	columns []string
+}
+
+const (
+	magic      = "SQLite format 3\x00"
+	headerSize = 100 // bytes
+)
+
+var errDamaged = errors.New("it is damaged or cut off")
+
+// openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
+func openTables(text string) (*sqliteFile, error) {
+	if len(text) < headerSize || !strings.HasPrefix(text, magic) {
+		return nil, errors.New("it isn't an SQLite database, or it is cut off")
+	}
+	file := &sqliteFile{text: text, pageSize: number(text, 16, 2), bytesLeft: len(text), tables: map[string]sqliteTable{}}
+	if file.pageSize == 1 {
+		file.pageSize = 1 << 16
+	}
+	if file.pageSize < 512 || file.pageSize&(file.pageSize-1) != 0 {
+		return nil, errDamaged
+	}
+	file.usable = file.pageSize - number(text, 20, 1)
+	file.pagesLeft = len(text) / file.pageSize
+	pages := number(text, 28, 4) // which counts if the same version wrote it
+	if file.usable < 480 || pages > file.pagesLeft && number(text, 24, 4) == number(text, 92, 4) {
+		return nil, errDamaged
+	}
+	if number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4 {
+		return nil, errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
+	}
+	for _, row := range readRows(file, 1, []int{0, 1, -1, 2, 3}, -1) {
+		if row[0] == "table" {
+			root, _ := strconv.Atoi(row[2])
+			file.tables[strings.ToLower(row[1])] = sqliteTable{root, columnsOf(row[3])}
+		}
+	}
+	return file, file.err
+}
+
+// sqlToken matches a name, in whatever quotes, a comment, or a mark of an SQL statement.
+var sqlToken = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*(?s:.*?)\\*/|[\\pL\\pN_$]+|[(),]")
+
+// columnsOf returns the names of a table's columns from the statement that made it: in its brackets the first name, and
+// the first behind each comma that isn't in brackets of its own.
+func columnsOf(statement string) []string {
+	_, definitions, _ := strings.Cut(statement, "(")
+	var columns []string
+	depth, first := 0, true
+	for _, token := range sqlToken.FindAllString(definitions, -1) {
+		switch {
+		case strings.HasPrefix(token, "--") || strings.HasPrefix(token, "/*"):
+		case token == "(":
+			depth++
+		case token == ")":
+			depth--
+		case token == ",":
+			first = first || depth == 0
+		case first && depth == 0:
+			columns = append(columns, strings.ToLower(strings.Trim(token, "\"'`[]")))
+			first = false
+		}
+	}
+	return columns
+}
+
+// readTable returns the named columns of all rows of a table as text, in no order.
+func readTable(file *sqliteFile, table string, names ...string) [][]string {
+	columns := file.tables[table].columns
+	places := make([]int, len(columns))
+	for column := range columns {
+		places[column] = slices.Index(names, columns[column])
+	}
+	for place, name := range names {
+		if !slices.Contains(places, place) && file.err == nil {
+			file.err = fmt.Errorf("it has no table %q with a column %q", table, name)
+		}
+	}
+	if file.err != nil {
+		return nil
+	}
+	return readRows(file, file.tables[table].root, places, slices.Index(columns, "id"))
+}
+
+// readRows returns all rows of the table whose first page is given, with each column at its place, or not if that is
+// less than 0 (section 1.6). The column of the row's own number, if there is one, is identity.
+func readRows(file *sqliteFile, root int, places []int, identity int) [][]string {
+	var rows [][]string
+	for pages := []int{root}; len(pages) > 0 && file.err == nil; {
+		page := pages[len(pages)-1]
+		pages = pages[:len(pages)-1]
+		start := (page - 1) * file.pageSize
+		header := start
+		if page == 1 {
+			header += headerSize
+		}
+		kind, cells := number(file.text, header, 1), number(file.text, header+3, 2)
+		file.pagesLeft--
+		if page < 1 || kind != 5 && kind != 13 || cells < 0 || file.pagesLeft < 0 {
+			file.err = errDamaged
+			break
+		}
+		pointers := header + 8
+		if kind == 5 {
+			pages = append(pages, number(file.text, pointers, 4))
+			pointers += 4
+		}
+		for i := 0; i < cells && file.err == nil; i++ {
+			cell := start + number(file.text, pointers+2*i, 2)
+			if kind == 13 {
+				rows = append(rows, readRow(file, cell, places, identity))
+			} else if pages = append(pages, number(file.text, cell, 4)); len(pages) > file.pagesLeft {
+				file.err = errDamaged
+			}
+		}
+	}
+	return rows
+}
+
+// sizes are the bytes of the values of each type below 12 (section 2.1); 10 and 11 are never in a file.
+var sizes = []int{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+
+// readRow returns one row (section 2.1). NULL, what the row is too short for, and what is neither text nor a whole
+// number is nothing.
+func readRow(file *sqliteFile, cell int, places []int, identity int) []string {
+	length, next := varint(file.text, cell)
+	id, next := varint(file.text, next)
+	record := readPayload(file, next, length, (cell/file.pageSize+1)*file.pageSize)
+	row := make([]string, len(places))
+	end, next := varint(record, 0)
+	value := end
+	for column := 0; column < len(places) && next < end && file.err == nil; column++ {
+		var kind, size int
+		kind, next = varint(record, next)
+		if kind >= 12 {
+			size = (kind - 12) / 2
+		} else if kind >= 0 {
+			size = sizes[kind]
+		}
+		if next < 0 || kind < 0 || size < 0 || size > len(record)-value {
+			file.err = errDamaged
+			return row
+		}
+		if place := places[column]; place >= 0 {
+			row[place] = valueOf(record[value:value+size], kind)
+			if column == identity && kind == 0 {
+				row[place] = strconv.Itoa(id)
+			}
+		}
+		value += size
+	}
+	if next < 0 || value < 0 || value > len(record) {
+		file.err = errDamaged
+	}
+	return row
+}
+
+// valueOf returns a value of a type as text (section 2.1).
+func valueOf(value string, kind int) string {
+	switch {
+	case kind == 8 || kind == 9:
+		return strconv.Itoa(kind - 8)
+	case kind > 0 && kind < 7:
+		unused := 64 - 8*len(value)
+		return strconv.Itoa(number(value, 0, len(value)) << unused >> unused)
+	case kind >= 13 && kind&1 == 1:
+		return strings.Clone(value)
+	}
+	return ""
+}
+
+// readPayload returns so many bytes that begin at a place of a leaf, and go on in overflow pages (section 1.6).
+func readPayload(file *sqliteFile, at, length, pageEnd int) string {
+	file.bytesLeft -= length
+	if at < 0 || length < 1 || file.bytesLeft < 0 {
+		file.err = errDamaged
+		return ""
+	}
+	local, least := length, (file.usable-12)*32/255-23
+	if length > file.usable-35 {
+		local = least + (length-least)%(file.usable-4)
+		if local > file.usable-35 {
+			local = least
+		}
+	}
+	if at+local > len(file.text) || at+local > pageEnd {
+		file.err = errDamaged
+		return ""
+	}
+	if local == length {
+		return file.text[at : at+length]
+	}
+	var whole strings.Builder
+	whole.WriteString(file.text[at : at+local])
+	page := number(file.text, at+local, 4)
+	for whole.Len() < length {
+		start := (page - 1) * file.pageSize
+		file.pagesLeft--
+		if page < 1 || file.pagesLeft < 0 || start+file.usable > len(file.text) {
+			file.err = errDamaged
+			return ""
+		}
+		more := start + 4 + length - whole.Len()
+		if more > start+file.usable {
+			more = start + file.usable
+		}
+		whole.WriteString(file.text[start+4 : more])
+		page = number(file.text, start, 4)
+	}
+	return whole.String()
+}
+
+// number returns the number that so many bytes of the text are, the first of them counting most, or -1 if they aren't all
+// there.
+func number(text string, at, count int) int {
+	if at < 0 || at+count > len(text) {
+		return -1
+	}
+	value := 0
+	for _, octet := range []byte(text[at : at+count]) {
+		value = value<<8 | int(octet)
+	}
+	return value
+}
+
+// varint returns a number of one to nine bytes, and where the next begins, or -1 if it isn't all there (section 1.6).
+func varint(text string, at int) (int, int) {
+	if at < 0 || at >= len(text) {
+		return 0, -1
+	}
+	if text[at] < 0x80 {
+		return int(text[at]), at + 1
+	}
+	value := 0
+	for i := at; i < len(text); i++ {
+		if i == at+8 {
+			return value<<8 | int(text[i]), i + 1
+		}
+		value = value<<7 | int(text[i]&0x7f)
+		if text[i] < 0x80 {
+			return value, i + 1
+		}
+	}
+	return 0, -1
 }

@@ -6,12 +6,12 @@
 package organizrjwt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"html/template"
 	"io"
-	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -35,6 +35,9 @@ type Config struct {
 	Secret string `json:"secret,omitempty"`
 	// SecretFile is the path of a file that holds the secret. A final newline doesn't count.
 	SecretFile string `json:"secretFile,omitempty"`
+	// DatabaseFile is the path of Organizr's SQLite database, whose log-outs, locks and groups are followed. "auto" is
+	// the one that config.php names.
+	DatabaseFile string `json:"databaseFile,omitempty"`
 	// OrganizrURL is where visitors log in: absolute, http or https. Without one nobody is redirected.
 	OrganizrURL string `json:"organizrURL,omitempty"`
 	// Group is the least privileged group that gets in: a number from 0 to 999, or one of Organizr's names.
@@ -69,27 +72,40 @@ func CreateConfig() *Config {
 	return &Config{Headers: defaultHeaders()}
 }
 
-// middleware is the configuration of one middleware, checked and ready.
+// A middleware is a configuration, checked and ready.
 type middleware struct {
-	logged         string // its name, quoted for the log
-	ring           *keyring
-	key            *key     // the only one ever in force; nil if files are followed
-	organizr       *url.URL // nil if nobody is redirected
-	organizrURL    string   // the same as text, or nothing
-	login          string   // Organizr's host, without port
-	near           string   // a domain, with a dot before it, in which Organizr's cookie may reach all hosts; never empty
+	quotedName string // for the log
+	memory     *memory
+	access     access
+	forwarding forwarding
+	login      *login // nil if nobody is redirected
+	next       http.Handler
+}
+
+// access is who gets in.
+type access struct {
 	group          int
 	rules          *rules // nil if there are none
 	allow, deny    []condition
-	exceptions     bool // there is any allow or deny
-	headers        []*header
-	told           []string        // names of the headers that the service gets from us
-	harmless       map[string]bool // names of headers that need no closer look
-	forged         map[string]bool // what the names of headers that must not come from the visitor mean
-	forwardToken   bool
 	acceptBearer   bool
 	allowCrossSite bool
-	next           http.Handler
+}
+
+// forwarding is what is forwarded to the service.
+type forwarding struct {
+	headers      []*header
+	names        []string        // of headers that the service gets from us: these, Cookie and Authorization
+	forged       map[string]bool // what the names of headers mean that must not come from the visitor
+	harmless     map[string]bool // names of headers that need no closer look
+	forwardToken bool
+}
+
+// login is where visitors log in.
+type login struct {
+	organizr *url.URL
+	address  string // the same as text
+	host     string // without port
+	domain   string // in which all hosts get Organizr's cookie, with a dot before it
 }
 
 // New returns the middleware, or one error that lists all mistakes of its configuration.
@@ -97,90 +113,70 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	var mistakes []string
 	noted := func(err error) {
 		if err != nil {
-			mistakes = append(mistakes, err.Error())
+			mistakes = append(mistakes, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 	}
-	m := &middleware{
-		logged:         strconv.Quote(name),
-		next:           next,
-		forwardToken:   config.ForwardToken,
-		acceptBearer:   config.AcceptBearer,
-		allowCrossSite: config.AllowCrossSite,
-	}
-	var err error
-	m.ring, err = openKeyring(config, name)
+	from, err := findSource(config)
 	noted(err)
-	if err == nil && !m.ring.source.follows() {
-		m.key = m.ring.key
-	}
-	m.organizr, err = parseOrganizrURL(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
+	login, err := parseLogin(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
 	noted(err)
-	m.near = "\x00" // no host ends so, and all get the closer look that finds that there is nowhere to log in
-	if m.organizr != nil {
-		m.organizrURL = m.organizr.String()
-		m.login = hostname(m.organizr)
-		m.near = nearDomain(m.login)
-	}
-	m.group, err = parseGroup("group", config.Group)
+	access, err := parseAccess(config, from.databaseFile != "")
 	noted(err)
-	if len(config.Rules) > 0 {
-		m.rules, err = parseRules(config.Rules, m.group)
-		noted(err)
-	}
-	m.allow, err = parseConditions("allow", config.Allow)
+	forwarding, err := parseForwarding(config)
 	noted(err)
-	m.deny, err = parseConditions("deny", config.Deny)
-	noted(err)
-	m.exceptions = len(m.allow)+len(m.deny) > 0
-	m.headers, err = parseHeaders(config.Headers)
-	noted(err)
-	m.forged = forgedHeaders(m.headers, m.rules)
-	m.harmless = harmlessHeaders(m.forged)
-	m.told = toldHeaders(m)
 	if len(mistakes) > 0 {
 		return nil, errors.New("organizrjwt: " + strings.Join(mistakes, "; "))
 	}
-	return m, nil
+	known := newMemory(from, name, since(epoch))
+	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
 }
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
-// by the same cookies is known, unless the session has expired or it is time to look at the files.
+// by the same credentials is known, unless the session has expired or it is time to look at the files.
 //
 // Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
 // what few requests need is in functions of its own.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	group := m.group
-	if m.rules != nil {
-		group = groupByRules(m.rules, req)
+	group := m.access.group
+	if m.access.rules != nil {
+		group = groupByRules(m.access.rules, req)
 	}
 	headers := req.Header
-	name := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	if m.acceptBearer {
-		name = withBearer(name, headers)
+	credentials := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
+	if m.access.acceptBearer {
+		credentials = withBearer(credentials, headers)
 	}
-	at := since(epoch)
-	ring := m.ring
-	ring.RLock()
-	who := ring.remembered[name]
-	lookAgain := ring.lookAgain
-	ring.RUnlock()
-	if who == nil || at >= who.expires || at >= lookAgain {
-		who = identify(m, req, name, group, at)
+	now := since(epoch)
+	known := m.memory
+	known.RLock()
+	who := known.visitors[credentials]
+	lookAgain := known.lookAgain
+	known.RUnlock()
+	if who == nil || now >= who.expires || now >= lookAgain {
+		who = identify(m, req, credentials, group, now)
 	}
 	if who.standing+group < everyone {
 		refuse(m, who, group, rw, req)
 		return
 	}
-	if req.Method != "GET" || headers.WriteSubset(unwritable, m.harmless) != nil {
-		if lookCloser(m, who, group, req) {
-			refuse(m, who, group, rw, req)
+	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.forwarding.harmless) != nil {
+		if !passesCloserLook(m, who, group, rw, req) {
 			return
 		}
 	}
 	for i, values := range who.values {
-		headers[m.told[i]] = values
+		headers[m.forwarding.names[i]] = values
 	}
 	m.next.ServeHTTP(rw, req)
+}
+
+// withBearer returns the credentials of a request whose session may be in the Authorization header.
+func withBearer(cookies string, headers http.Header) string {
+	authorization := headers["Authorization"]
+	if len(authorization) == 0 {
+		return cookies
+	}
+	return cookies + "\x00" + strings.Join(authorization, "\x00")
 }
 
 // groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
@@ -203,24 +199,8 @@ var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT
 // be decoded, cleaned or cut off.
 var plainPath = regexp.MustCompile(`^(?:/|(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)+)$`)
 
-// lookCloser takes out of an unusual request the headers that a service could take for those that must not come from
-// the visitor, and reports whether it could do harm.
-//
-// It could if another site's page made it, as the visitor's browser says, to change something or to open a WebSocket by
-// the visitor's session: Organizr's cookie is SameSite=None, so it came along without the visitor's doing. It doesn't
-// count on a route for guests, nor with a bearer token, which is sent by whoever holds it.
-func lookCloser(m *middleware, who *visitor, group int, req *http.Request) bool {
-	for name := range req.Header {
-		if !m.harmless[name] && m.forged[foldHeader(name)] {
-			delete(req.Header, name)
-		}
-	}
-	if req.Header.Get("Sec-Fetch-Site") != "cross-site" || group == guest || m.allowCrossSite || !who.byCookie {
-		return false
-	}
-	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions ||
-		len(req.Header["Upgrade"]) > 0
-}
+// mostHeaders is how many names of headers a request can have. Browsers send some twenty.
+const mostHeaders = 200
 
 // unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
 var unwritable = closedPipe()
@@ -231,110 +211,169 @@ func closedPipe() io.Writer {
 	return writer
 }
 
-// withBearer returns the name under which a visitor is remembered whose session may be in the Authorization header. With
-// too many cookies nobody is.
-func withBearer(cookies string, headers http.Header) string {
-	if len(cookies) > longestRemembered {
-		return cookies
+// passesCloserLook takes a closer look at an unusual request of somebody who may enter. If it could do harm, it is refused.
+func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
+	switch {
+	case len(req.Header) > mostHeaders:
+		answer(m, who, tooManyHeaders, rw, req)
+		return false
+	case group != guest && !m.access.allowCrossSite && who.byCookie && changesThings(req) && crossSite(m.login, req):
+		answer(m, who, fromAnotherSite, rw, req)
+		return false
 	}
-	return cookies + "\x00" + strings.Join(headers["Authorization"], "\x00")
+	for name := range req.Header {
+		if !m.forwarding.harmless[name] && m.forwarding.forged[foldHeader(name)] {
+			delete(req.Header, name)
+		}
+	}
+	return true
 }
 
-// identify finds out who sent a request that is remembered by the name, if it has a session: whoever has the first good
-// session in the cookies of Organizr's name. A browser can send more than one: Organizr sets one for its domain and one
-// for its host, and one of them can be stale.
-func identify(m *middleware, req *http.Request, name string, group int, at time.Duration) *visitor {
-	by := m.key
-	if by == nil {
-		by = current(m.ring, at)
+// changesThings reports whether a request changes things (RFC 9110, section 9.2.1), or opens a WebSocket.
+func changesThings(req *http.Request) bool {
+	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions || len(req.Header["Upgrade"]) > 0
+}
+
+// crossSite reports whether a browser says that another site's page made the request. Organizr's cookie is SameSite=None,
+// so it came along without the visitor's doing. Programs say nothing.
+//
+// Chromium sends no Sec-Fetch-Site with a WebSocket's handshake. Where there is none, Origin decides: its host must be the
+// request's own, or get Organizr's cookie too. It is "null" in sandboxed frames, so that no host fits.
+func crossSite(organizr *login, req *http.Request) bool {
+	if site := req.Header["Sec-Fetch-Site"]; len(site) > 0 {
+		return strings.Contains(strings.Join(site, ","), "cross-site")
 	}
-	if len(name) > longestCookies {
-		return identifyOther(m, req, name, by, group, at, strangers[errCookies])
+	own := hostname(&url.URL{Host: req.Host})
+	for _, origin := range req.Header["Origin"] {
+		address, err := url.Parse(origin)
+		if err != nil || hostname(address) == "" || hostname(address) != own && (organizr == nil || !reaches(organizr, hostname(address))) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	mostCookies    = 4        // of the same name that are tried; Organizr sets two
+	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
+)
+
+// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name. A browser
+// can send more than one: Organizr sets one for its domain and one for its host, and one of them can be stale.
+func identify(m *middleware, req *http.Request, credentials string, group int, now time.Duration) *visitor {
+	by := current(m.memory, now)
+	if by == nil || len(credentials) > longestCookies {
+		return identifyOther(m, req, credentials, by, group, now, nil)
 	}
 	who := by.nobody
 	for i, cookie := range req.CookiesNamed(by.cookie) {
 		if i == mostCookies {
 			break
 		}
-		found, err := verify(cookie.Value, by, at)
+		holder, in, err := holderOf(m, cookie.Value, by, now)
 		if err == nil {
-			return acquaint(m, req, name, by, found)
+			return acquaint(m, req, credentials, in, holder, true)
 		}
 		who = strangers[err]
 	}
-	if m.acceptBearer || group == guest {
-		return identifyOther(m, req, name, by, group, at, who)
+	if m.access.acceptBearer || group == guest {
+		return identifyOther(m, req, credentials, by, group, now, who)
 	}
 	return who
 }
 
-const (
-	mostCookies    = 4        // of the same name that are tried; Organizr sets two
-	longestCookies = 32 << 10 // bytes of the Cookie header in which a session is looked for
-)
+// holderOf returns the visitor that a token stands for, whoever sends it: one that is remembered, or that verify finds;
+// and the authority that says so. A session that the database doesn't list is looked for in its file at once.
+func holderOf(m *middleware, token string, by *authority, now time.Duration) (*visitor, *authority, error) {
+	if known := recall(m.memory, token); known != nil && now < known.expires {
+		return known, by, nil
+	}
+	found, err := verify(token, by, now)
+	if err == errEnded {
+		by = currentAtOnce(m.memory, now)
+		found, err = verify(token, by, now)
+	}
+	if err != nil {
+		return nil, by, err
+	}
+	return newVisitor(m, found), by, nil
+}
+
+// acquaint returns the visitor whose session the request carries, and remembers them.
+func acquaint(m *middleware, req *http.Request, credentials string, by *authority, holder *visitor, byCookie bool) *visitor {
+	who := *holder
+	who.byCookie = byCookie
+	who.values = append([][]string{}, holder.values...)
+	if len(credentials) != len(by.cookie)+1+len(holder.session.token) {
+		forwardOthers(m, &who, req, by)
+	}
+	remember(m.memory, by, credentials, holder, &who)
+	return &who
+}
+
+// notReady is whoever comes while Organizr's files aren't there yet.
+var notReady = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
 
 // identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
 // may be a bearer token, and guests may enter without one.
-func identifyOther(m *middleware, req *http.Request, name string, by *key, group int, at time.Duration, who *visitor) *visitor {
-	if m.acceptBearer {
-		found, err := sessionInBearer(req.Header, by, at)
-		if found != nil {
-			who = newVisitor(m, found)
-			forwardOthers(m, who, req, by)
-			remember(m.ring, by, name, who)
-			return who
+func identifyOther(m *middleware, req *http.Request, credentials string, by *authority, group int, now time.Duration, who *visitor) *visitor {
+	switch {
+	case by == nil:
+		who = notReady
+	case who == nil:
+		who = strangers[errCookies]
+	case m.access.acceptBearer:
+		token := bearerToken(req.Header)
+		if token == "" {
+			break
 		}
-		if err != nil && !who.hadToken {
+		holder, in, err := holderOf(m, token, by, now)
+		if err == nil {
+			return acquaint(m, req, credentials, in, holder, false)
+		}
+		if !who.hadToken {
 			who = strangers[err]
 		}
 	}
-	if group != guest || !strings.Contains(name, by.cookie) {
+	if group != guest {
 		return who
 	}
 	cleaned := *who
-	cleaned.values = make([][]string, len(m.told))
+	cleaned.values = make([][]string, len(m.forwarding.names))
 	forwardOthers(m, &cleaned, req, by)
 	return &cleaned
 }
 
-// sessionInBearer returns the session in the Authorization header (RFC 6750, section 2.1), or what is wrong with it, or
-// neither if there is none: other tokens may be the service's own.
-func sessionInBearer(headers http.Header, by *key, at time.Duration) (*session, error) {
+// bearerToken returns the token in the Authorization header (RFC 6750, section 2.1), or nothing if there is none, or more
+// than one line.
+func bearerToken(headers http.Header) string {
 	lines := headers["Authorization"]
 	if len(lines) != 1 {
-		return nil, nil
+		return ""
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return nil, nil
+	if !strings.EqualFold(scheme, "Bearer") || strings.ContainsAny(token, "\r\n") {
+		return ""
 	}
-	if strings.ContainsAny(token, "\r\n") {
-		return nil, errForm
-	}
-	return verify(token, by, at)
+	return strings.TrimSpace(token)
 }
 
-// acquaint returns the visitor whose session was found in a cookie, and remembers them.
-func acquaint(m *middleware, req *http.Request, name string, by *key, found *session) *visitor {
-	who := newVisitor(m, found)
-	who.byCookie = true
-	if len(name) > len(by.cookie)+1+len(found.token) {
-		forwardOthers(m, who, req, by)
-	}
-	remember(m.ring, by, name, who)
-	return who
-}
-
-// newVisitor returns the visitor whose session it is.
+// newVisitor returns the visitor whose session it is, as they are forwarded without any other cookies. One that is refused
+// counts as nobody.
 func newVisitor(m *middleware, found *session) *visitor {
-	who := &visitor{session: found, standing: everyone - found.groupID, expires: found.expires, values: make([][]string, len(m.told))}
-	if m.exceptions {
-		who.standing = standing(m, found)
+	who := &visitor{session: found, standing: everyone - guest, expires: found.expires, values: make([][]string, len(m.forwarding.names))}
+	if found.refused != nil {
+		return who
 	}
-	for i, one := range m.headers {
-		text, ok := found.claims[one.single].(string)
-		if !ok {
+	who.standing = everyone - found.groupID
+	if m.access.deny != nil && matches(found, m.access.deny) {
+		who.standing = 0
+	} else if m.access.allow != nil && matches(found, m.access.allow) {
+		who.standing = everyone
+	}
+	for i, one := range m.forwarding.headers {
+		text, single := found.claims[one.single]
+		if !single {
 			text = headerText(one, found)
 		}
 		if text != "" {
@@ -344,21 +383,10 @@ func newVisitor(m *middleware, found *session) *visitor {
 	return who
 }
 
-// standing returns the standing of the visitor whose session it is, where allow and deny make exceptions.
-func standing(m *middleware, found *session) int {
-	switch {
-	case matches(found, m.deny):
-		return 0
-	case matches(found, m.allow):
-		return everyone
-	}
-	return everyone - found.groupID
-}
-
 // matches reports whether the session meets one of the conditions.
-func matches(of *session, conditions []condition) bool {
+func matches(found *session, conditions []condition) bool {
 	for _, one := range conditions {
-		if claim(of, one.claim) == one.value {
+		if found.claims[one.claim] == one.value {
 			return true
 		}
 	}
@@ -367,103 +395,203 @@ func matches(of *session, conditions []condition) bool {
 
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
 // are empty.
-func headerText(of *header, found *session) string {
-	value := of.literals[0]
-	told := len(of.claims) == 0
-	for i, name := range of.claims {
-		text := claim(found, name)
-		told = told || text != ""
-		value += text + of.literals[i+1]
+func headerText(one *header, found *session) string {
+	value := one.literals[0]
+	empty := len(one.claims) > 0
+	for i, name := range one.claims {
+		text := found.claims[name]
+		if name == "token" {
+			text = found.token
+		}
+		empty = empty && text == ""
+		value += text + one.literals[i+1]
 	}
-	if !told {
+	if empty {
 		return ""
 	}
 	return value
 }
 
-// forwardOthers lets the service have the visitor's other cookies, and the Authorization header unless it holds the
-// session.
-func forwardOthers(m *middleware, who *visitor, req *http.Request, by *key) {
-	if m.forwardToken {
+// forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
+// this Organizr. Of a Cookie header of more than 32 KiB it gets nothing.
+func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority) {
+	if m.forwarding.forwardToken {
 		return
 	}
-	cookies := withoutCookie(strings.Join(req.Header["Cookie"], "; "), by.cookie)
+	place := len(m.forwarding.headers)
+	cookies := withoutSessions(strings.Join(req.Header["Cookie"], "; "), by)
 	if cookies != "" {
-		who.values[len(m.headers)] = []string{cookies}
+		who.values[place] = []string{cookies}
 	}
-	if len(m.told) > len(m.headers)+1 && (who.session == nil || who.byCookie) {
-		who.values[len(m.headers)+1] = req.Header["Authorization"]
+	if len(who.values) > place+1 {
+		for _, line := range req.Header["Authorization"] {
+			if !holdsSession(line, by) {
+				who.values[place+1] = append(who.values[place+1], line)
+			}
+		}
 	}
 }
 
-// withoutCookie returns the Cookie header without the cookies of the name, and leaves the others byte for byte. Nearly
-// all browsers send one of the name; whatever else there may be is left to cutCookies.
-func withoutCookie(line, name string) string {
-	before, rest, found := strings.Cut(line, name+"=")
-	if !found || before != "" && !strings.HasSuffix(before, "; ") || strings.Count(line, name) > 1 {
-		return cutCookies(line, name)
-	}
-	end := strings.IndexByte(rest, ';')
-	switch {
-	case before == "" && end < 0:
+// anySession matches the cookies of any Organizr.
+var anySession = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*")
+
+// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte.
+func withoutSessions(cookies string, by *authority) string {
+	if len(cookies) > longestCookies {
 		return ""
-	case before == "":
-		return strings.TrimLeft(rest[end+1:], " \t")
-	case end < 0:
-		return before[:len(before)-2]
 	}
-	return before[:len(before)-2] + rest[end:]
+	sessions := anySession
+	if by != nil {
+		sessions = by.cookies
+	}
+	line := ";" + cookies
+	cut := sessions.ReplaceAllString(line, "$1")
+	if cut == line {
+		return cookies
+	}
+	return strings.TrimLeft(strings.TrimPrefix(cut, ";"), " \t")
 }
 
-// mostMentions is how often the name of our cookie may be in a Cookie header. No browser comes near it; from there on
-// the header is cut off, so that nobody makes Traefik work by sending it again and again.
-const mostMentions = 32
+// compactJWS matches what may be a token (RFC 7515, section 7.1).
+var compactJWS = regexp.MustCompile(`[\w-]+\.[\w-]+\.[\w-]+`)
 
-// cutCookies is withoutCookie for all headers (RFC 6265, section 4.2.1).
-func cutCookies(line, name string) string {
-	from := 0
-	for i := 0; i <= mostMentions; i++ {
-		at := strings.Index(line[from:], name)
-		if at < 0 {
-			return line
+// holdsSession reports whether a text holds a token that this Organizr signed, or that it may have signed as long as its
+// files aren't there; or so many others that it isn't worth looking.
+func holdsSession(text string, by *authority) bool {
+	tokens := compactJWS.FindAllString(text, mostCookies+1)
+	for _, token := range tokens {
+		if by == nil && strings.HasPrefix(token, organizrHeader) {
+			return true
 		}
-		at += from
-		before := strings.TrimRight(line[:at], " \t")
-		after := strings.TrimLeft(line[at+len(name):], " \t")
-		if before != "" && !strings.HasSuffix(before, ";") || after != "" && after[0] != '=' && after[0] != ';' {
-			from = at + len(name)
-			continue
-		}
-		_, rest, more := strings.Cut(line[at:], ";")
-		switch {
-		case before == "":
-			line, from = strings.TrimLeft(rest, " \t"), 0
-		case more:
-			line, from = before+rest, len(before)-1
-		default:
-			return before[:len(before)-1]
+		if by != nil {
+			_, err := verify(token, by, 0)
+			if signed(err) {
+				return true
+			}
 		}
 	}
-	return line[:from]
+	return len(tokens) > mostCookies
 }
 
-// refuse answers a request that may not go on to the service, and logs it. A person waits for the answer if a browser
-// opens a page; else a script, an image or an application does.
+// A refusal is what a visitor is told who may not enter, and what the log says.
+type refusal struct {
+	Status int
+	Title  string
+	Text   string // without anything that JSON would have to escape
+	Hint   string // what a person can do
+	Advice string // for whoever configures Traefik
+	Again  int    // seconds after which it is worth trying again; 0 if it isn't
+	Wanted string // the group that is asked for
+	Who    string // the visitor's name
+	Group  string // the visitor's group
+	Login  string // Organizr's address
+	reason string // quoted, for the log
+}
+
+// The refusals, but for those for a group, each with its reason.
+var (
+	loginNeeded = refusal{
+		Status: http.StatusUnauthorized, Title: "Please log in",
+		Text: "This service is for people who are logged in to Organizr.", Hint: "Log in there, then come back.",
+	}
+	loginCantHelp = refusal{
+		Status: http.StatusUnauthorized, Title: "A login can't help here",
+		Text: "This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.",
+	}
+	loginNotReady = refusal{
+		Status: http.StatusServiceUnavailable, Title: "The login isn't ready yet", Again: 5,
+		Text: "This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
+		Hint: "This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.",
+	}
+	refusedByDeny = refusal{
+		Status: http.StatusForbidden, Title: "Not for you", Text: "The settings of this service don't let you in.",
+		Hint: hintToAsk, reason: `"matched by deny"`,
+	}
+	accountLocked = refusal{
+		Status: http.StatusForbidden, Title: "Your account is locked", Text: "Your account is locked in Organizr, so no service lets you in.",
+		Hint: "Ask whoever runs this Organizr to unlock it.", reason: strconv.Quote(errLocked.Error()),
+	}
+	nameUnprintable = refusal{
+		Status: http.StatusForbidden, Title: "Your name can't be told",
+		Text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, so services could take you for somebody else.",
+		Hint: "Change it in Organizr, then log in again.", reason: strconv.Quote(errUnprintable.Error()),
+	}
+	fromAnotherSite = refusal{
+		Status: http.StatusForbidden, Title: "Stopped for your safety",
+		Text: "Another website tried to use this service in your name.", Hint: "If that was you, open the service itself and try again.",
+		reason: `"cross-site request, and allowCrossSite is off"`,
+	}
+	tooManyHeaders = refusal{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Title: "Too many headers",
+		Text: "The request has more headers than any browser sends.", reason: `"more than 200 headers"`,
+	}
+)
+
+const hintToAsk = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
+
+// refusalOf says why a visitor with a session may not enter.
+func refusalOf(who *visitor, group int) refusal {
+	switch {
+	case who.session.refused == errLocked:
+		return accountLocked
+	case who.session.refused == errUnprintable:
+		return nameUnprintable
+	case who.standing == 0:
+		return refusedByDeny
+	}
+	why := refusal{
+		Status: http.StatusForbidden, Title: "Not for your group", Text: "You are logged in, but this service is for another group.",
+		Hint: hintToAsk, Wanted: groupNames[group], reason: fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group),
+	}
+	if why.Wanted == "" {
+		why.Wanted = "Group " + strconv.Itoa(group)
+	}
+	if group > 0 {
+		why.Wanted += " or higher"
+	}
+	return why
+}
+
+// noStore keeps answers to one visitor, or to nobody, from being shown to another.
+var noStore = []string{"no-store"}
+
+// refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	person := htmlType.MatchString(req.Header.Get("Accept")) && navigates(req)
 	switch {
 	case who.session != nil:
-		answer(m, who, refusalOf(m, who, group), person, rw, req)
-	case person:
-		sendToLogin(m, who, group, rw, req)
+		answer(m, who, refusalOf(who, group), rw, req)
+	case who == notReady:
+		answer(m, who, loginNotReady, rw, req)
+	case isPerson(req):
+		sendToLogin(m, who, rw, req)
 	default:
 		turnAway(m, who, rw, req)
 	}
 }
 
+// isPerson reports whether a person waits for the answer, since a browser opens a page; else a script, an image or a
+// program does. Not all browsers send Sec-Fetch-Mode.
+func isPerson(req *http.Request) bool {
+	mode := req.Header.Get("Sec-Fetch-Mode")
+	return htmlType.MatchString(req.Header.Get("Accept")) && (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
+}
+
+// htmlType matches what a browser accepts that opens a page.
+var htmlType = regexp.MustCompile(`(?i)text/html`)
+
+// loginProblem is what programs are told that have no session.
+var loginProblem = problemJSON(loginNeeded)
+
+// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
+var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+
+// refusalLine is the one line of a refusal. What a visitor chose is quoted and cut, so that it can't look like another.
+// Each of the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
+const refusalLine = "organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n"
+
 // turnAway refuses a program that has no session: what a scanner gets, so it costs little.
 func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.logged, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
+	fmt.Printf(refusalLine, m.quotedName, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["Www-Authenticate"] = challenges[who.hadToken]
@@ -475,130 +603,31 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 	}
 }
 
-const (
-	loginTitle = "Please log in"
-	loginText  = "This service is for people who are logged in to Organizr. Log in there, then come back."
-)
-
-// loginProblem is what programs are told that have no session.
-var loginProblem = problemJSON(refusal{Status: http.StatusUnauthorized, Text: loginText})
-
-// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
-var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
-
-// refusalLine is the one line of a refusal. What a visitor chose is quoted, so that it can't look like another. Each of
-// the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
-const refusalLine = "organizrjwt: middleware=%s status=%d method=%q host=%q path=%q reason=%s visitor=%q\n"
-
-// noStore keeps answers to one visitor, or to nobody, from being shown to another.
-var noStore = []string{"no-store"}
-
-// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't.
-func sendToLogin(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	host := req.Host
-	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host {
-		host = forwardedHost(forwarded, host)
+// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't: nobody comes back to a form
+// that was sent, and where a login can't help it would only lead around in a circle.
+func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
+	to := m.login
+	if to == nil || req.Method != "GET" && req.Method != "HEAD" {
+		answer(m, who, loginNeeded, rw, req)
+		return
 	}
-	if host == m.login || req.Method != "GET" || !strings.HasSuffix(host, m.near) {
-		if kept(m, who, group, host, rw, req) {
+	host := req.Host
+	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host && forwarded != "" && !strings.Contains(forwarded, ",") {
+		host = forwarded // with the port that the browser asked for
+	}
+	if host == to.host || !strings.HasSuffix(host, to.domain) {
+		if advice := whyNoLogin(to, wantedAddress(req, host)); advice != "" {
+			why := loginCantHelp
+			why.Advice = advice
+			answer(m, who, why, rw, req)
 			return
 		}
 	}
-	fmt.Printf(refusalLine, m.logged, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
+	fmt.Printf(refusalLine, m.quotedName, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
-	headers["Location"] = []string{loginAddress(m.organizrURL, wantedAddress(req, host))}
+	headers["Location"] = []string{loginAddress(to.address, wantedAddress(req, host))}
 	rw.WriteHeader(http.StatusFound)
-}
-
-// kept takes a closer look at a browser that would be sent to Organizr. If a login can't help, or nobody comes back to
-// the same request, it says so, and reports true.
-func kept(m *middleware, who *visitor, group int, host string, rw http.ResponseWriter, req *http.Request) bool {
-	why := refusalOf(m, who, group)
-	if m.organizr != nil && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
-		advice, ownAddress := loginCantHelp(m.organizr, host, req)
-		if advice == "" {
-			return false
-		}
-		why.Title, why.Advice = "A login can't help here", advice
-		if ownAddress {
-			why.Login = ""
-		}
-	}
-	answer(m, who, why, true, rw, req)
-	return true
-}
-
-// A refusal is what a visitor is told who may not enter, and what the log says.
-type refusal struct {
-	Status int
-	Title  string
-	Text   string // without anything that JSON would have to escape
-	Advice string // for whoever configures Traefik; empty if there is nothing to mend
-	Who    string // the visitor's name
-	Group  string // the visitor's group
-	Wanted string // the group that is asked for
-	Login  string // Organizr's address
-	reason string // quoted, for the log
-}
-
-// refusalOf says why the visitor may not enter.
-func refusalOf(m *middleware, who *visitor, group int) refusal {
-	why := refusal{Status: http.StatusForbidden, Wanted: groupName(group, ""), Login: m.organizrURL}
-	if group > 0 {
-		why.Wanted += " or higher"
-	}
-	if who.session == nil {
-		why.Status = http.StatusUnauthorized
-		why.Title, why.Text = loginTitle, loginText
-		why.reason = who.reason
-		return why
-	}
-	why.Who = claim(who.session, "username")
-	why.Group = groupName(who.session.groupID, claim(who.session, "group"))
-	switch {
-	case who.standing == 0:
-		why.Title, why.Text = "Not for you", "The settings of this service don't let you in."
-		why.Wanted, why.reason = "", `"matched by deny"`
-	case who.standing+group < everyone:
-		why.Title, why.Text = "Not for your group", "You are logged in, but this service is for another group."
-		why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
-	default:
-		why.Title, why.Text = "Stopped for your safety", "Another website tried to use this service in your name. If that was you, open the service itself and try again."
-		why.Wanted, why.reason = "", `"cross-site request, and allowCrossSite is off"`
-	}
-	return why
-}
-
-// groupName returns the group's name, or its number in words if it has none.
-func groupName(number int, name string) string {
-	if name == "" {
-		name = groupNames[number]
-	}
-	if name == "" {
-		return "Group " + strconv.Itoa(number)
-	}
-	return name
-}
-
-// htmlType matches what a browser accepts that opens a page.
-var htmlType = regexp.MustCompile(`(?i)text/html`)
-
-// opening are the values of Sec-Fetch-Mode with which a browser opens what it asks for. Not all browsers send one.
-var opening = map[string]bool{"navigate": true, "": true}
-
-// navigates reports whether a browser opens what it asks for, rather than a script or a WebSocket.
-func navigates(req *http.Request) bool {
-	return opening[req.Header.Get("Sec-Fetch-Mode")] && req.Header["Upgrade"] == nil
-}
-
-// forwardedHost returns the host, and the port if there is one, that the browser asked for, where the proxies before
-// say another than the request.
-func forwardedHost(forwarded, host string) string {
-	if forwarded == "" || strings.Contains(forwarded, ",") {
-		return host
-	}
-	return forwarded
 }
 
 // schemes are what the values of X-Forwarded-Proto mean.
@@ -625,134 +654,132 @@ func ownScheme(req *http.Request) string {
 	return "http://"
 }
 
+const longestReturn = 2 << 10 // bytes of an address that a visitor comes back to
+
 // loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
 // not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
-func loginAddress(organizrURL, wanted string) string {
-	return organizrURL + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+func loginAddress(organizr, wanted string) string {
+	if len(wanted) > longestReturn {
+		return organizr
+	}
+	return organizr + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 }
 
-// loginCantHelp says why a login would not let the visitor in, and whether that is since the request is for
-// Organizr's own address. It returns nothing if a login could help.
-func loginCantHelp(organizr *url.URL, host string, req *http.Request) (advice string, ownAddress bool) {
-	wanted, err := url.Parse(wantedAddress(req, host))
+// whyNoLogin says why a login would not let the visitor in to the address that they want, or nothing if it could.
+func whyNoLogin(to *login, wanted string) string {
+	address, err := url.Parse(wanted)
 	if err != nil {
-		return "", false
-	}
-	if address(wanted) == address(organizr) && path.Clean("/"+wanted.Path) == path.Clean("/"+organizr.Path) {
-		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router.", true
-	}
-	return outOfReach(hostname(organizr), hostname(wanted)), false
-}
-
-// hostname returns the host of the address in lower case, without port and final dot.
-func hostname(of *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(of.Hostname()), ".")
-}
-
-// address returns host and port.
-func address(of *url.URL) string {
-	port := of.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[of.Scheme]
-	}
-	return net.JoinHostPort(hostname(of), port)
-}
-
-// outOfReach says why the cookie that Organizr sets under its own host certainly can't reach the other one, or
-// returns nothing if it may.
-func outOfReach(organizr, host string) string {
-	if host == organizr || strings.HasSuffix(host, "."+organizr) {
 		return ""
 	}
-	wayOut := " Put this service under a path of " + organizr + ", or use a domain of your own."
-	shared := sharedDomain(organizr, host)
-	if strings.Count(shared, ".") < 1 || net.ParseIP(organizr) != nil || net.ParseIP(host) != nil {
-		return fmt.Sprintf("Organizr's login at %s can't reach %s: browsers share a cookie only between names under one domain, like organizr.example.com and service.example.com.", organizr, host) + wayOut
+	host := hostname(address)
+	if host == to.host && portOf(address) == portOf(to.organizr) && path.Clean("/"+address.Path) == path.Clean("/"+to.organizr.Path) {
+		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
 	}
-	for _, provider := range sharingProviders {
-		if shared == provider {
-			return fmt.Sprintf("Organizr's login at %s can't reach %s: %s doesn't let two of its names share a cookie.", organizr, host, provider) + wayOut
-		}
-		if provider != "duckdns.org" && strings.HasSuffix(shared, "."+provider) {
-			return fmt.Sprintf("Organizr's login at %s can't reach %s: under %s Organizr keeps its cookie to its own name.", organizr, host, provider) + wayOut
-		}
+	if reaches(to, host) {
+		return ""
 	}
-	return ""
+	reached := "names that end in " + to.domain
+	if to.domain == "."+to.host {
+		reached = "that name and names under it"
+	}
+	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names under one domain of your own, like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.", to.host, reached, host, to.host)
 }
 
-// nearDomain returns a domain, with a dot before it, in which Organizr's cookie may reach all hosts: that above its
-// own, or else its own. It saves most requests a closer look.
-func nearDomain(organizr string) string {
-	_, domain, _ := strings.Cut(organizr, ".")
-	if outOfReach(organizr, "any."+domain) != "" {
-		return "." + organizr
+// reaches reports whether the cookie that Organizr sets gets to the host.
+func reaches(to *login, host string) bool { return strings.HasSuffix("."+host, to.domain) }
+
+// cookieDomain returns the domain, with a dot before it, in which all hosts get the cookie that Organizr sets under its
+// own host: what its parseDomain makes of that (api/functions/normal-functions.php), unless browsers refuse it, as it isn't
+// above the host or is a public suffix. Then it is the host itself, for which Organizr sets the cookie too.
+func cookieDomain(host string) string {
+	labels := strings.Split(host, ".")
+	count := len(labels)
+	_, above, _ := strings.Cut(host, ".")
+	switch {
+	case count < 3 || count > 4: // of five labels it takes the second to fourth
+	case count == 4 && host[0] >= '0' && host[0] <= '9':
+	case count == 3 && labels[1] == "co":
+	case keptToItself[strings.Join(labels[count-2:], ".")] || publicSuffix.MatchString(above):
+	default:
+		return "." + above
 	}
-	return "." + domain
+	return "." + host
 }
 
-// sharedDomain returns the labels at the end that two hosts have in common.
-func sharedDomain(one, other string) string {
-	shared := ""
-	for {
-		label, theirs := lastLabel(one), lastLabel(other)
-		if label == "" || label != theirs {
-			return strings.TrimPrefix(shared, ".")
-		}
-		shared = "." + label + shared
-		one, other = strings.TrimSuffix(strings.TrimSuffix(one, label), "."), strings.TrimSuffix(strings.TrimSuffix(other, label), ".")
+// keptToItself are the providers of dynamic DNS under which Organizr keeps its cookie to its own host.
+var keptToItself = setOf("ddns.net ddnsking.com 3utilities.com bounceme.net freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org myddns.me myds.me " +
+	"myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net servecounterstrike.com serveftp.com servegame.com " +
+	"servehalflife.com servehttp.com serveirc.com serveminecraft.net servemp3.com servepics.com servequake.com sytes.net viewdns.net webhop.me zapto.org")
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, word := range strings.Fields(words) {
+		set[word] = true
 	}
+	return set
 }
 
-// lastLabel returns what follows the last dot of a host.
-func lastLabel(host string) string {
-	return host[strings.LastIndexByte(host, '.')+1:]
+// publicSuffix matches domains in which browsers set no cookie, since anybody can have a name under them: those of
+// providers of dynamic DNS, and the usual ones of countries.
+var publicSuffix = regexp.MustCompile(`^((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|dynv6\.net|myfritz\.net|home\.arpa|(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
+
+// hostname returns the host of the address in lower case, without port and final dot.
+func hostname(address *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
 }
 
-// sharingProviders are the providers of dynamic DNS of which Organizr's documentation says that two of their
-// subdomains can't share a cookie.
-var sharingProviders = []string{
-	"duckdns.org", "ddns.net", "ddnsking.com", "3utilities.com", "bounceme.net", "freedynamicdns.net",
-	"freedynamicdns.org", "gotdns.ch", "hopto.org", "myddns.me", "myds.me", "myftp.biz", "myftp.org", "myvnc.com",
-	"noip.com", "onthewifi.com", "redirectme.net", "serveblog.net", "servecounterstrike.com", "serveftp.com",
-	"servegame.com", "servehalflife.com", "servehttp.com", "serveirc.com", "serveminecraft.net", "servemp3.com",
-	"servepics.com", "servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
+// portOf returns the port of the address, said or not.
+func portOf(address *url.URL) string {
+	if port := address.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[address.Scheme]
 }
 
 var (
-	asHTML  = []string{"text/html; charset=utf-8"}
-	asJSON  = []string{"application/problem+json"}
-	asIs    = []string{"nosniff"}
-	allowed = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+	asHTML        = []string{"text/html; charset=utf-8"}
+	asJSON        = []string{"application/problem+json"}
+	asIs          = []string{"nosniff"}
+	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
 )
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func answer(m *middleware, who *visitor, why refusal, person bool, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.logged, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
+func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
+	if why.reason == "" {
+		why.reason = who.reason
+	}
+	if who.session != nil {
+		why.Who, why.Group = who.session.claims["username"], who.session.claims["group"]
+	}
+	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs
 	if why.Status == http.StatusUnauthorized {
 		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
-	if person {
-		answerPerson(why, rw, req)
-		return
+	if why.Again > 0 {
+		headers["Retry-After"] = []string{strconv.Itoa(why.Again)}
 	}
-	headers["Content-Type"] = asJSON
+	body := problemJSON(why)
+	if isPerson(req) {
+		if m.login != nil && why.Advice == "" && why.Again == 0 {
+			why.Login = m.login.address
+		}
+		if who.session != nil && who.session.refused == errUnprintable {
+			why.Who = strconv.Quote(why.Who)
+		}
+		var whole bytes.Buffer
+		_ = page.Execute(&whole, why)
+		body = whole.Bytes()
+		headers["Content-Type"] = asHTML
+		headers["Content-Security-Policy"] = contentPolicy
+	} else {
+		headers["Content-Type"] = asJSON
+	}
 	rw.WriteHeader(why.Status)
 	if req.Method != http.MethodHead {
-		_, _ = rw.Write(problemJSON(why))
-	}
-}
-
-// answerPerson shows the page.
-func answerPerson(why refusal, rw http.ResponseWriter, req *http.Request) {
-	headers := rw.Header()
-	headers["Content-Type"] = asHTML
-	headers["Content-Security-Policy"] = allowed
-	rw.WriteHeader(why.Status)
-	if req.Method != http.MethodHead {
-		_ = page.Execute(rw, why)
+		_, _ = rw.Write(body)
 	}
 }
 
@@ -770,24 +797,25 @@ func orEnvironment(value, variable string) string {
 	return value
 }
 
-// openKeyring finds where uuid and secret come from: the middleware's own configuration, and what that doesn't say,
-// Traefik's environment. In one configuration the secret can have one source only.
-func openKeyring(config *Config, name string) (*keyring, error) {
+// findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
+// say, Traefik's environment. In one configuration the secret can have one source only.
+func findSource(config *Config) (source, error) {
 	own := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
-	environment := source{
+	from := source{
 		uuid: os.Getenv("ORGANIZR_UUID"), secret: os.Getenv("ORGANIZR_SECRET"),
 		secretFile: os.Getenv("ORGANIZR_SECRET_FILE"), configFile: os.Getenv("ORGANIZR_CONFIG_FILE"),
 	}
-	from, names := own, "secret, secretFile and configFile"
-	if secretSources(own) == 0 {
-		from, names = environment, "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
-		if own.uuid != "" {
-			from.uuid = own.uuid
+	names := "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
+	if secretSources(own) > 0 {
+		if own.uuid == "" && own.configFile == "" {
+			own.uuid = from.uuid
 		}
-	} else if own.uuid == "" && own.configFile == "" {
-		from.uuid = environment.uuid
+		from, names = own, "secret, secretFile and configFile"
+	} else if own.uuid != "" {
+		from.uuid = own.uuid
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
+	from.databaseFile = orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
 
 	var mistakes []string
 	if from.uuid == "" && from.configFile == "" {
@@ -803,14 +831,10 @@ func openKeyring(config *Config, name string) (*keyring, error) {
 	case from.secret != "" && strings.TrimSpace(from.secret) == "":
 		mistakes = append(mistakes, "secret: blank; give Organizr's organizrHash")
 	}
-	if len(mistakes) > 0 {
-		return nil, joined(mistakes)
+	if from.databaseFile == "auto" && from.configFile == "" {
+		mistakes = append(mistakes, `databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the path of the database`)
 	}
-	nobody := ""
-	if config.AcceptBearer {
-		nobody = withBearer(nobody, nil)
-	}
-	return newKeyring(from, name, nobody)
+	return from, joined(mistakes)
 }
 
 // secretSources counts the sources that are given for the secret.
@@ -824,8 +848,8 @@ func secretSources(from source) int {
 	return count
 }
 
-// parseOrganizrURL returns where visitors log in, with a slash at its end, or nil if no address is given.
-func parseOrganizrURL(given string) (*url.URL, error) {
+// parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
+func parseLogin(given string) (*login, error) {
 	if given == "" {
 		return nil, nil
 	}
@@ -837,7 +861,24 @@ func parseOrganizrURL(given string) (*url.URL, error) {
 	if !strings.HasSuffix(address.Path, "/") {
 		address = address.JoinPath("/")
 	}
-	return address, nil
+	host := hostname(address)
+	return &login{organizr: address, address: address.String(), host: host, domain: cookieDomain(host)}, nil
+}
+
+// parseAccess returns who gets in by the options.
+func parseAccess(config *Config, byDatabase bool) (access, error) {
+	var parsed access
+	var err, mistakes error
+	parsed.acceptBearer, parsed.allowCrossSite = config.AcceptBearer, config.AllowCrossSite
+	parsed.group, mistakes = parseGroup("group", config.Group)
+	if len(config.Rules) > 0 {
+		parsed.rules, err = parseRules(config.Rules, parsed.group)
+		mistakes = errors.Join(mistakes, err)
+	}
+	parsed.allow, err = parseConditions("allow", config.Allow, byDatabase)
+	mistakes = errors.Join(mistakes, err)
+	parsed.deny, err = parseConditions("deny", config.Deny, byDatabase)
+	return parsed, errors.Join(mistakes, err)
 }
 
 var (
@@ -864,32 +905,30 @@ func parseGroup(option, given string) (int, error) {
 	return 0, fmt.Errorf("%s: %q isn't a group; give %s", option, given, right)
 }
 
-// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
-// that the first five numbers stand for; these names go on meaning the numbers.
-var groupNames = map[int]string{
-	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
-}
-
 // A condition is one claim=value of the options allow and deny.
 type condition struct{ claim, value string }
 
-// parseConditions returns the conditions that an option lists.
-func parseConditions(option string, given []string) ([]condition, error) {
+// parseConditions returns the conditions that an option lists. The text of the claim group is its owner's to choose, so a
+// condition goes by it only where the database says it.
+func parseConditions(option string, given []string, byDatabase bool) ([]condition, error) {
 	var conditions []condition
 	var mistakes []string
 	for _, one := range given {
 		claim, value, _ := strings.Cut(one, "=")
-		claim = strings.TrimSpace(claim)
-		if !namedClaims[claim] || value == "" {
+		claim, value = strings.TrimSpace(claim), strings.TrimSpace(value)
+		switch {
+		case !conditionClaims[claim] || value == "":
 			mistakes = append(mistakes, fmt.Sprintf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one))
-			continue
+		case claim == "group" && !byDatabase:
+			mistakes = append(mistakes, fmt.Sprintf("%s: %q needs databaseFile, since without it users can choose that text themselves; give the group's number instead, like groupID=5", option, one))
+		default:
+			conditions = append(conditions, condition{claim, value})
 		}
-		conditions = append(conditions, condition{claim, value})
 	}
 	return conditions, joined(mistakes)
 }
 
-var namedClaims = map[string]bool{"username": true, "email": true, "group": true, "groupID": true, "userID": true}
+var conditionClaims = setOf("username email group groupID userID")
 
 // joined returns one error that lists the mistakes, or nil if there are none.
 func joined(mistakes []string) error {
@@ -908,17 +947,40 @@ type header struct {
 	single   string   // the claim, if text is one placeholder and nothing else
 }
 
-var (
-	headerName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
-	placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
-)
-
-// ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
-var ownedHeaders = map[string]bool{
-	"Host": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true,
-	"Transfer-Encoding": true, "Trailer": true, "Te": true, "Upgrade": true, "Keep-Alive": true,
-	"Proxy-Connection": true, "Cookie": true, "Expect": true,
+// parseForwarding returns what is forwarded by the options.
+func parseForwarding(config *Config) (forwarding, error) {
+	headers, err := parseHeaders(config.Headers)
+	parsed := forwarding{headers: headers, forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
+	for _, one := range headers {
+		parsed.names = append(parsed.names, one.name)
+		parsed.forged[foldHeader(one.name)] = true
+	}
+	if !config.ForwardToken {
+		parsed.names = append(parsed.names, "Cookie")
+		if config.AcceptBearer && !parsed.forged["authorization"] {
+			parsed.names = append(parsed.names, "Authorization")
+		}
+	}
+	if len(config.Rules) > 0 { // then some services must not be told another path
+		parsed.forged["x-original-url"], parsed.forged["x-rewrite-url"] = true, true
+	}
+	for _, name := range usualHeaders {
+		parsed.harmless[name] = !parsed.forged[foldHeader(name)]
+		if !parsed.harmless[name] {
+			delete(parsed.harmless, name)
+		}
+	}
+	return parsed, err
 }
+
+// usualHeaders are the names that nearly all requests are made of, but for Upgrade. A request that has no others, and
+// changes nothing, needs no closer look.
+var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection
+	Content-Length Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma
+	Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
+	Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key Sec-Websocket-Protocol
+	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
+	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
 // parseHeaders returns the headers that the option lists, sorted by name. Traefik adds the given ones to the default
 // ones: one that means the same as a default one takes its place.
@@ -954,22 +1016,34 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 	return headers, joined(mistakes)
 }
 
+var (
+	headerName   = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
+	placeholder  = regexp.MustCompile(`\{([^{}]*)\}`)
+	placeholders = setOf("username email group groupID userID image token")
+)
+
+// ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
+var ownedHeaders = setOf(`Host Connection Content-Length Content-Type Content-Encoding Transfer-Encoding Trailer Te Upgrade
+	Keep-Alive Proxy-Connection Cookie Expect`)
+
 // parseHeader returns one header of the option.
 func parseHeader(name, text string) (*header, error) {
+	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
-	if !headerName.MatchString(name) {
-		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
-	}
-	if ownedHeaders[canonical] {
-		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
-	}
-	if strings.IndexFunc(text, unicode.IsControl) >= 0 {
-		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
-	}
 	added := &header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
+	switch {
+	case !headerName.MatchString(name):
+		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
+	case ownedHeaders[canonical]:
+		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
+	case strings.IndexFunc(text, unicode.IsControl) >= 0:
+		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
+	case strings.ContainsAny(strings.Join(added.literals, ""), "{}"):
+		return nil, fmt.Errorf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
+	}
 	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
-		if match[1] != "image" && match[1] != "token" && !namedClaims[match[1]] {
-			return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}", name, match[0])
+		if !placeholders[match[1]] {
+			return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; %s", name, match[0], right)
 		}
 		added.claims = append(added.claims, match[1])
 		if match[0] == text {
@@ -986,56 +1060,6 @@ var headerSeparators = regexp.MustCompile(`[^0-9A-Za-z]`)
 // foldHeader returns what a header's name means to a service that knows neither case nor kinds of separators.
 func foldHeader(name string) string {
 	return strings.ToLower(headerSeparators.ReplaceAllString(name, "-"))
-}
-
-// forgedHeaders returns what the names mean of headers that a visitor must not send: ours, and where rules decide by
-// the path, those by which some services take another path than the request's.
-func forgedHeaders(headers []*header, decidedBy *rules) map[string]bool {
-	forged := map[string]bool{}
-	for _, one := range headers {
-		forged[foldHeader(one.name)] = true
-	}
-	if decidedBy != nil {
-		forged["x-original-url"], forged["x-rewrite-url"] = true, true
-	}
-	return forged
-}
-
-// harmlessHeaders returns the names that nearly all requests are made of, less the forged ones and Upgrade. A request
-// that has no others, and changes nothing, needs no closer look.
-func harmlessHeaders(forged map[string]bool) map[string]bool {
-	harmless := map[string]bool{}
-	for _, name := range []string{
-		"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Authorization", "Cache-Control", "Connection",
-		"Content-Length", "Content-Type", "Cookie", "Dnt", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
-		"Last-Event-Id", "Origin", "Pragma", "Priority", "Range", "Referer", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile",
-		"Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Storage-Access",
-		"Sec-Fetch-User", "Sec-Gpc", "Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol",
-		"Sec-Websocket-Version", "Te", "Upgrade-Insecure-Requests", "User-Agent", "X-Api-Key",
-		"X-Csrf-Token", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
-		"X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip", "X-Requested-With",
-	} {
-		if !forged[foldHeader(name)] {
-			harmless[name] = true
-		}
-	}
-	return harmless
-}
-
-// toldHeaders returns the names of the headers that the service gets from the middleware: those of the option, Cookie if
-// the session is to be taken out of it, and Authorization if it can be there and isn't one of the option's.
-func toldHeaders(m *middleware) []string {
-	var told []string
-	for _, one := range m.headers {
-		told = append(told, one.name)
-	}
-	if !m.forwardToken {
-		told = append(told, "Cookie")
-		if m.acceptBearer && !m.forged["authorization"] {
-			told = append(told, "Authorization")
-		}
-	}
-	return told
 }
 
 // rules say which group is asked for, for parts of the service. Go's ServeMux finds the most specific pattern.
@@ -1327,7 +1351,8 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
 <meta name="robots" content="noindex">
-<title>{{.Title}}</title>
+{{with .Again}}<meta http-equiv="refresh" content="{{.}}">
+{{end}}<title>{{.Title}}</title>
 <style>
 :root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
 @media (prefers-color-scheme: light) {
@@ -1354,7 +1379,8 @@ dd { margin: 0; font-weight: 600; unicode-bidi: isolate }
 <p class="status">{{.Status}}</p>
 <h1>{{.Title}}</h1>
 <p>{{.Text}}</p>
-{{with .Advice}}<p class="advice">{{.}}</p>
+{{with .Hint}}<p>{{.}}</p>
+{{end}}{{with .Advice}}<p class="advice">{{.}}</p>
 {{end}}{{if .Who}}<dl>
 <dt>You are</dt><dd>{{.Who}}</dd>
 <dt>Your group</dt><dd>{{.Group}}</dd>
