@@ -52,9 +52,10 @@ func (account Account) Claims(began time.Time, lifetime time.Duration) string {
 		account.GroupID, quote(account.Email()), Image, account.UserID)
 }
 
-// Email returns the account's address.
+// Email returns the account's address, in the letters that Organizr takes for one.
 func (account Account) Email() string {
-	return strings.ToLower(strings.Split(account.Username, " ")[0]) + "@example.com"
+	first, _, _ := strings.Cut(strings.ToLower(account.Username), " ")
+	return strings.ReplaceAll(first, "ë", "e") + "@example.com"
 }
 
 // Image is the picture of every account.
