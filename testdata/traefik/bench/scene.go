@@ -19,6 +19,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/realorganizr"
 )
 
 // A scene is a running Traefik, or two with different settings, and all that its routes need.
@@ -51,6 +52,14 @@ func (s *scene) start(ctx context.Context, given options) error {
 	}
 	if err := s.addForwardAuth(ctx); err != nil {
 		return err
+	}
+	if err := s.addDatabase(); err != nil {
+		return err
+	}
+	if realorganizr.Source() != "" {
+		if err := s.addOrganizr(ctx); err != nil {
+			return err
+		}
 	}
 	s.routes = append(s.routes, hostile()...)
 	s.routes = selected(s.routes, given.only)
@@ -128,6 +137,69 @@ func (s *scene) addJWTMiddleware(folder string) error {
 		}}},
 		cookies: []string{organizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
 	})
+	return nil
+}
+
+// addDatabase adds routes on which the plugin follows Organizr's database.
+func (s *scene) addDatabase() error {
+	folder, err := os.MkdirTemp("", "organizrjwt-bench-")
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, func() { os.RemoveAll(folder) })
+	all := load.Sessions(bob, hash)
+	listed, ended := all[:1000], all[1000:]
+	usual, large := filepath.Join(folder, "usual.db"), filepath.Join(folder, "large.db")
+	if err := errors.Join(load.Database(usual, bob, listed), load.Database(large, bob, all)); err != nil {
+		return err
+	}
+	followed := through(table{"databaseFile": usual})
+	s.routes = append(
+		s.routes,
+		&route{name: "database", about: "with a database of a thousand sessions, a returning visitor", through: followed, cookies: listed[:1], user: "bob"},
+		&route{name: "database-changing", about: "the same, whose other cookies change every time", through: followed, cookies: load.Changing(listed[0]), user: "bob"},
+		&route{name: "database-sessions", about: "the same, all thousand by turns", through: followed, cookies: listed, user: "bob"},
+		&route{
+			name: "database-first", about: "the same, seen for the first time, in a database of many", cookies: all, user: "bob",
+			through: through(table{"databaseFile": large}),
+		},
+		&route{name: "ended", about: "a token that Organizr has ended", through: followed, cookies: ended, header: program(), status: 401},
+	)
+	return nil
+}
+
+// addOrganizr adds routes to a real Organizr, whose PHP Traefik asks about each request, or whose files the plugin follows.
+func (s *scene) addOrganizr(ctx context.Context) error {
+	running, err := realorganizr.Start(ctx, realorganizr.Options{})
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, running.Stop)
+	if err := running.SetUp(ctx); err != nil {
+		return err
+	}
+	session, err := running.LogIn(ctx, bob.Username)
+	if err != nil {
+		return err
+	}
+	database, err := running.DatabaseFile()
+	if err != nil {
+		return err
+	}
+	cookies := []string{running.CookieName() + "=" + session}
+	s.routes = append(
+		s.routes,
+		&route{
+			name: "organizr-files", about: "this plugin with the files of a real Organizr, a returning visitor", cookies: cookies, user: bob.Username,
+			through: table{"plugin": table{"organizrjwt": table{
+				"configFile": running.ConfigFile(), "databaseFile": database, "group": "User", "organizrURL": "https://organizr.example.com",
+			}}},
+		},
+		&route{
+			name: "organizr", about: "ForwardAuth to that Organizr", through: forwardAuth("http://" + running.Addr + "/api/v2/auth/4"), cookies: cookies,
+			user: bob.Username, asks: running.CPU,
+		},
+	)
 	return nil
 }
 
