@@ -118,7 +118,7 @@ func startDemo(ctx context.Context, options proxy.Options) (_ *demo, err error) 
 	if options.TLS {
 		d.scheme = "https"
 	}
-	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.organizr.ConfigFile(), "ORGANIZR_URL="+d.url("organizr"))
+	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL="+d.url("organizr"))
 	options.Dynamic = d.configuration(login.URL, backend.URL)
 	d.traefik, err = proxy.Start(ctx, options)
 	return d, err

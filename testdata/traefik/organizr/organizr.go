@@ -28,23 +28,27 @@ const (
 // Link is a service that the home page shows.
 type Link struct{ Name, URL, About string }
 
-// Organizr is an Organizr of which only the login works.
+// Organizr is an Organizr of which only what has to do with the login works.
 type Organizr struct {
-	Links []Link
+	Links    []Link
+	Database *Database
 
-	folder string // of config.php
+	folder string // of config.php and the database
 	model  string // a config.php that a real Organizr wrote
 	mutex  sync.Mutex
 	hash   string
 }
 
-// New returns an Organizr with the config.php that the model says, but a key of its own, in the folder.
+// New returns an Organizr with the config.php that the model says, but a key and a database of its own, in the folder.
 func New(model, folder string) (*Organizr, error) {
 	text, err := os.ReadFile(model)
 	if err != nil {
 		return nil, err
 	}
-	o := &Organizr{folder: folder, model: string(text)}
+	o := &Organizr{folder: folder, model: strings.Replace(string(text), "'/config/db/'", "'"+folder+"/'", 1)}
+	if o.Database, err = NewDatabase(filepath.Join(folder, "orgdb.db"), Groups, Accounts); err != nil {
+		return nil, err
+	}
 	return o, o.TurnKey()
 }
 
@@ -104,10 +108,21 @@ func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			http.Error(rw, "no such account", http.StatusUnauthorized)
 			return
 		}
-		SetCookie(rw, req, CookieName, account.Token(o.Hash()))
+		token := account.Token(o.Hash())
+		if err := o.Database.Begin(account, token); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		SetCookie(rw, req, CookieName, token)
 		rw.Header().Set("Content-Type", "application/json")
 		fmt.Fprintln(rw, `{"response":{"result":"success"}}`)
 	case "POST /api/v2/logout":
+		for _, cookie := range req.CookiesNamed(CookieName) {
+			if err := o.Database.End(cookie.Value); err != nil {
+				http.Error(rw, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
 		SetCookie(rw, req, CookieName, "")
 		http.Redirect(rw, req, "/", http.StatusSeeOther)
 	case "POST /turn-key":
