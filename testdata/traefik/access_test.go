@@ -14,45 +14,47 @@ import (
 )
 
 func TestEachAccountAgainstEachThreshold(t *testing.T) {
-	thresholds := []string{"0", "1", "Super User", "3", "User", "5", "997", "Logged In", "guest"}
-	numbers := []int{0, 1, 2, 3, 4, 5, 997, 998, 999}
+	thresholds := map[int]string{0: "0", 1: "1", 2: "Super User", 3: "3", 4: "User", 5: "5", 997: "997", 998: "Logged In", 999: "guest"}
 	hosts := map[string]table{}
-	for i, threshold := range thresholds {
-		hosts[fmt.Sprintf("for-%d", numbers[i])] = table{"group": threshold}
+	for number, threshold := range thresholds {
+		hosts[fmt.Sprintf("for-%d", number)] = table{"group": threshold}
 	}
 	s := setUp(t, hosts)
-	for _, number := range numbers {
+	for number, threshold := range thresholds {
 		host := fmt.Sprintf("for-%d.example.com", number)
 		for _, account := range organizr.Accounts {
-			want := http.StatusForbidden
-			if account.GroupID <= number {
+			t.Run(fmt.Sprintf("%s of group %d where %s is asked for", account.Username, account.GroupID, threshold), func(t *testing.T) {
+				got := s.in(t).ask("GET", host, "/", as(account.Username)...)
+				if account.GroupID > number {
+					if got.StatusCode != http.StatusForbidden {
+						t.Errorf("got %d, want 403", got.StatusCode)
+					}
+					return
+				}
+				if got.StatusCode != http.StatusOK {
+					t.Fatalf("got %d, want 200", got.StatusCode)
+				}
+				told := got.seen().Header
+				if told.Get("X-Organizr-User") != account.Username || told.Get("X-Organizr-Group") != fmt.Sprint(account.GroupID) ||
+					!strings.HasSuffix(told.Get("X-Organizr-Email"), "@example.com") || told.Get("Cookie") != "" {
+					t.Errorf("the service was told %v", told)
+				}
+			})
+		}
+		t.Run("nobody where "+threshold+" is asked for", func(t *testing.T) {
+			want := http.StatusUnauthorized
+			if number == 999 {
 				want = http.StatusOK
 			}
-			got := s.ask("GET", host, "/", as(account.Username)...)
-			if got.StatusCode != want {
-				t.Errorf("%s (%d) at %s: got %d, want %d", account.Username, account.GroupID, host, got.StatusCode, want)
+			if got := s.in(t).ask("GET", host, "/").StatusCode; got != want {
+				t.Errorf("got %d, want %d", got, want)
 			}
-			if got.StatusCode != http.StatusOK {
-				continue
-			}
-			told := got.seen().Header
-			if told.Get("X-Organizr-User") != account.Username || told.Get("X-Organizr-Group") != fmt.Sprint(account.GroupID) ||
-				!strings.HasSuffix(told.Get("X-Organizr-Email"), "@example.com") || told.Get("Cookie") != "" {
-				t.Errorf("%s at %s: the service was told %v", account.Username, host, told)
-			}
-		}
-		want := http.StatusUnauthorized
-		if number == 999 {
-			want = http.StatusOK
-		}
-		if got := s.ask("GET", host, "/").StatusCode; got != want {
-			t.Errorf("nobody at %s: got %d, want %d", host, got, want)
-		}
+		})
 	}
 }
 
-func TestCookiesAndForgeries(t *testing.T) {
-	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}})
+func TestSeveralCookiesOfTheName(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}})
 	bob, _ := organizr.Find("bob")
 	alice, _ := organizr.Find("alice")
 	cookie := organizr.CookieName + "="
@@ -60,35 +62,26 @@ func TestCookiesAndForgeries(t *testing.T) {
 	expired := cookie + organizr.Sign(organizr.Header, bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour), hash)
 	forged := cookie + alice.Token("another-key-that-is-long-enough-for-HS256")
 	for _, test := range []struct {
-		name, cookie string
-		want         int
+		name, cookies string
+		want          int
 	}{
-		{"good", good, 200},
-		{"forged", forged, 401},
-		{"expired", expired, 401},
-		{"stale before good", expired + "; " + good, 200},
-		{"good before stale", good + "; " + expired, 200},
-		{"forged before good", forged + "; " + good, 200},
+		{"a good one", good, 200},
+		{"a forged one", forged, 401},
+		{"an expired one", expired, 401},
+		{"a stale one before a good one", expired + "; " + good, 200},
+		{"a good one before a stale one", good + "; " + expired, 200},
+		{"a forged one before a good one", forged + "; " + good, 200},
 	} {
 		for _, visit := range []string{"first", "second"} {
-			got := s.ask("GET", "user.example.com", "/", "Cookie", "a=1; "+test.cookie+"; b=\"2\"")
-			if got.StatusCode != test.want {
-				t.Errorf("%s, %s visit: got %d, want %d", test.name, visit, got.StatusCode, test.want)
-			}
-			if told := got.seen().Header; got.StatusCode == 200 && (told.Get("Cookie") != `a=1; b="2"` || told.Get("X-Organizr-User") != "bob") {
-				t.Errorf("%s, %s visit: the service was told %v", test.name, visit, told)
-			}
-		}
-	}
-	for _, host := range []string{"user.example.com", "guest.example.com"} {
-		for _, spelling := range []string{"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X_ORGANIZR-GROUP"} {
-			headers := []string{spelling, "forged"}
-			if host == "user.example.com" {
-				headers = append(headers, "Cookie", good)
-			}
-			if got := s.ask("GET", host, "/", headers...); got.StatusCode != 200 || strings.Contains(got.Body, "forged") {
-				t.Errorf("%s at %s: %d, the service was told %v", spelling, host, got.StatusCode, got.seen().Header)
-			}
+			t.Run(test.name+", "+visit+" visit", func(t *testing.T) {
+				got := s.in(t).ask("GET", "user.example.com", "/", "Cookie", "a=1; "+test.cookies+"; b=\"2\"")
+				if got.StatusCode != test.want {
+					t.Fatalf("got %d, want %d", got.StatusCode, test.want)
+				}
+				if told := got.seen().Header; test.want == 200 && (told.Get("Cookie") != `a=1; b="2"` || told.Get("X-Organizr-User") != "bob") {
+					t.Errorf("the service was told %v", told)
+				}
+			})
 		}
 	}
 }
@@ -105,10 +98,12 @@ func TestRedirectOfEveryAddress(t *testing.T) {
 		"http://sonarr.example.com":   "http%25253A%25252F%25252Fsonarr.example.com%25252F",
 		"http://sonarr.example.com/x": "http%25253A%25252F%25252Fsonarr.example.com%25252Fx",
 	} {
-		got := s.ask("GET", "sonarr.example.com", target, "Accept", pageAccept)
-		if location := got.Header.Get("Location"); got.StatusCode != 302 || location != "https://organizr.example.com/?return="+want {
-			t.Errorf("%s: %d\ngot  %s\nwant %s", target, got.StatusCode, location, "https://organizr.example.com/?return="+want)
-		}
+		t.Run(target, func(t *testing.T) {
+			got := s.in(t).ask("GET", "sonarr.example.com", target, "Accept", pageAccept)
+			if location := got.Header.Get("Location"); got.StatusCode != 302 || location != "https://organizr.example.com/?return="+want {
+				t.Errorf("%d\ngot  %s\nwant %s", got.StatusCode, location, "https://organizr.example.com/?return="+want)
+			}
+		})
 	}
 }
 

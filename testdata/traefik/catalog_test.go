@@ -103,9 +103,11 @@ func TestTheDownloadRunsInTraefik(t *testing.T) {
 	folder := archive(t, t.TempDir())
 	s := setUp(t, map[string]table{"user": {"group": "User"}}, func(options *proxy.Options) { options.Plugin = folder })
 	for who, want := range map[string]int{"bob": 200, "fay": 403} {
-		if got := s.ask("GET", "user.example.com", "/", as(who)...).StatusCode; got != want {
-			t.Errorf("%s: got %d, want %d", who, got, want)
-		}
+		t.Run(who, func(t *testing.T) {
+			if got := s.in(t).ask("GET", "user.example.com", "/", as(who)...).StatusCode; got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		})
 	}
 }
 

@@ -42,12 +42,23 @@ func TestTheKubernetesFile(t *testing.T) {
 	}
 	options["secretFile"], options["secret"] = mounted, ""
 	s := setUp(t, map[string]table{"sonarr": options})
-	for who, want := range map[string]int{"bob": 200, "fay": 403} {
-		if got := s.ask("GET", "sonarr.example.com", "/", as(who)...).StatusCode; got != want {
-			t.Errorf("%s: got %d, want %d", who, got, want)
-		}
-	}
-	if got := s.ask("GET", "sonarr.example.com", "/api/x").StatusCode; got != 200 {
-		t.Errorf("nobody at an opened path: got %d", got)
+	for _, test := range []struct {
+		name, visitor, path string
+		want                int
+	}{
+		{"whose group gets in", "bob", "/", 200},
+		{"whose group doesn't", "fay", "/", 403},
+		{"nobody, where a rule opens a path", "", "/api/x", 200},
+		{"nobody elsewhere", "", "/", 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var headers []string
+			if test.visitor != "" {
+				headers = as(test.visitor)
+			}
+			if got := s.in(t).ask("GET", "sonarr.example.com", test.path, headers...).StatusCode; got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
 	}
 }

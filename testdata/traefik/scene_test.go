@@ -63,6 +63,9 @@ func (s *scene) configure(hosts map[string]table) {
 	}
 }
 
+// in returns the scene for a part of its test.
+func (s *scene) in(t *testing.T) *scene { return &scene{t: t, traefik: s.traefik, backend: s.backend} }
+
 // routes returns a dynamic configuration with a router and a middleware for each host.
 func routes(hosts map[string]table, backend string) table {
 	if len(hosts) == 0 {
