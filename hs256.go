@@ -1,7 +1,6 @@
 package organizrjwt
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -142,14 +141,14 @@ func verify(token string, by *authority, now time.Duration) (*session, error) {
 // signed reports whether verify found the token's signature to be right, whatever else is wrong with it.
 func signed(err error) bool { return err != errTooLong && err != errForm && err != errSignature }
 
-// organizrHeader is what every token that Organizr makes begins with: {"typ":"JWT","alg":"HS256"}, and a dot.
-const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."
+// organizrHeader is the header of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}.
+const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for.
 func open(token, text string, by *database, now time.Duration) (*session, error) {
-	encoded, usual := strings.CutPrefix(text, organizrHeader)
-	if !usual {
-		return openOther(token, text, by, now)
+	header, encoded, _ := strings.Cut(text, ".")
+	if header != organizrHeader && !acceptable(header) {
+		return nil, errHeader
 	}
 	decoded, err := base64url.DecodeString(encoded)
 	if err != nil {
@@ -184,14 +183,6 @@ func printable(claims map[string]string) bool {
 		strings.Trim(username, " ") == username && strings.Trim(email, " ") == email
 }
 
-// openOther is open for a token whose header isn't Organizr's own.
-func openOther(token, text string, by *database, now time.Duration) (*session, error) {
-	header, encoded, _ := strings.Cut(text, ".")
-	if !acceptable(header) {
-		return nil, errHeader
-	}
-	return open(token, organizrHeader+encoded, by, now)
-}
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
@@ -312,48 +303,40 @@ type memory struct {
 }
 
 const (
-	mostVisitors       = 500  // of a memory, and as many holders
+	mostHolders        = 1000 // of a memory; each is known by one more set of credentials at most
 	longestCredentials = 4096 // bytes of what a visitor is remembered by
 	lookEvery          = time.Second
 )
 
-// newMemory returns a memory that nobody is known by but nobody: whoever comes without credentials.
+// newMemory returns the memory of a middleware.
 func newMemory(from source, middleware string, now time.Duration) *memory {
-	known := &memory{follower: followerOf(from, middleware)}
-	known.follower.Lock()
-	refresh(known.follower, now)
-	turnTo(known, known.follower.authority, known.follower.lookAgain)
-	known.follower.Unlock()
-	return known
-}
-
-// turnTo puts an authority in force until the files are to be looked at again. A new one forgets all visitors.
-func turnTo(known *memory, in *authority, lookAgain time.Duration) {
-	known.Lock()
-	known.lookAgain = lookAgain
-	if known.authority != in {
-		known.authority = in
-		known.visitors = map[string]*visitor{"": in.nobody}
-		known.holders = map[string]*visitor{}
+	followersMutex.Lock()
+	if followers[from] == nil {
+		followers[from] = &follower{source: from, middleware: middleware}
 	}
-	known.Unlock()
+	known := &memory{follower: followers[from]}
+	followersMutex.Unlock()
+	current(known, now)
+	return known
 }
 
 // current returns the authority in force, or nil if there is none yet. The first request of a second looks at the files;
 // others go on with what is known meanwhile.
 func current(known *memory, now time.Duration) *authority {
 	known.RLock()
-	in := known.authority
-	due := now >= known.lookAgain
+	in, due := known.authority, now >= known.lookAgain
 	known.RUnlock()
-	if !due || !known.follower.TryLock() {
+	if !due {
 		return in
 	}
+	if in == nil {
+		known.follower.Lock()
+	} else if !known.follower.TryLock() {
+		return in
+	}
+	defer known.follower.Unlock()
 	refresh(known.follower, now)
-	in = known.follower.authority
-	turnTo(known, in, known.follower.lookAgain)
-	known.follower.Unlock()
-	return in
+	return turnTo(known, known.follower)
 }
 
 // currentAtOnce is current for a session that the database doesn't list: whoever has just logged in comes before the
@@ -365,9 +348,8 @@ func currentAtOnce(known *memory, now time.Duration) *authority {
 		files.Lock()
 		_ = refreshDatabase(files, now) // whoever looks next reports it
 		renew(files)
-		in := files.authority
+		in := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
-		turnTo(known, in, files.lookAgain)
 		files.Unlock()
 		if !writing || try == tries {
 			return in
@@ -376,28 +358,35 @@ func currentAtOnce(known *memory, now time.Duration) *authority {
 	}
 }
 
-// recall returns whoever a token was found to stand for, or nil.
-func recall(known *memory, token string) *visitor {
-	known.RLock()
-	holder := known.holders[token]
-	known.RUnlock()
-	return holder
+// turnTo puts what a follower knows in force, and returns it. A new authority forgets all visitors but nobody, who comes
+// without credentials.
+func turnTo(known *memory, files *follower) *authority {
+	known.Lock()
+	known.lookAgain = files.lookAgain
+	if known.authority != files.authority {
+		known.authority = files.authority
+		forgetAll(known)
+	}
+	known.Unlock()
+	return files.authority
+}
+
+func forgetAll(known *memory) {
+	known.visitors = map[string]*visitor{"": known.authority.nobody}
+	known.holders = map[string]*visitor{}
 }
 
 // remember keeps a visitor by their token and by their credentials, of which only the last of a token are kept: so those
-// whose other cookies change at every request don't drive out others. Where there are too many, somebody is forgotten.
+// whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
 func remember(known *memory, by *authority, credentials string, holder, who *visitor) {
 	known.Lock()
 	if known.authority == by {
-		if holder.credentials != "" { // else it is nobody's
-			delete(known.visitors, holder.credentials)
-		}
-		if len(known.holders) >= mostVisitors {
-			forgetOne(known.holders)
+		if len(known.holders) >= mostHolders && known.holders[holder.session.token] == nil {
+			forgetAll(known)
 		}
 		known.holders[holder.session.token] = holder
-		if len(known.visitors) >= mostVisitors {
-			forgetOne(known.visitors)
+		if holder.credentials != "" { // else it is nobody's
+			delete(known.visitors, holder.credentials)
 		}
 		if len(credentials) <= longestCredentials {
 			holder.credentials = credentials
@@ -405,16 +394,6 @@ func remember(known *memory, by *authority, credentials string, holder, who *vis
 		}
 	}
 	known.Unlock()
-}
-
-// forgetOne forgets somebody, but not nobody.
-func forgetOne(visitors map[string]*visitor) {
-	for name, who := range visitors {
-		if who.session != nil {
-			delete(visitors, name)
-			return
-		}
-	}
 }
 
 // A source is where an authority comes from: one of secret, secretFile and configFile is set, and uuid unless
@@ -434,9 +413,9 @@ type follower struct {
 	sync.Mutex
 	authority    *authority // by what the files said when they last were good; nil if they never were
 	lookAgain    time.Duration
-	keyGlimpse   string            // of the file with the key, as it was read
+	keyText      string            // of the file with the key, as it was read
 	values       map[string]string // of config.php, or uuid and organizrHash alone
-	dataGlimpse  string            // of the database, as it was read
+	glimpse      string            // of the database, as it was read
 	database     *database
 	writingSince time.Duration // when the database was first found being written, or 0
 	problem      string        // what the log says is wrong
@@ -448,16 +427,6 @@ var (
 	followersMutex sync.Mutex
 	followers      = map[source]*follower{}
 )
-
-// followerOf returns the follower of the source.
-func followerOf(from source, middleware string) *follower {
-	followersMutex.Lock()
-	defer followersMutex.Unlock()
-	if followers[from] == nil {
-		followers[from] = &follower{source: from, middleware: middleware}
-	}
-	return followers[from]
-}
 
 // refresh looks at the files, unless that was done within a second. As long as one of them is missing or can't be read,
 // what it said last stays in force, and the log says so once.
@@ -473,19 +442,42 @@ func refresh(files *follower, now time.Duration) {
 	if files.source.databaseFile != "" && files.values != nil {
 		err = errors.Join(err, refreshDatabase(files, now))
 	}
-	report(files, err)
+	problem := ""
+	if err != nil {
+		problem = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	if problem != "" && problem != files.problem {
+		state := "until then requests that need a session are answered 503"
+		if files.authority != nil {
+			state = "what was read before stays in force"
+		}
+		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
+	}
+	files.problem = problem
 	renew(files)
 }
 
-// renew puts what the files say in force, once all of them were good.
+// shownSecret is the secret that the documentation shows, and weakSecret the bytes of one that is warned of if it has
+// fewer: anyone who has a token can try out short ones at home (RFC 7518, section 3.2).
+const (
+	shownSecret = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
+	weakSecret  = 20
+)
+
+// renew puts what the files say in force, once all of them were good, and logs if that isn't safe.
 func renew(files *follower) {
 	if files.values == nil || files.source.databaseFile != "" && files.database == nil {
 		return
 	}
 	before, secret := files.authority, files.values["organizrHash"]
 	files.authority = newAuthority(files.values["uuid"], secret, files.database, before)
-	if files.authority != before {
-		warnOfWeak(secret, files.middleware)
+	if before != nil && string(before.secret) == secret {
+		return
+	}
+	if secret == shownSecret {
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", files.middleware)
+	} else if len(secret) < weakSecret {
+		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 	}
 }
 
@@ -508,85 +500,36 @@ func cookiesNamed(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
 
-// report logs what is wrong with the files, once until it is another thing.
-func report(files *follower, err error) {
-	problem := ""
-	if err != nil {
-		problem = strings.ReplaceAll(err.Error(), "\n", "; ")
-	}
-	if problem != "" && problem != files.problem {
-		state := "until then requests that need a session are answered 503"
-		if files.authority != nil {
-			state = "what was read before stays in force"
-		}
-		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
-	}
-	files.problem = problem
-}
-
-const weakSecret = 20 // bytes; a secret with fewer is warned of
-
-// shownSecret is the secret that the documentation shows.
-const shownSecret = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
-
-// The secrets that were warned of, since many middlewares have the same.
-var (
-	warnedMutex sync.Mutex
-	warned      = map[string]bool{}
-)
-
-// warnOfWeak logs, once for each, that a secret can be found out: anyone who has a token can try out short ones at home
-// (RFC 7518, section 3.2), and all the world knows the one that the documentation shows.
-func warnOfWeak(secret, middleware string) {
-	warnedMutex.Lock()
-	defer warnedMutex.Unlock()
-	if len(secret) >= weakSecret && secret != shownSecret || warned[secret] {
-		return
-	}
-	warned[secret] = true
-	if secret == shownSecret {
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", middleware)
-		return
-	}
-	log.Printf("organizrjwt: middleware=%q the secret has %d bytes; give Organizr an organizrHash of 30 random characters, or anyone with a session can find it out by trying", middleware, len(secret))
-}
-
 // refreshKey reads uuid and secret, if their file has changed. No secret is blank: not one of a file, and findSource takes
 // no other blank one.
 func refreshKey(files *follower) error {
 	from := files.source
+	values := map[string]string{"uuid": from.uuid, "organizrHash": from.secret}
 	if from.secret != "" {
-		files.values = map[string]string{"uuid": from.uuid, "organizrHash": from.secret}
+		files.values = values
 		return nil
 	}
 	option, path := "configFile", from.configFile
 	if path == "" {
 		option, path = "secretFile", from.secretFile
 	}
-	glimpse, settled, err := glimpseOf(option, path, mostOfKey)
-	if err != nil || glimpse == files.keyGlimpse {
+	text, err := readFile(option, path, mostOfKey)
+	if err != nil || text == files.keyText {
 		return err
 	}
-	text, err := readFile(option, path)
-	if err != nil {
-		return err
-	}
-	values := map[string]string{"organizrHash": strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")}
+	values["organizrHash"] = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if option == "configFile" {
 		if values, err = parseConfig(text); err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
-	}
-	if from.uuid != "" {
-		values["uuid"] = from.uuid
+		if from.uuid != "" {
+			values["uuid"] = from.uuid
+		}
 	}
 	if strings.TrimSpace(values["organizrHash"]) == "" || !cookieName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
-	files.values, files.keyGlimpse = values, ""
-	if settled {
-		files.keyGlimpse = glimpse
-	}
+	files.values, files.keyText = values, text
 	return nil
 }
 
@@ -601,36 +544,16 @@ const (
 	mostOfDatabase = 64 << 20 // and of a database
 )
 
-// glimpseOf returns what tells a file from what it was before: its size, its modification time and its first 100 bytes,
-// in which SQLite counts changes. It reports false if that doesn't settle it: a file that was changed less than a second
-// ago can change once more within the same tick of its clock, and with a write-ahead log SQLite doesn't always count
-// (its file format, section 1.3). Errors name the option.
-func glimpseOf(option, path string, most int64) (string, bool, error) {
+// readFile returns the text of a file of at most so many bytes. Its errors name the option.
+func readFile(option, path string, most int64) (string, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		if option == "configFile" {
-			return "", false, fmt.Errorf("configFile: can't read %q: %w; it is Organizr's %s", path, errors.Unwrap(err), configPlaces)
-		}
-		return "", false, fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > most) {
+		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, most>>20)
 	}
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return "", false, fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, most>>20)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", false, fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
-	}
-	beginning := make([]byte, headerSize)
-	length, _ := io.ReadFull(file, beginning)
-	_ = file.Close()
-	counted := bytes.HasPrefix(beginning, []byte(magic)) && beginning[18] == 1
-	return fmt.Sprint(path, info.ModTime().UnixNano(), " ", info.Size(), string(beginning[:length])), counted || time.Since(info.ModTime()) > time.Second, nil
-}
-
-// readFile returns the text of a file.
-func readFile(option, path string) (string, error) {
 	text, err := os.ReadFile(path)
-	if err != nil {
+	if err != nil && option == "configFile" {
+		return "", fmt.Errorf("configFile: can't read %q: %w; it is Organizr's %s", path, errors.Unwrap(err), configPlaces)
+	} else if err != nil {
 		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
 	}
 	return string(text), nil
@@ -736,52 +659,68 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	glimpse, settled, err := glimpseOf("databaseFile", path, mostOfDatabase)
+	before, settled, err := glimpseOf(path)
 	if err != nil {
 		return err
 	}
-	writing := beingWritten(path)
-	if !writing && glimpse != files.dataGlimpse {
-		text, err := readFile("databaseFile", path)
-		if err != nil {
+	if before != "" && before == files.glimpse {
+		files.writingSince = 0
+		return nil
+	}
+	text, after := "", ""
+	if before != "" {
+		if text, err = readFile("databaseFile", path, mostOfDatabase); err != nil {
 			return err
 		}
-		again, _, err := glimpseOf("databaseFile", path, mostOfDatabase)
-		if writing = beingWritten(path) || again != glimpse; !writing && err == nil {
-			read, err := parseDatabase(text)
-			if err != nil {
-				return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
-			}
-			if !reflect.DeepEqual(read, files.database) {
-				files.database = read
-			}
-			files.dataGlimpse = ""
-			if settled {
-				files.dataGlimpse = glimpse
-			}
-		}
+		after, _, err = glimpseOf(path)
 	}
-	if !writing {
-		files.writingSince = 0
-	} else if files.writingSince == 0 {
-		files.writingSince = now
-	} else if now-files.writingSince > longestWriting {
-		return fmt.Errorf("databaseFile: %q is being written for more than %v; if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
+	if before == "" || before != after {
+		if files.writingSince == 0 {
+			files.writingSince = now
+		} else if now-files.writingSince > longestWriting {
+			return fmt.Errorf("databaseFile: %q is being written for more than %v; if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
+		}
+		return err
+	}
+	read, err := parseDatabase(text)
+	if err != nil {
+		return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
+	}
+	if !reflect.DeepEqual(read, files.database) {
+		files.database = read
+	}
+	files.glimpse, files.writingSince = "", 0
+	if settled {
+		files.glimpse = before
 	}
 	return nil
 }
 
 const longestWriting = 5 * time.Second // that needs no line in the log
 
-// beingWritten reports whether there is something in a rollback journal or a write-ahead log.
-func beingWritten(path string) bool {
+// glimpseOf returns what tells a database from what it was before: its size, its modification time and its first 100
+// bytes, in which SQLite counts changes; or nothing if there is something in a rollback journal or a write-ahead log. It
+// reports false if that doesn't settle it: with a write-ahead log SQLite doesn't always count (its file format, section
+// 1.3), and within one tick of its clock a file can change without another modification time.
+func glimpseOf(path string) (string, bool, error) {
 	for _, suffix := range []string{"-journal", "-wal"} {
-		info, err := os.Stat(path + suffix)
-		if err == nil && info.Size() > 0 {
-			return true
+		if info, err := os.Stat(path + suffix); err == nil && info.Size() > 0 {
+			return "", false, nil
 		}
 	}
-	return false
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; give Organizr's database, or mount its volume into Traefik", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", false, fmt.Errorf("databaseFile: can't read %q: %w", path, errors.Unwrap(err))
+	}
+	beginning := make([]byte, headerSize)
+	_, _ = io.ReadFull(file, beginning)
+	_ = file.Close()
+	settled := beginning[18] == 1 || time.Since(info.ModTime()) > time.Second
+	return fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", string(beginning)), settled, nil
 }
 
 // databasePath returns where the database is: what the option says, or config.php for auto.

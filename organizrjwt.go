@@ -110,22 +110,15 @@ type login struct {
 
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	var mistakes []string
-	noted := func(err error) {
-		if err != nil {
-			mistakes = append(mistakes, strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
-	from, err := findSource(config)
-	noted(err)
+	from, mistakes := findSource(config)
 	login, err := parseLogin(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
-	noted(err)
+	mistakes = errors.Join(mistakes, err)
 	access, err := parseAccess(config, from.databaseFile != "")
-	noted(err)
+	mistakes = errors.Join(mistakes, err)
 	forwarding, err := parseForwarding(config)
-	noted(err)
-	if len(mistakes) > 0 {
-		return nil, errors.New("organizrjwt: " + strings.Join(mistakes, "; "))
+	mistakes = errors.Join(mistakes, err)
+	if mistakes != nil {
+		return nil, errors.New("organizrjwt: " + strings.ReplaceAll(mistakes.Error(), "\n", "; "))
 	}
 	known := newMemory(from, name, since(epoch))
 	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
@@ -172,11 +165,10 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 // withBearer returns the credentials of a request whose session may be in the Authorization header.
 func withBearer(cookies string, headers http.Header) string {
-	authorization := headers["Authorization"]
-	if len(authorization) == 0 {
-		return cookies
+	if authorization := headers["Authorization"]; len(authorization) > 0 {
+		return cookies + "\x00" + strings.Join(authorization, "\x00")
 	}
-	return cookies + "\x00" + strings.Join(authorization, "\x00")
+	return cookies
 }
 
 // groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
@@ -193,7 +185,7 @@ func groupByRules(all *rules, req *http.Request) int {
 }
 
 // usualMethods are methods that need no folding.
-var usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
+var usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS")
 
 // plainPath matches a path that every service reads as the rules do: no upper case, no final slash, nothing that could
 // be decoded, cleaned or cut off.
@@ -243,14 +235,23 @@ func crossSite(organizr *login, req *http.Request) bool {
 	if site := req.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return strings.Contains(strings.Join(site, ","), "cross-site")
 	}
-	own := hostname(&url.URL{Host: req.Host})
+	own := hostname(&url.URL{Host: browserHost(req)})
 	for _, origin := range req.Header["Origin"] {
 		address, err := url.Parse(origin)
-		if err != nil || hostname(address) == "" || hostname(address) != own && (organizr == nil || !reaches(organizr, hostname(address))) {
+		if err != nil || address.Host == "" || hostname(address) != own && (organizr == nil || !reaches(organizr, hostname(address))) {
 			return true
 		}
 	}
 	return false
+}
+
+// browserHost returns the host, and the port if there is one, that the browser asked for: proxies that Traefik trusts may
+// say another than the request.
+func browserHost(req *http.Request) string {
+	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != "" && !strings.Contains(forwarded, ",") {
+		return forwarded
+	}
+	return req.Host
 }
 
 const (
@@ -285,8 +286,11 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 // holderOf returns the visitor that a token stands for, whoever sends it: one that is remembered, or that verify finds;
 // and the authority that says so. A session that the database doesn't list is looked for in its file at once.
 func holderOf(m *middleware, token string, by *authority, now time.Duration) (*visitor, *authority, error) {
-	if known := recall(m.memory, token); known != nil && now < known.expires {
-		return known, by, nil
+	m.memory.RLock()
+	holder := m.memory.holders[token]
+	m.memory.RUnlock()
+	if holder != nil && now < holder.expires {
+		return holder, by, nil
 	}
 	found, err := verify(token, by, now)
 	if err == errEnded {
@@ -304,7 +308,7 @@ func acquaint(m *middleware, req *http.Request, credentials string, by *authorit
 	who := *holder
 	who.byCookie = byCookie
 	who.values = append([][]string{}, holder.values...)
-	if len(credentials) != len(by.cookie)+1+len(holder.session.token) {
+	if !byCookie || len(credentials) != len(by.cookie)+1+len(holder.session.token) { // there is more than the session
 		forwardOthers(m, &who, req, by)
 	}
 	remember(m.memory, by, credentials, holder, &who)
@@ -323,11 +327,11 @@ func identifyOther(m *middleware, req *http.Request, credentials string, by *aut
 	case who == nil:
 		who = strangers[errCookies]
 	case m.access.acceptBearer:
-		token := bearerToken(req.Header)
-		if token == "" {
+		bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
+		if bearer == nil {
 			break
 		}
-		holder, in, err := holderOf(m, token, by, now)
+		holder, in, err := holderOf(m, bearer[1], by, now)
 		if err == nil {
 			return acquaint(m, req, credentials, in, holder, false)
 		}
@@ -344,19 +348,8 @@ func identifyOther(m *middleware, req *http.Request, credentials string, by *aut
 	return &cleaned
 }
 
-// bearerToken returns the token in the Authorization header (RFC 6750, section 2.1), or nothing if there is none, or more
-// than one line.
-func bearerToken(headers http.Header) string {
-	lines := headers["Authorization"]
-	if len(lines) != 1 {
-		return ""
-	}
-	scheme, token, _ := strings.Cut(lines[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || strings.ContainsAny(token, "\r\n") {
-		return ""
-	}
-	return strings.TrimSpace(token)
-}
+// bearerToken matches the one line of an Authorization header that holds a token (RFC 6750, section 2.1).
+var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
 
 // newVisitor returns the visitor whose session it is, as they are forwarded without any other cookies. One that is refused
 // counts as nobody.
@@ -396,20 +389,15 @@ func matches(found *session, conditions []condition) bool {
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
 // are empty.
 func headerText(one *header, found *session) string {
-	value := one.literals[0]
-	empty := len(one.claims) > 0
-	for i, name := range one.claims {
-		text := found.claims[name]
-		if name == "token" {
-			text = found.token
-		}
-		empty = empty && text == ""
-		value += text + one.literals[i+1]
+	pairs := []string{"{token}", found.token}
+	for name, claim := range found.claims {
+		pairs = append(pairs, "{"+name+"}", claim)
 	}
-	if empty {
+	text := strings.NewReplacer(pairs...).Replace(one.text)
+	if text == one.bare && one.bare != one.text {
 		return ""
 	}
-	return value
+	return text
 }
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
@@ -611,10 +599,7 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 		answer(m, who, loginNeeded, rw, req)
 		return
 	}
-	host := req.Host
-	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != host && forwarded != "" && !strings.Contains(forwarded, ",") {
-		host = forwarded // with the port that the browser asked for
-	}
+	host := browserHost(req)
 	if host == to.host || !strings.HasSuffix(host, to.domain) {
 		if advice := whyNoLogin(to, wantedAddress(req, host)); advice != "" {
 			why := loginCantHelp
@@ -637,21 +622,12 @@ var schemes = map[string]string{"http": "http://", "ws": "http://", "https": "ht
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
 	scheme := schemes[req.Header.Get("X-Forwarded-Proto")]
-	if scheme == "" {
-		scheme = ownScheme(req)
+	if scheme == "" && req.TLS != nil {
+		scheme = "https://"
+	} else if scheme == "" {
+		scheme = "http://"
 	}
-	if prefix := req.Header["X-Forwarded-Prefix"]; prefix != nil {
-		host += strings.Join(prefix, "")
-	}
-	return scheme + host + req.URL.RequestURI()
-}
-
-// ownScheme returns the scheme of a request of which nobody says how Traefik was reached.
-func ownScheme(req *http.Request) string {
-	if req.TLS != nil {
-		return "https://"
-	}
-	return "http://"
+	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
 }
 
 const longestReturn = 2 << 10 // bytes of an address that a visitor comes back to
@@ -748,10 +724,12 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	if why.reason == "" {
 		why.reason = who.reason
 	}
+	name := ""
 	if who.session != nil {
-		why.Who, why.Group = who.session.claims["username"], who.session.claims["group"]
+		name = who.session.claims["username"]
+		why.Who, why.Group = name, who.session.claims["group"]
 	}
-	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
+	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, name)
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs
@@ -761,25 +739,23 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	if why.Again > 0 {
 		headers["Retry-After"] = []string{strconv.Itoa(why.Again)}
 	}
-	body := problemJSON(why)
+	var body bytes.Buffer
 	if isPerson(req) {
+		if who.session != nil && who.session.refused == errUnprintable {
+			why.Who = strconv.Quote(name)
+		}
 		if m.login != nil && why.Advice == "" && why.Again == 0 {
 			why.Login = m.login.address
 		}
-		if who.session != nil && who.session.refused == errUnprintable {
-			why.Who = strconv.Quote(why.Who)
-		}
-		var whole bytes.Buffer
-		_ = page.Execute(&whole, why)
-		body = whole.Bytes()
-		headers["Content-Type"] = asHTML
-		headers["Content-Security-Policy"] = contentPolicy
+		headers["Content-Type"], headers["Content-Security-Policy"] = asHTML, contentPolicy
+		_ = page.Execute(&body, why)
 	} else {
 		headers["Content-Type"] = asJSON
+		body.Write(problemJSON(why))
 	}
 	rw.WriteHeader(why.Status)
 	if req.Method != http.MethodHead {
-		_, _ = rw.Write(body)
+		_, _ = rw.Write(body.Bytes())
 	}
 }
 
@@ -800,52 +776,35 @@ func orEnvironment(value, variable string) string {
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
 func findSource(config *Config) (source, error) {
-	own := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
-	from := source{
-		uuid: os.Getenv("ORGANIZR_UUID"), secret: os.Getenv("ORGANIZR_SECRET"),
-		secretFile: os.Getenv("ORGANIZR_SECRET_FILE"), configFile: os.Getenv("ORGANIZR_CONFIG_FILE"),
-	}
-	names := "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
-	if secretSources(own) > 0 {
-		if own.uuid == "" && own.configFile == "" {
-			own.uuid = from.uuid
-		}
-		from, names = own, "secret, secretFile and configFile"
-	} else if own.uuid != "" {
-		from.uuid = own.uuid
+	from := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
+	names := "secret, secretFile and configFile"
+	if from.secret+from.secretFile+from.configFile == "" {
+		from.secret, from.secretFile, from.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
+		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
+		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
+	} else if from.configFile == "" {
+		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
 	from.databaseFile = orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
-
-	var mistakes []string
+	var mistakes []error
 	if from.uuid == "" && from.configFile == "" {
-		mistakes = append(mistakes, "uuid: missing; give Organizr's uuid, or its config.php as configFile")
+		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile"))
 	} else if from.uuid != "" && !cookieName.MatchString(from.uuid) {
-		mistakes = append(mistakes, fmt.Sprintf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
+		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
 	}
-	switch count := secretSources(from); {
-	case count == 0:
-		mistakes = append(mistakes, "secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile")
-	case count > 1:
-		mistakes = append(mistakes, "secret: more than one source; give only one of "+names)
+	switch {
+	case from.secret+from.secretFile+from.configFile == "":
+		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile"))
+	case from.secret != "" && from.secretFile+from.configFile != "" || from.secretFile != "" && from.configFile != "":
+		mistakes = append(mistakes, errors.New("secret: more than one source; give only one of "+names))
 	case from.secret != "" && strings.TrimSpace(from.secret) == "":
-		mistakes = append(mistakes, "secret: blank; give Organizr's organizrHash")
+		mistakes = append(mistakes, errors.New("secret: blank; give Organizr's organizrHash"))
 	}
 	if from.databaseFile == "auto" && from.configFile == "" {
-		mistakes = append(mistakes, `databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the path of the database`)
+		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the path of the database`))
 	}
-	return from, joined(mistakes)
-}
-
-// secretSources counts the sources that are given for the secret.
-func secretSources(from source) int {
-	count := 0
-	for _, one := range []string{from.secret, from.secretFile, from.configFile} {
-		if one != "" {
-			count++
-		}
-	}
-	return count
+	return from, errors.Join(mistakes...)
 }
 
 // parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
@@ -867,31 +826,25 @@ func parseLogin(given string) (*login, error) {
 
 // parseAccess returns who gets in by the options.
 func parseAccess(config *Config, byDatabase bool) (access, error) {
-	var parsed access
-	var err, mistakes error
-	parsed.acceptBearer, parsed.allowCrossSite = config.AcceptBearer, config.AllowCrossSite
-	parsed.group, mistakes = parseGroup("group", config.Group)
+	parsed := access{acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
+	mistakes := make([]error, 4)
+	parsed.group, mistakes[0] = parseGroup("group", config.Group)
 	if len(config.Rules) > 0 {
-		parsed.rules, err = parseRules(config.Rules, parsed.group)
-		mistakes = errors.Join(mistakes, err)
+		parsed.rules, mistakes[1] = parseRules(config.Rules, parsed.group)
 	}
-	parsed.allow, err = parseConditions("allow", config.Allow, byDatabase)
-	mistakes = errors.Join(mistakes, err)
-	parsed.deny, err = parseConditions("deny", config.Deny, byDatabase)
-	return parsed, errors.Join(mistakes, err)
+	parsed.allow, mistakes[2] = parseConditions("allow", config.Allow, byDatabase)
+	parsed.deny, mistakes[3] = parseConditions("deny", config.Deny, byDatabase)
+	return parsed, errors.Join(mistakes...)
 }
 
-var (
-	groupNumber     = regexp.MustCompile(`^[0-9]{1,3}$`)
-	groupSeparators = strings.NewReplacer(" ", "", "-", "", "_", "")
-)
+var groupSeparators = strings.NewReplacer(" ", "", "-", "", "_", "")
 
 // parseGroup returns the number of a group, 0 to 999, that is given as number or name. Case, spaces, - and _ in
 // names don't matter. The error names the option.
 func parseGroup(option, given string) (int, error) {
 	given = strings.TrimSpace(given)
-	if groupNumber.MatchString(given) {
-		return strconv.Atoi(given)
+	if number, ok := groupNumbers[given]; ok {
+		return number, nil
 	}
 	for number, name := range groupNames {
 		if given != "" && strings.EqualFold(groupSeparators.Replace(name), groupSeparators.Replace(given)) {
@@ -912,39 +865,28 @@ type condition struct{ claim, value string }
 // condition goes by it only where the database says it.
 func parseConditions(option string, given []string, byDatabase bool) ([]condition, error) {
 	var conditions []condition
-	var mistakes []string
+	var mistakes []error
 	for _, one := range given {
 		claim, value, _ := strings.Cut(one, "=")
 		claim, value = strings.TrimSpace(claim), strings.TrimSpace(value)
-		switch {
-		case !conditionClaims[claim] || value == "":
-			mistakes = append(mistakes, fmt.Sprintf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one))
-		case claim == "group" && !byDatabase:
-			mistakes = append(mistakes, fmt.Sprintf("%s: %q needs databaseFile, since without it users can choose that text themselves; give the group's number instead, like groupID=5", option, one))
-		default:
-			conditions = append(conditions, condition{claim, value})
+		if !conditionClaims[claim] || value == "" {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one))
+		} else if claim == "group" && !byDatabase {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; give the group's number instead, like groupID=5", option, one))
 		}
+		conditions = append(conditions, condition{claim, value})
 	}
-	return conditions, joined(mistakes)
+	return conditions, errors.Join(mistakes...)
 }
 
 var conditionClaims = setOf("username email group groupID userID")
 
-// joined returns one error that lists the mistakes, or nil if there are none.
-func joined(mistakes []string) error {
-	if len(mistakes) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(mistakes, "; "))
-}
-
 // A header is one of those that tell the service who is there.
 type header struct {
-	name     string   // in canonical form
-	text     string   // as it was given; empty if the header is only removed
-	literals []string // what stands around the placeholders of text, one more than there are claims
-	claims   []string // what the placeholders mean
-	single   string   // the claim, if text is one placeholder and nothing else
+	name   string // in canonical form
+	text   string // as it was given; empty if the header is only removed
+	bare   string // the text without placeholders
+	single string // the claim, if the text is one placeholder and nothing else
 }
 
 // parseForwarding returns what is forwarded by the options.
@@ -965,9 +907,8 @@ func parseForwarding(config *Config) (forwarding, error) {
 		parsed.forged["x-original-url"], parsed.forged["x-rewrite-url"] = true, true
 	}
 	for _, name := range usualHeaders {
-		parsed.harmless[name] = !parsed.forged[foldHeader(name)]
-		if !parsed.harmless[name] {
-			delete(parsed.harmless, name)
+		if !parsed.forged[foldHeader(name)] {
+			parsed.harmless[name] = true
 		}
 	}
 	return parsed, err
@@ -985,7 +926,7 @@ var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-
 // parseHeaders returns the headers that the option lists, sorted by name. Traefik adds the given ones to the default
 // ones: one that means the same as a default one takes its place.
 func parseHeaders(given map[string]string) ([]*header, error) {
-	var mistakes []string
+	var mistakes []error
 	names := make([]string, 0, len(given))
 	for name := range given {
 		names = append(names, name)
@@ -995,7 +936,7 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 	for _, name := range names {
 		added, err := parseHeader(name, given[name])
 		if err != nil {
-			mistakes = append(mistakes, err.Error())
+			mistakes = append(mistakes, err)
 			continue
 		}
 		other, twice := byMeaning[foldHeader(name)]
@@ -1003,7 +944,7 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 		case twice && defaultHeaders()[name] == added.text:
 			continue
 		case twice && defaultHeaders()[other.name] != other.text:
-			mistakes = append(mistakes, fmt.Sprintf("headers: %q and %q are the same header to many services; give only one", other.name, name))
+			mistakes = append(mistakes, fmt.Errorf("headers: %q and %q are the same header to many services; give only one", other.name, name))
 			continue
 		}
 		byMeaning[foldHeader(name)] = added
@@ -1013,7 +954,7 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 		headers = append(headers, one)
 	}
 	sort.Slice(headers, func(i, j int) bool { return headers[i].name < headers[j].name })
-	return headers, joined(mistakes)
+	return headers, errors.Join(mistakes...)
 }
 
 var (
@@ -1030,7 +971,7 @@ var ownedHeaders = setOf(`Host Connection Content-Length Content-Type Content-En
 func parseHeader(name, text string) (*header, error) {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
-	added := &header{name: canonical, text: text, literals: placeholder.Split(text, -1)}
+	added := &header{name: canonical, text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
 	case !headerName.MatchString(name):
 		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
@@ -1038,14 +979,13 @@ func parseHeader(name, text string) (*header, error) {
 		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
-	case strings.ContainsAny(strings.Join(added.literals, ""), "{}"):
+	case strings.ContainsAny(added.bare, "{}"):
 		return nil, fmt.Errorf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	}
 	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
 		if !placeholders[match[1]] {
 			return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; %s", name, match[0], right)
 		}
-		added.claims = append(added.claims, match[1])
 		if match[0] == text {
 			added.single = match[1]
 		}
@@ -1095,7 +1035,7 @@ type rule struct {
 func parseRules(given []string, group int) (*rules, error) {
 	all := &rules{group: group, strictest: group, folders: newRuleset(), files: newRuleset(), careless: newRuleset()}
 	var list []rule
-	var mistakes []string
+	var mistakes []error
 	for _, one := range given {
 		added, err := parseRule(one)
 		if err == nil {
@@ -1104,24 +1044,23 @@ func parseRules(given []string, group int) (*rules, error) {
 		if err == nil && !strings.HasSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/") {
 			err = register(all.files, added.pattern, added.group)
 		}
-		if err != nil {
-			mistakes = append(mistakes, err.Error())
-			continue
+		if err == nil {
+			list = append(list, added)
 		}
-		list = append(list, added)
-		if added.group < all.strictest {
+		if err == nil && added.group < all.strictest {
 			all.strictest = added.group
 		}
+		mistakes = append(mistakes, err)
 	}
-	if len(mistakes) > 0 {
-		return nil, joined(mistakes)
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
 	}
 	for _, one := range list {
 		if strings.HasSuffix(one.pattern, "/") {
-			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}", one.group)...)
-			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}/", one.group)...)
+			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}", one.group),
+				registerUnlessTaken(all.files, one.pattern+"{organizrjwt}/", one.group))
 		}
-		mistakes = append(mistakes, registerCareless(all.careless, one)...)
+		mistakes = append(mistakes, registerCareless(all.careless, one))
 	}
 	all.settled = map[string]int{"": group}
 	for _, one := range list {
@@ -1130,7 +1069,7 @@ func parseRules(given []string, group int) (*rules, error) {
 			all.settled[pattern] = all.careless.groups[pattern]
 		}
 	}
-	return all, joined(mistakes)
+	return all, errors.Join(mistakes...)
 }
 
 // parseRule returns one rule of the option.
@@ -1144,12 +1083,10 @@ func parseRule(given string) (rule, error) {
 		return rule{}, err
 	}
 	pattern := anyRest.ReplaceAllString(strings.TrimSpace(given[:equals]), "/")
-	method, path, hasMethod := strings.Cut(pattern, " ")
-	if hasMethod {
-		path = strings.TrimLeft(path, " \t")
+	path := pattern
+	if method, rest, ok := strings.Cut(pattern, " "); ok {
+		path = strings.TrimLeft(rest, " \t")
 		pattern = strings.ToUpper(method) + " " + path
-	} else {
-		path = pattern
 	}
 	if strings.Index(path, "/") > 0 {
 		return rule{}, fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
@@ -1181,37 +1118,31 @@ func register(set *ruleset, pattern string, group int) (err error) {
 var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // registerUnlessTaken adds the pattern, unless the set has one that matches the same requests.
-func registerUnlessTaken(set *ruleset, pattern string, group int) []string {
+func registerUnlessTaken(set *ruleset, pattern string, group int) error {
 	if _, taken := set.patterns[shapeOf(pattern)]; taken {
 		return nil
 	}
-	if err := register(set, pattern, group); err != nil {
-		return []string{err.Error()}
-	}
-	return nil
+	return register(set, pattern, group)
 }
 
 // registerCareless adds a rule in lower case to those for careless services, to which /api/ and /api are the same. Where
 // two patterns are the same to them, the more privileged group holds.
-func registerCareless(set *ruleset, one rule) []string {
+func registerCareless(set *ruleset, one rule) error {
 	folded := foldPattern(one.pattern)
 	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(folded, "{$}"), "/")
 	patterns := []string{folded}
-	switch {
-	case isFolder && !strings.Contains(folder, "/"):
-	case strings.HasSuffix(folded, "{$}"):
-		patterns = []string{folder}
-	case isFolder:
-		patterns = []string{folded, folder}
+	if isFolder && strings.Contains(folder, "/") { // it isn't the root
+		patterns = append(patterns, folder)
 	}
-	var mistakes []string
 	for _, pattern := range patterns {
-		mistakes = append(mistakes, registerUnlessTaken(set, pattern, one.group)...)
+		if err := registerUnlessTaken(set, pattern, one.group); err != nil {
+			return err
+		}
 		if same := set.patterns[shapeOf(pattern)]; one.group < set.groups[same] {
 			set.groups[same] = one.group
 		}
 	}
-	return mistakes
+	return nil
 }
 
 var (
@@ -1261,7 +1192,11 @@ func strictestGroup(all *rules, req *http.Request) int {
 	if !complete {
 		return all.strictest
 	}
-	group := groupAsGiven(all, req, escaped)
+	asGiven := all.files
+	if strings.HasSuffix(escaped, "/") {
+		asGiven = all.folders
+	}
+	group := find(all, asGiven, req)
 	method := strings.ToUpper(req.Method)
 	for _, reading := range readings {
 		if group == all.strictest {
@@ -1273,15 +1208,6 @@ func strictestGroup(all *rules, req *http.Request) int {
 		}
 	}
 	return group
-}
-
-// groupAsGiven returns the group that the rules ask for where a service reads the path as ServeMux does.
-func groupAsGiven(all *rules, req *http.Request, escaped string) int {
-	probe := &http.Request{Method: req.Method, URL: req.URL}
-	if strings.HasSuffix(escaped, "/") {
-		return find(all, all.folders, probe)
-	}
-	return find(all, all.files, probe)
 }
 
 // find returns the group of the most specific pattern of the set that matches the request.
