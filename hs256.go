@@ -183,7 +183,6 @@ func printable(claims map[string]string) bool {
 		strings.Trim(username, " ") == username && strings.Trim(email, " ") == email
 }
 
-
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
 func acceptable(header string) bool {
