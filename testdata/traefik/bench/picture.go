@@ -55,7 +55,7 @@ func picture(folder, about string, routes []*route) error {
 	caption := []string{
 		fmt.Sprintf("The first request of a session, while the token isn't known yet: %.2f ms, and %.2f ms of CPU.",
 			medianOf(byName["first"].visitor, wait), medianOf(byName["first"].crowd, ofAll)/1000),
-		"CPU: Traefik's, and with ForwardAuth also that of Organizr's PHP, which it asks about each request.",
+		"CPU: Traefik's, and with ForwardAuth also that of Organizr's PHP (with opcache), which it asks about each request.",
 		about,
 	}
 	var svg bytes.Buffer

@@ -40,6 +40,19 @@ func Sessions(account organizr.Account, hash string) []string {
 	return list
 }
 
+// Database makes a database of Organizr at the path, in which these Cookie headers' sessions of the account are listed.
+func Database(path string, account organizr.Account, cookies []string) error {
+	database, err := organizr.NewDatabase(path, organizr.Groups, organizr.Accounts)
+	if err != nil {
+		return err
+	}
+	tokens := make([]string, len(cookies))
+	for i, cookie := range cookies {
+		tokens[i] = strings.TrimPrefix(cookie, organizr.CookieName+"=")
+	}
+	return database.Begin(account, tokens...)
+}
+
 // Changing returns many Cookie headers with this cookie between the two that a Laravel service renews with each answer.
 func Changing(cookie string) []string {
 	list := make([]string, many)

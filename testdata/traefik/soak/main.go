@@ -1,9 +1,11 @@
 // Command soak sends requests of a thousand users, with good sessions, forged ones and none, at what one core of
-// Traefik can bear, for as long as it is told, and looks for one wrong answer and for memory that grows.
+// Traefik can bear, for as long as it is told, while others log in and out, and looks for one wrong answer and for memory
+// that grows.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -45,9 +48,19 @@ func main() {
 func soak(ctx context.Context, out io.Writer, program string, duration time.Duration) error {
 	backend := httptest.NewServer(http.HandlerFunc(load.Service))
 	defer backend.Close()
+	folder, err := os.MkdirTemp("", "organizrjwt-soak-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	list := people()
+	database, err := listed(filepath.Join(folder, "organizr.db"), list)
+	if err != nil {
+		return err
+	}
 	plugin := func(group string) table {
 		return table{"plugin": table{"organizrjwt": table{
-			"uuid": organizr.UUID, "secret": hash, "group": group, "rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
+			"uuid": organizr.UUID, "secret": hash, "databaseFile": database.Path(), "group": group, "rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
 		}}}
 	}
 	traefik, err := proxy.Start(ctx, proxy.Options{
@@ -68,10 +81,15 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 		return err
 	}
 	defer traefik.Stop()
+	come := comeAndGo(ctx, database, list[0].account)
+	err = measure(ctx, out, traefik, duration, mixture(list))
+	return errors.Join(err, come())
+}
 
+// measure sends the requests for the time, and returns an error if an answer was wrong or memory grew.
+func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duration time.Duration, next func(hit int64) load.Request) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(columns, "time\trequests\twrong\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tmemory, MB")
-	next := mixture()
 	var memory []float64
 	var wrong, sent int64
 	for part := range parts {
@@ -107,18 +125,68 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 	return nil
 }
 
-// mixture returns what to send: two thirds good sessions of a thousand users, and the rest forged, foreign to the
-// group, or of nobody.
-func mixture() func(hit int64) load.Request {
-	type user struct {
-		name, good, forged string
-		groupID            int
-	}
+// A user is somebody who comes again and again, with a session that is good and one that is forged.
+type user struct {
+	account      organizr.Account
+	good, forged string
+}
+
+// people returns a thousand users of six groups.
+func people() []user {
 	list := make([]user, users)
 	for i := range list {
-		account := organizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i}
-		list[i] = user{account.Username, account.Token(hash), account.Token("another-key-that-is-long-enough-for-HS256"), account.GroupID}
+		account := organizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i + 1}
+		list[i] = user{account, account.Token(hash), account.Token("another-key-that-is-long-enough-for-HS256")}
 	}
+	return list
+}
+
+// listed returns a database with these users, and their good sessions.
+func listed(path string, list []user) (*organizr.Database, error) {
+	var accounts []organizr.Account
+	for _, one := range list {
+		accounts = append(accounts, one.account)
+	}
+	database, err := organizr.NewDatabase(path, organizr.Groups, accounts)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range list {
+		if err := database.Begin(one.account, one.good); err != nil {
+			return nil, err
+		}
+	}
+	return database, nil
+}
+
+// comeAndGo lets the account log in and out elsewhere every second, so that Traefik has to read the database again and
+// again, until the function that it returns is called, which says what went wrong.
+func comeAndGo(ctx context.Context, database *organizr.Database, account organizr.Account) func() error {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error)
+	go func() {
+		for ctx.Err() == nil {
+			token := account.Token(hash)
+			if err := errors.Join(database.Begin(account, token), database.End(token)); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+		ended <- nil
+	}()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// mixture returns what to send: two thirds good sessions of a thousand users, and the rest forged, foreign to the
+// group, or of nobody.
+func mixture(list []user) func(hit int64) load.Request {
 	return func(hit int64) load.Request {
 		who := list[hit*7919%users]
 		request := load.Request{Host: "user.example.com", Header: load.Browser(), Status: http.StatusForbidden}
@@ -126,11 +194,11 @@ func mixture() func(hit int64) load.Request {
 		switch hit % 12 {
 		case 0:
 			request.Host = "admin.example.com"
-			if who.groupID == 0 {
-				request.Status, request.User = http.StatusOK, who.name
+			if who.account.GroupID == 0 {
+				request.Status, request.User = http.StatusOK, who.account.Username
 			}
 		case 1:
-			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, who.name
+			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, who.account.Username
 		case 2:
 			token, request.Status = who.forged, http.StatusFound
 		case 3:
@@ -138,8 +206,8 @@ func mixture() func(hit int64) load.Request {
 		case 4:
 			request.Host, token, request.Status = "guest.example.com", who.forged, http.StatusOK
 		default:
-			if who.groupID <= 4 {
-				request.Status, request.User = http.StatusOK, who.name
+			if who.account.GroupID <= 4 {
+				request.Status, request.User = http.StatusOK, who.account.Username
 			}
 		}
 		if token != "" {
