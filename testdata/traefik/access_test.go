@@ -3,14 +3,11 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 )
 
 func TestEachAccountAgainstEachThreshold(t *testing.T) {
@@ -104,37 +101,5 @@ func TestRedirectOfEveryAddress(t *testing.T) {
 				t.Errorf("%d\ngot  %s\nwant %s", got.StatusCode, location, "https://organizr.example.com/?return="+want)
 			}
 		})
-	}
-}
-
-func TestWebSocketsOfOurOwnOnly(t *testing.T) {
-	backend := httptest.NewServer(http.HandlerFunc(echoWebSocket))
-	t.Cleanup(backend.Close)
-	s := setUp(t, nil, func(options *proxy.Options) {
-		options.Dynamic = routes(map[string]table{"live": {"group": "User"}}, backend.URL)
-	})
-	dial := func(site string) (*websocket.Conn, *http.Response, error) {
-		header := http.Header{"Cookie": {as("bob")[1]}, "Sec-Fetch-Site": {site}, "Host": {"live.example.com"}}
-		conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+s.traefik.Addr+"/", header)
-		if resp != nil {
-			resp.Body.Close()
-		}
-		return conn, resp, err
-	}
-	conn, _, err := dial("same-site")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, message := range []string{"one", "two", "three"} {
-		if err := conn.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
-			t.Fatal(err)
-		}
-		if _, got, err := conn.ReadMessage(); err != nil || string(got) != message+" from bob" {
-			t.Fatalf("got %q and %v", got, err)
-		}
-	}
-	if _, resp, err := dial("cross-site"); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a WebSocket of another site: got %v and %v", resp, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
@@ -25,6 +26,15 @@ var readings = map[string]func(escaped string) string{
 	},
 	"as Tomcat does": func(escaped string) string {
 		return path.Clean(strings.ReplaceAll(once(regexp.MustCompile(`;[^/]*`).ReplaceAllString(escaped, "")), `\`, "/"))
+	},
+	"as a server does that cuts parameters off before it decodes, twice": func(escaped string) string {
+		return path.Clean(once(once(regexp.MustCompile(`;[^/]*`).ReplaceAllString(escaped, ""))))
+	},
+	"as a proxy does that decodes, then cuts at what looks like a query": func(escaped string) string {
+		return path.Clean(regexp.MustCompile(`[?#].*`).ReplaceAllString(once(escaped), ""))
+	},
+	"as PHP does whose patterns end in $": func(escaped string) string {
+		return path.Clean(strings.TrimSuffix(once(escaped), "\n")) // preg_match lets it match before a final newline
 	},
 	"as .NET does": func(escaped string) string {
 		return path.Clean(strings.ToLower(strings.ReplaceAll(once(escaped), `\`, "/")))
@@ -108,6 +118,224 @@ func TestAttacksOnPaths(t *testing.T) {
 	}
 }
 
+func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"files":  {"group": "User", "rules": []string{"/secret=Admin", "/vault/=Admin"}},
+		"folder": {"group": "User", "rules": []string{"/=Guest", "/api/=998"}},
+		"status": {"group": "Guest", "rules": []string{"/=Admin", "/status=Guest"}},
+	})
+	for _, test := range []struct {
+		name, host, target string
+		visitor            string
+		want               int
+	}{
+		{"the closed file itself", "files", "/secret", "bob", 403},
+		{"for whom it is closed for", "files", "/secret", "alice", 200},
+		{"with a slash", "files", "/secret/", "bob", 403},
+		{"in capitals", "files", "/SECRET", "bob", 403},
+		{"a letter encoded", "files", "/s%65cret", "bob", 403},
+		{"a letter encoded twice", "files", "/%2573ecret", "bob", 403},
+		{"a letter encoded three times", "files", "/%252573ecret", "bob", 403},
+		{"a capital encoded", "files", "/%53ecret", "bob", 403},
+		{"a letter that is an s in capitals", "files", "/%C5%BFecret", "bob", 403},
+		{"a newline at its end, which PHP's patterns don't see", "files", "/secret%0a", "bob", 403},
+		{"a newline at its end, encoded twice", "files", "/secret%250a", "bob", 403},
+		{"a NUL, at which C ends", "files", "/secret%00.jpg", "bob", 403},
+		{"a question mark, at which a proxy cuts", "files", "/secret%3fx", "bob", 403},
+		{"a question mark encoded twice", "files", "/secret%253fx", "bob", 403},
+		{"a hash, at which a proxy cuts", "files", "/secret%23x", "bob", 403},
+		{"a parameter, which Tomcat cuts off", "files", "/secret;x=1", "bob", 403},
+		{"a parameter, encoded", "files", "/secret%3bx", "bob", 403},
+		{"a parameter with a slash in it, before a name encoded twice", "files", "/;%2fx/%2573ecret", "bob", 403},
+		{"a parameter before it", "files", "/;x/secret", "bob", 403},
+		{"dots at its end, which Windows drops", "files", "/secret...", "bob", 403},
+		{"spaces at its end, which Windows drops", "files", "/secret%20%20", "bob", 403},
+		{"a folder before it that is left again", "files", "/songs/..%2fsecret", "bob", 403},
+		{"a folder before it that is left again, with backslashes", "files", "/songs%5c..%5csecret", "bob", 403},
+		{"a dot encoded", "files", "/songs/%252e%252e/secret", "bob", 403},
+		{"a slash too many", "files", "/%2fsecret", "bob", 403},
+		{"a closed folder by its encoded slash", "files", "/vault%2fkeys", "bob", 403},
+		{"a closed folder's name alone", "files", "/vault", "bob", 403},
+		{"a control character, of which nobody knows what it does", "files", "/songs/a%09b", "bob", 403},
+		{"encoded more often than anybody needs", "files", "/songs/%25252541", "bob", 403},
+		{"a kilobyte that isn't plain", "files", "/songs/" + strings.Repeat("la%20", 300), "bob", 403},
+		{"eight kilobytes of nested encodings", "files", "/songs/" + strings.Repeat("%25", 8<<10/3) + "41", "bob", 403},
+
+		{"a song with a question mark", "files", "/songs/Who%3F", "bob", 200},
+		{"a song with a slash", "files", "/songs/a%2Fb", "bob", 200},
+		{"a song with a percent sign", "files", "/songs/100%25", "bob", 200},
+		{"a song with a semicolon", "files", "/songs/Love;%20Hate", "bob", 200},
+		{"a song with a hash", "files", "/songs/No.%20%231", "bob", 200},
+		{"a song beyond ASCII", "files", "/songs/%E2%98%83%20%C3%BC", "bob", 200},
+		{"a song of that name", "files", "/songs/secret", "bob", 200},
+		{"a name that begins with it", "files", "/secretary", "bob", 200},
+		{"two kilobytes that are plain", "files", "/songs/" + strings.Repeat("la/", 700), "bob", 200},
+
+		{"an opened page", "folder", "/", "", 200},
+		{"a folder that is closed again", "folder", "/api/x", "", 401},
+		{"that folder in capitals", "folder", "/API/x", "", 401},
+		{"that folder in capitals, for whoever is logged in", "folder", "/API/x", "fay", 200},
+		{"a page that is opened again", "status", "/status", "", 200},
+		{"that page in capitals isn't the one that the rule says", "status", "/STATUS", "", 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var headers []string
+			if test.visitor != "" {
+				headers = as(test.visitor)
+			}
+			if got := s.in(t).ask("GET", test.host+".example.com", test.target, headers...).StatusCode; got != test.want {
+				t.Errorf("%s at %.80s: got %d, want %d", or(test.visitor, "nobody"), test.target, got, test.want)
+			}
+		})
+	}
+}
+
+func TestNoServiceGetsTheSession(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User", "acceptBearer": true}, "guest": {"group": "Guest", "acceptBearer": true}})
+	bob, _ := organizr.Find("bob")
+	alice, _ := organizr.Find("alice")
+	session, other := bob.Token(hash), alice.Token(hash)
+	ended := organizr.Sign(organizr.Header, bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour), hash)
+	cookie := organizr.CookieName + "="
+	for _, test := range []struct {
+		name    string
+		headers []string
+	}{
+		{"a cookie", []string{"Cookie", cookie + session}},
+		{"two cookies", []string{"Cookie", cookie + session + "; a=1; " + cookie + other}},
+		{"two lines of cookies", []string{"Cookie", cookie + session, "Cookie", cookie + other}},
+		{"a quoted cookie beside a good one", []string{"Cookie", cookie + session + "; " + cookie + `"` + other + `"`}},
+		{"spaces around the cookie's name", []string{"Cookie", cookie + session + ";  \t" + organizr.CookieName + " =" + other}},
+		{"five cookies", []string{"Cookie", strings.Repeat(cookie+session+"; ", 4) + cookie + other}},
+		{"a bearer", []string{"Authorization", "Bearer " + session}},
+		{"a bearer in capitals", []string{"Authorization", "BEARER " + session}},
+		{"a bearer after a tab", []string{"Authorization", "Bearer\t" + session, "Cookie", cookie + session}},
+		{"a cookie and a bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + session}},
+		{"a cookie and somebody else's bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + other}},
+		{"a cookie and two bearers", []string{"Cookie", cookie + session, "Authorization", "Bearer x", "Authorization", "Bearer " + other}},
+		{"a cookie and two bearers in a line", []string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other}},
+		{"a cookie and another scheme", []string{"Cookie", cookie + session, "Authorization", "Token token=" + other}},
+		{"a cookie and an ended bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + ended}},
+		{"a cookie and a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
+	} {
+		for _, host := range []string{"user.example.com", "guest.example.com"} {
+			for _, visit := range []string{"first", "second"} {
+				t.Run(test.name+" at "+host+", "+visit+" visit", func(t *testing.T) {
+					got := s.in(t).ask("GET", host, "/", test.headers...)
+					if got.StatusCode != 200 {
+						t.Fatalf("got %d, want 200: %s", got.StatusCode, got.Body)
+					}
+					for _, token := range []string{session, other, ended} {
+						if signature := token[strings.LastIndexByte(token, '.')+1:]; strings.Contains(got.Body, signature) {
+							t.Errorf("the service was told %v", got.seen().Header)
+						}
+					}
+				})
+			}
+		}
+	}
+	t.Run("a password stays", func(t *testing.T) {
+		got := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie+session+"; a=1", "Authorization", "Basic eDp5").seen().Header
+		if got.Get("Authorization") != "Basic eDp5" || got.Get("Cookie") != "a=1" {
+			t.Errorf("the service was told %v", got)
+		}
+	})
+}
+
+func TestNamesThatUsersChoose(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"user":  {"group": "User", "headers": table{"X-Group": "{group}"}},
+		"admin": {"group": "Admin"},
+		"guest": {"group": "Guest"},
+		"deny":  {"group": "User", "deny": "username=bob , username = eve"},
+	})
+	for _, test := range []struct {
+		name    string
+		account organizr.Account
+		host    string
+		want    int
+		told    string // X-Organizr-User, where the service was reached
+	}{
+		{"a control character at the end of somebody else's name", organizr.Account{Username: "alice\u0007", GroupID: 4}, "user", 403, ""},
+		{"a newline", organizr.Account{Username: "alice\nX-Organizr-Group: 0", GroupID: 4}, "user", 403, ""},
+		{"a NUL", organizr.Account{Username: "alice\x00", GroupID: 4}, "user", 403, ""},
+		{"a space at the end", organizr.Account{Username: "alice ", GroupID: 4}, "user", 403, ""},
+		{"a space at the beginning", organizr.Account{Username: " alice", GroupID: 4}, "user", 403, ""},
+		{"a space at the end that can't break", organizr.Account{Username: "alice\u00a0", GroupID: 4}, "user", 403, ""},
+		{"a character without width", organizr.Account{Username: "al\u200bice", GroupID: 4}, "user", 403, ""},
+		{"a hyphen that isn't seen", organizr.Account{Username: "al\u00adice", GroupID: 4}, "user", 403, ""},
+		{"text from right to left", organizr.Account{Username: "\u202eecila", GroupID: 4}, "user", 403, ""},
+		{"a tag that isn't seen", organizr.Account{Username: "alice\U000e0041", GroupID: 4}, "user", 403, ""},
+		{"on a guests' page they count as nobody", organizr.Account{Username: "alice\u0007", GroupID: 4}, "guest", 200, ""},
+		{"an administrator too", organizr.Account{Username: "alice\u0007", GroupID: 0}, "admin", 403, ""},
+		{"a name beyond ASCII is told as it is", organizr.Account{Username: "Zoë Müller 雪", GroupID: 4}, "user", 200, "Zoë Müller 雪"},
+		{"a name as Organizr escapes it is told as it is", organizr.Account{Username: "O&#039;Brien &lt;b&gt;", GroupID: 4}, "user", 200, "O&#039;Brien &lt;b&gt;"},
+		{"the name of a group opens nothing", organizr.Account{Username: "eve", Group: "Admin", GroupID: 4}, "admin", 403, ""},
+		{"who is denied", organizr.Account{Username: "bob", GroupID: 4}, "deny", 403, ""},
+		{"who is denied after a space", organizr.Account{Username: "eve", GroupID: 4}, "deny", 403, ""},
+		{"who isn't denied", organizr.Account{Username: "pat", GroupID: 3}, "deny", 200, "pat"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", organizr.CookieName+"="+test.account.Token(hash))
+			if told := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || told != test.told {
+				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, told, test.want, test.told)
+			}
+		})
+	}
+	t.Run("a service is told the group by its number", func(t *testing.T) {
+		eve := organizr.Account{Username: "eve", Group: "Admin", GroupID: 4}
+		told := s.in(t).ask("GET", "user.example.com", "/", "Cookie", organizr.CookieName+"="+eve.Token(hash)).seen().Header
+		if told.Get("X-Group") != "User" {
+			t.Errorf("the service was told %q", told.Get("X-Group"))
+		}
+	})
+	t.Run("a person reads what to do", func(t *testing.T) {
+		odd := organizr.Account{Username: "alice\u0007", GroupID: 4}
+		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", organizr.CookieName+"="+odd.Token(hash))
+		if got.StatusCode != 403 || !strings.Contains(got.Body, "can't be printed") && !strings.Contains(got.Body, "can&#39;t be printed") ||
+			strings.Contains(got.Body, "\u0007") {
+			t.Errorf("%d:\n%s", got.StatusCode, got.Body)
+		}
+	})
+}
+
+func TestALotForALittle(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"user":  {"group": "User", "rules": []string{"/secret=Admin"}},
+		"guest": {"group": "Guest"},
+	})
+	var odd []string
+	for i := range 40_000 {
+		odd = append(odd, fmt.Sprintf("x_%d", i), "")
+	}
+	longest := "/?" + strings.Repeat("a", 2<<10-len("http://user.example.com/?"))
+	for _, test := range []struct {
+		name, host, target string
+		headers            []string
+		want               int
+		longest            int // of the answer's Location
+	}{
+		{"900 KB of percent signs as a query", "user", "/?" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
+		{"900 KB of percent signs as a path", "user", "/" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
+		{"the longest address to come back to", "user", longest, []string{"Accept", pageAccept}, 302, 8 << 10},
+		{"one byte more", "user", longest + "a", []string{"Accept", pageAccept}, 302, 64},
+		{"40,000 odd headers of somebody who may enter", "user", "/", append(as("bob"), odd...), 431, 0},
+		{"40,000 odd headers on a guests' page", "guest", "/", odd, 431, 0},
+		{"40,000 odd headers of nobody", "user", "/", odd, 401, 0},
+		{"a hundred headers of somebody who may enter", "user", "/", append(as("bob"), odd[:200]...), 200, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := s.in(t).ask("GET", test.host+".example.com", test.target, test.headers...)
+			if location := got.Header.Get("Location"); got.StatusCode != test.want || len(location) > test.longest {
+				t.Errorf("got %d and a Location of %d bytes, want %d and at most %d", got.StatusCode, len(location), test.want, test.longest)
+			}
+			if test.want == 302 && strings.Contains(got.Header.Get("Location"), "return=") != (test.longest > 64) {
+				t.Errorf("the visitor comes back to the address, or not: %.80s", got.Header.Get("Location"))
+			}
+		})
+	}
+}
+
 func TestAttacksOnHosts(t *testing.T) {
 	s := setUp(t, map[string]table{"admin": {"group": "Admin"}})
 	for _, host := range []string{"admin.example.com", "ADMIN.example.COM", "admin.example.com:80", "admin.example.com.", "Admin.Example.Com.:8443"} {
@@ -170,6 +398,17 @@ func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAVisitorCantNameAnotherPath(t *testing.T) {
+	s := setUp(t, map[string]table{"rules": {"group": "User", "rules": []string{"/api/=Guest"}}})
+	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "x_original_url", "X_REWRITE-URL"} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings"); got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
+				t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
+			}
+		})
 	}
 }
 
