@@ -82,6 +82,9 @@ func NewDatabase(path string, groups []Group, accounts []Account) (*Database, er
 	})
 }
 
+// OpenDatabase returns the database at the path, which an Organizr made.
+func OpenDatabase(path string) *Database { return &Database{path: path} }
+
 // Path returns where the file is.
 func (d *Database) Path() string { return d.path }
 

@@ -46,13 +46,13 @@ type Organizr struct {
 	URL  string
 	Web  string // its web root
 
-	uuid      string
-	key       string // the API key, with which whoever has it is administrator
-	ids       map[string]int
-	passwords map[string]string
+	uuid string
+	key  string // the API key, with which whoever has it is administrator
 
-	mutex   sync.Mutex // holds ids and passwords
-	folder  string     // what Stop removes
+	mutex sync.Mutex
+	ids   map[string]int // by name; guarded by mutex
+
+	folder  string // what Stop removes
 	process *exec.Cmd
 	ended   chan struct{}
 	log     bytes.Buffer
@@ -73,7 +73,7 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Organizr{ended: make(chan struct{}), ids: map[string]int{}, passwords: map[string]string{}}
+	o := &Organizr{ended: make(chan struct{}), ids: map[string]int{}}
 	if o.folder, err = os.MkdirTemp("", "organizrjwt-organizr-"); err != nil {
 		return nil, err
 	}
