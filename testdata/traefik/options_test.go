@@ -119,6 +119,18 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 		"rules that contradict each other": {
 			table{"group": "User", "rules": "/a/{x}=1,/{y}/b=2"}, `rules: pattern \"/{y}/b\" conflicts with pattern \"/a/{x}\"`,
 		},
+		"a rule with a host": {
+			table{"group": "User", "rules": "admin.example.com/=Admin"}, `rules: \"admin.example.com/=Admin\" has a host`,
+		},
+		"a condition on the group's text, which users choose, without the database that knows better": {
+			table{"group": "Admin", "allow": "group=Family"}, "give the group's number instead, like groupID=5",
+		},
+		"a brace without its partner":         {table{"group": "User", "headers": table{"X-User": "{username"}}, `has a brace without its partner in its text \"{username\"`},
+		"a brace that closes what isn't open": {table{"group": "User", "headers": table{"X-User": "username}"}}, `has a brace without its partner in its text \"username}\"`},
+		"a database that config.php shall name, without config.php": {
+			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" goes by Organizr's config.php`,
+		},
+		"two sources for the secret": {table{"group": "User", "secretFile": "/run/secrets/hash"}, "secret: more than one source"},
 	}
 	hosts, names := map[string]table{"right": {"group": "User"}}, map[string]string{}
 	for name, test := range tests {
