@@ -1,0 +1,231 @@
+// Command pictures makes the pictures of the readme: what people see, from the running demo, and the drawings as PNG, since
+// the plugin catalog shows a readme without its repository, and no SVG.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+// A browser is a headless Chromium in which the steps are taken.
+type browser struct{ ctx context.Context }
+
+func run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	folder, err := os.MkdirTemp("", "organizrjwt-pictures-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	allocator, stopAllocator := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("no-sandbox", os.Geteuid() == 0),
+		chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.UserDataDir(filepath.Join(folder, "browser")),
+	)...)
+	defer stopAllocator()
+	inBrowser, stopBrowser := chromedp.NewContext(allocator)
+	defer stopBrowser()
+	// The browser lives as long as the context in which it first does something.
+	if err := chromedp.Do(inBrowser, chromedp.Navigate("about:blank")); err != nil {
+		return err
+	}
+	chromium := browser{inBrowser}
+	testdata := filepath.Join(proxy.Checkout(), "testdata")
+	if err := chromium.draw(filepath.Join(testdata, "flow.svg"), filepath.Join(testdata, "flow.png")); err != nil {
+		return err
+	}
+	port, stopDemo, err := startDemo(ctx, folder)
+	if err != nil {
+		return err
+	}
+	defer stopDemo()
+	return chromium.photograph(port, filepath.Join(testdata, "pictures"))
+}
+
+// startDemo runs the demo, and returns its port as soon as it answers, and how to stop it.
+func startDemo(ctx context.Context, folder string) (port string, stop func(), err error) {
+	program := filepath.Join(folder, "demo")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	build.Dir = proxy.Module()
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("building the demo: %w: %s", err, output)
+	}
+	address, err := proxy.FreeAddr()
+	if err != nil {
+		return "", nil, err
+	}
+	demo := exec.CommandContext(ctx, program, "-listen", address)
+	demo.Stderr = os.Stderr
+	if err := demo.Start(); err != nil {
+		return "", nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- demo.Wait() }()
+	stop = func() {
+		_ = demo.Process.Signal(syscall.SIGTERM)
+		<-ended
+	}
+	_, port, _ = strings.Cut(address, ":")
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address, http.NoBody)
+		if err != nil {
+			stop()
+			return "", nil, err
+		}
+		req.Host = "organizr.demo.localhost:" + port
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return port, stop, nil
+			}
+		}
+		select {
+		case err := <-ended:
+			return "", nil, fmt.Errorf("the demo ended by itself: %w", err)
+		case <-ctx.Done():
+			stop()
+			return "", nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// do takes steps in the browser, within a time that is enough for any of them.
+func (b browser) do(steps ...step) error {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
+
+// size is how large a page is shown, and how many pixels of the picture one of its own is.
+func size(width, height int64, scale float64) step {
+	return chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale))
+}
+
+// A view is a page as the browser shows it.
+type view struct {
+	Caption string
+	Address string
+	Picture template.URL
+}
+
+// look returns what the browser shows now.
+func (b browser) look(caption string) (view, error) {
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		return view{}, err
+	}
+	address, err := chromedp.Run(b.ctx, chromedp.Location())
+	if err != nil {
+		return view{}, err
+	}
+	return view{caption, address, template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(picture))}, nil //nolint:gosec // it is our own
+}
+
+// photograph goes the way of somebody who isn't logged in, and of somebody whose group may not enter.
+func (b browser) photograph(port, folder string) error {
+	service := func(name string) string { return "http://" + name + ".demo.localhost:" + port + "/" }
+	bob := chromedp.CSS(`button[data-username="bob"]`)
+	scenes := []struct {
+		caption string
+		steps   []step
+	}{
+		{"1. Open a service, and you are at Organizr", []step{
+			size(440, 520, 1.5), chromedp.Navigate(service("everyone")), chromedp.WaitVisible(bob),
+		}},
+		{"2. Log in", []step{
+			chromedp.ScrollIntoView(bob), chromedp.Evaluate[chromedp.Void](`document.querySelector('button[data-username="bob"]').focus({focusVisible: true})`),
+		}},
+		{"3. You are back at the service", []step{chromedp.Click(bob), chromedp.WaitNotPresent(bob), chromedp.WaitVisible(chromedp.CSS("body"))}},
+		{"bob's group may not enter", []step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("a.button"))}},
+	}
+	var views []view
+	for _, scene := range scenes {
+		if err := b.do(scene.steps...); err != nil {
+			return fmt.Errorf("%s: %w", scene.caption, err)
+		}
+		seen, err := b.look(scene.caption)
+		if err != nil {
+			return err
+		}
+		views = append(views, seen)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	if err := b.frame(views[:3], filepath.Join(folder, "login.png")); err != nil {
+		return err
+	}
+	views[3].Caption = ""
+	return b.frame(views[3:], filepath.Join(folder, "refused.png"))
+}
+
+// frames shows views side by side, each with its address above it.
+var frames = template.Must(template.New("frames").Parse(`<!DOCTYPE html><meta charset="utf-8"><style>
+	body { margin: 0; padding: 12px; display: inline-flex; gap: 16px; background: #f6f8fa; font: 600 15px system-ui, sans-serif; color: #1d2329 }
+	figure { margin: 0 } figcaption { height: 28px }
+	div { border: 1px solid #55606b; border-radius: 8px; overflow: hidden; width: 330px; background: #fff }
+	p { margin: 0; padding: 6px 12px; background: #e7ebef; font: 12px system-ui, sans-serif; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+	img { display: block; width: 330px }
+</style><body>{{range .}}<figure>{{with .Caption}}<figcaption>{{.}}</figcaption>{{end}}<div><p>{{.Address}}</p><img src="{{.Picture}}"></div></figure>{{end}}</body>`))
+
+// frame writes a picture of the views.
+func (b browser) frame(views []view, file string) error {
+	var page bytes.Buffer
+	if err := frames.Execute(&page, views); err != nil {
+		return err
+	}
+	return b.write(page.Bytes(), "body", file)
+}
+
+// draw writes an SVG as PNG, with twice its pixels.
+func (b browser) draw(svg, file string) error {
+	text, err := os.ReadFile(svg)
+	if err != nil {
+		return err
+	}
+	page := `<!DOCTYPE html><meta charset="utf-8"><style>body { margin: 0 } svg { display: block; width: 760px }</style><body>` + string(text) + `</body>`
+	return b.write([]byte(page), "svg", file)
+}
+
+// write writes a picture of that part of a page which the selector means.
+func (b browser) write(page []byte, selector, file string) error {
+	if err := b.do(size(1080, 700, 2), chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString(page))); err != nil {
+		return err
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.Screenshot(chromedp.CSS(selector)))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d KiB\n", file, len(picture)>>10)
+	return os.WriteFile(file, picture, 0o644)
+}
