@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,14 +48,6 @@ func TestTheComposeFile(t *testing.T) {
 		}
 	}
 
-	// Traefik sees Organizr's folder, and the path in the environment is there.
-	mounts := project.Services["traefik"].Volumes
-	at := slices.IndexFunc(mounts, func(mount types.ServiceVolumeConfig) bool { return mount.Target == "/organizr" })
-	organizrMount := project.Services["organizr"].Volumes[0]
-	if at < 0 || !mounts[at].ReadOnly || mounts[at].Source != organizrMount.Source+"/www/organizr/data/config" || organizrMount.Target != "/config" ||
-		environment["ORGANIZR_CONFIG_FILE"] != "/organizr/config.php" {
-		t.Errorf("Traefik doesn't see Organizr's folder: %v", mounts)
-	}
 	for name, one := range project.Services {
 		for label, value := range one.Labels {
 			if strings.Contains(strings.ToLower(label), "secret") || strings.Contains(label, "uuid") {
@@ -71,20 +62,9 @@ func TestTheComposeFile(t *testing.T) {
 	}
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
-	address, err := url.Parse(backend.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine := &dockerEngine{project: project.Name, running: map[string]container{}, events: map[chan string]bool{}}
-	start := func(name string) {
-		labels := map[string]string{"com.docker.compose.project": project.Name, "com.docker.compose.service": name}
-		for label, value := range project.Services[name].Labels {
-			labels[label] = value
-		}
-		engine.change(name, &container{labels: labels, port: address.Port()})
-	}
-	for name := range project.Services {
-		start(name)
+	engine := newEngine(t, project.Name, backend.URL)
+	for name, one := range project.Services {
+		engine.run(name, one.Labels)
 	}
 
 	// What is of the machine is replaced: addresses, the engine's socket, and paths in containers.
@@ -114,17 +94,20 @@ func TestTheComposeFile(t *testing.T) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	visit := func(name, username string) (int, service.Seen) {
+	sessions := map[string]string{}
+	visitAt := func(name, path, username string) (int, service.Seen) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+name+".example.com/x?a=1", http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+name+".example.com"+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if username == "" {
 			req.Header.Set("Accept", pageAccept)
 		} else {
-			account, _ := organizr.Find(username)
-			req.Header.Set("Cookie", organizr.CookieName+"="+account.Token(o.Hash()))
+			if sessions[username] == "" {
+				sessions[username] = loggedIn(t, o, username)
+			}
+			req.Header.Set("Cookie", sessions[username])
 		}
 		resp, err := client.Do(req)
 		if err != nil {
@@ -138,6 +121,10 @@ func TestTheComposeFile(t *testing.T) {
 			t.Errorf("nobody at %s is sent to %s", name, location)
 		}
 		return resp.StatusCode, seen
+	}
+	visit := func(name, username string) (int, service.Seen) {
+		t.Helper()
+		return visitAt(name, "/x?a=1", username)
 	}
 	await := func(name, username string, want int) {
 		t.Helper()
@@ -176,12 +163,17 @@ func TestTheComposeFile(t *testing.T) {
 			t.Errorf("nobody at %s: got %d, want %d", name, got, want)
 		}
 	}
-	if got, _ := visit("traefik", "alice"); got != 404 {
-		t.Errorf("Traefik itself is reachable: %d", got)
+	for username, want := range map[string]int{"alice": http.StatusOK, "bob": http.StatusForbidden} {
+		if got, _ := visitAt("traefik", "/api/overview", username); got != want {
+			t.Errorf("%s at the dashboard's data: got %d, want %d", username, got, want)
+		}
+	}
+	if got, _ := visit("traefik", ""); got != http.StatusFound {
+		t.Errorf("nobody at Traefik's dashboard: got %d, want %d", got, http.StatusFound)
 	}
 	engine.change("sonarr", nil)
 	await("sonarr", "alice", 404)
-	start("sonarr")
+	engine.run("sonarr", project.Services["sonarr"].Labels)
 	await("sonarr", "alice", 200)
 	await("sonarr", "bob", 403)
 }
@@ -192,7 +184,13 @@ func compose(t *testing.T, files ...string) *types.Project {
 	for i, file := range files {
 		files[i] = data(file)
 	}
-	options, err := cli.NewProjectOptions(files, cli.WithName("home"), cli.WithWorkingDirectory(data()))
+	return composeFiles(t, files...)
+}
+
+// composeFiles reads compose files, the later ones over the earlier ones.
+func composeFiles(t *testing.T, paths ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(paths, cli.WithName("home"), cli.WithWorkingDirectory(data()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +204,7 @@ func compose(t *testing.T, files ...string) *types.Project {
 // A dockerEngine answers what Traefik asks of a Docker engine, for the containers of a compose project.
 type dockerEngine struct {
 	project string
+	port    string // of what runs in the containers
 	mutex   sync.Mutex
 	running map[string]container
 	events  map[chan string]bool
@@ -215,6 +214,25 @@ type dockerEngine struct {
 type container struct {
 	labels map[string]string
 	port   string // on 127.0.0.1, in place of the one that the image exposes on its own address
+}
+
+// newEngine returns an engine without containers. What shall run on it is the service at the address.
+func newEngine(t *testing.T, project, address string) *dockerEngine {
+	t.Helper()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &dockerEngine{project: project, port: parsed.Port(), running: map[string]container{}, events: map[chan string]bool{}}
+}
+
+// run starts a container of the project with the labels.
+func (engine *dockerEngine) run(name string, labels map[string]string) {
+	all := map[string]string{"com.docker.compose.project": engine.project, "com.docker.compose.service": name}
+	for label, value := range labels {
+		all[label] = value
+	}
+	engine.change(name, &container{labels: all, port: engine.port})
 }
 
 // serve answers on a unix socket until the test ends, and returns its path.

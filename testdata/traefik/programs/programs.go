@@ -30,14 +30,12 @@ func All() []Program {
 		{Name: "redis-server", Packages: []string{"redis-server"}},
 		{Name: "radicale", Packages: []string{"radicale"}},
 	}
+	php := Program{Name: "php", Packages: []string{"php-cli"}}
 	if os.Getenv("ORGANIZR_SOURCE") != "" { // the tests that run a real Organizr
-		all = append(all, Program{
-			Name:     "php",
-			Modules:  []string{"curl", "mbstring", "pdo_sqlite", "SimpleXML", "sqlite3", "zip"},
-			Packages: []string{"php-cli", "php-curl", "php-mbstring", "php-sqlite3", "php-xml", "php-zip"},
-		})
+		php.Modules = []string{"curl", "mbstring", "pdo_sqlite", "SimpleXML", "sqlite3", "zip"}
+		php.Packages = append(php.Packages, "php-curl", "php-mbstring", "php-sqlite3", "php-xml", "php-zip")
 	}
-	return all
+	return append(all, php)
 }
 
 // Missing returns those of all programs that this machine lacks.
