@@ -25,13 +25,15 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 	claims := bob.Claims(time.Now(), time.Hour)
 	var sent int64
 	for sent < forgeries {
-		attack := load.Attack{Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: 2 * time.Second, Next: func(hit int64) load.Request {
+		forged := func(hit int64) load.Request {
 			header := program()
 			token := organizr.Sign(organizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
 			header["Cookie"] = []string{organizr.CookieName + "=" + token}
 			return load.Request{Host: "remembered.example.com", Header: header, Status: http.StatusUnauthorized}
-		}}
-		result, err := attack.Run()
+		}
+		result, err := load.Attack{
+			Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: 2 * time.Second, Next: forged,
+		}.Run()
 		if err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func render(canvas interface {
 ) error {
 	whole := draw.New(canvas)
 	whole.SetColor(paper)
-	whole.Fill(whole.Rectangle.Path())
+	whole.Fill(whole.Path())
 	inner := draw.Crop(whole, margin, -margin, margin, -margin)
 	write(inner, vg.Point{X: inner.Min.X, Y: inner.Max.Y}, 15, ink, "One request, without and with a login check")
 	for i, line := range caption {

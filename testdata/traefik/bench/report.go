@@ -17,7 +17,8 @@ func report(out io.Writer, routes []*route) {
 	for _, one := range routes {
 		least, most := extremes(one.crowd, cpu)
 		fmt.Fprintf(columns, "%s\t%.0f\t%.0f to %.0f\t%.2f\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\n", one.name, medianOf(one.crowd, cpu), least, most,
-			ratio(one, one.base), one.base.name, medianOf(one.crowd, ofAll), medianOf(one.crowd, rate), medianOf(one.crowd, slow), medianOf(one.visitor, wait), one.about)
+			ratio(one, one.base), one.base.name, medianOf(one.crowd, ofAll), medianOf(one.crowd, rate), medianOf(one.crowd, slow),
+			medianOf(one.visitor, wait), one.about)
 	}
 	_ = columns.Flush()
 	fmt.Fprintln(out, `CPU: of Traefik, for one request, and how many times that of another route in the same round. CPU of all: with whoever Traefik asks.

@@ -74,7 +74,9 @@ func ordinary() []*route {
 	cookie := organizr.CookieName + "=" + bob.Token(hash)
 	one, changing := []string{cookie}, load.Changing(cookie)
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
-	told := table{"headers": table{"customRequestHeaders": table{"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4"}}}
+	told := table{"headers": table{"customRequestHeaders": table{
+		"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4",
+	}}}
 	routes := []*route{
 		{name: "bare", about: "no middleware", cookies: one},
 		{name: "headers", about: "Traefik's own headers middleware", through: told, cookies: one, user: "bob"},
@@ -86,18 +88,23 @@ func ordinary() []*route {
 		{name: "refuse", about: "an interpreted plugin that refuses all", through: floor("refuse"), cookies: one, header: program(), status: 401},
 		{name: "nobody", about: "this plugin, a program without a token", through: through(nil), header: program(), status: 401},
 		{name: "redirect", about: "this plugin, a browser sent to log in", through: through(nil), status: 302},
-		{name: "disprove", about: "an interpreted plugin that checks the signature, and refuses", through: floor("disprove"), cookies: forged, header: program(), status: 401},
+		{
+			name: "disprove", about: "an interpreted plugin that checks the signature, and refuses", through: floor("disprove"),
+			cookies: forged, header: program(), status: 401,
+		},
 		{name: "forged", about: "this plugin, a forged token", through: through(nil), cookies: forged, header: program(), status: 401},
 		{name: "guest", about: "this plugin, nobody on a path that a rule opens", through: through(table{"rules": []string{"/=Guest"}})},
 	}
 	for _, count := range []int{1, 10, 100, 1000} {
 		routes = append(routes, &route{
-			name: fmt.Sprintf("rules-%d", count), about: "so many rules", through: through(table{"rules": load.Rules(count)}), cookies: one, user: "bob",
+			name: fmt.Sprintf("rules-%d", count), about: "so many rules", through: through(table{"rules": load.Rules(count)}),
+			cookies: one, user: "bob",
 		})
 	}
 	for _, count := range []int{100, 1000} {
 		routes = append(routes, &route{
-			name: fmt.Sprintf("sessions-%d", count), about: "so many returning visitors", through: through(nil), cookies: load.Sessions(bob, hash)[:count], user: "bob",
+			name: fmt.Sprintf("sessions-%d", count), about: "so many returning visitors", through: through(nil),
+			cookies: load.Sessions(bob, hash)[:count], user: "bob",
 		})
 	}
 	for _, count := range []int{5, 20} {
@@ -106,7 +113,8 @@ func ordinary() []*route {
 			fmt.Fprintf(&others, "cookie_%d=%s; ", i, strings.Repeat("x", 30))
 		}
 		routes = append(routes, &route{
-			name: fmt.Sprintf("cookies-%d", count), about: "so many other cookies", through: through(nil), cookies: []string{others.String() + cookie}, user: "bob",
+			name: fmt.Sprintf("cookies-%d", count), about: "so many other cookies", through: through(nil),
+			cookies: []string{others.String() + cookie}, user: "bob",
 		})
 	}
 	return routes
@@ -118,9 +126,10 @@ func hostile() []*route {
 	for i := range 40_000 {
 		odd[fmt.Sprintf("x_%d", i)] = []string{"1"}
 	}
+	forgery := organizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
 	var routes []*route
 	for _, request := range []route{
-		{name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(organizr.CookieName+"="+bob.Token("forged")+"; ", 32<<10)}, status: 401},
+		{name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
 		{name: "hostile-path", about: "8 KiB of slashes that are encoded nine times", target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401},
 		{name: "hostile-query", about: "a query of 900 KB", target: "/?" + load.Fill("%", 900_000), header: load.Browser(), status: 302},
 		{name: "hostile-headers", about: "40,000 odd headers", header: odd, status: 431},

@@ -157,7 +157,10 @@ func (s *scene) addDatabase() error {
 	s.routes = append(
 		s.routes,
 		&route{name: "database", about: "with a database of a thousand sessions, a returning visitor", through: followed, cookies: listed[:1], user: "bob"},
-		&route{name: "database-changing", about: "the same, whose other cookies change every time", through: followed, cookies: load.Changing(listed[0]), user: "bob"},
+		&route{
+			name: "database-changing", about: "the same, whose other cookies change every time", through: followed,
+			cookies: load.Changing(listed[0]), user: "bob",
+		},
 		&route{name: "database-sessions", about: "the same, all thousand by turns", through: followed, cookies: listed, user: "bob"},
 		&route{
 			name: "database-first", about: "the same, seen for the first time, in a database of many", cookies: all, user: "bob",

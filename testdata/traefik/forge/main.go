@@ -22,7 +22,8 @@ import (
 const hash = organizr.Hash
 
 // claims are those of an administrator until the year 2100.
-const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,"name":"mallory","group":"Admin","groupID":0,"email":"","image":"","userID":1}`
+const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,` +
+	`"name":"mallory","group":"Admin","groupID":0,"email":"","image":"","userID":1}`
 
 // A trick is one token, and why it must fail or pass.
 type trick struct {
@@ -47,9 +48,10 @@ func write(file string) error {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", " ")
 	err = encoder.Encode(map[string]any{
-		"about": "Tokens for the Organizr of testdata/organizr. Those under fail must be no session, though some are signed with its very key; those under pass are sessions. Written by testdata/traefik/forge.",
-		"fail":  append(append(forgeries(), signedButWrong()...), misshapen()...),
-		"pass":  good(),
+		"about": "Tokens for the Organizr of testdata/organizr. Those under fail must be no session, though some are signed with its very key; " +
+			"those under pass are sessions. Written by testdata/traefik/forge.",
+		"fail": append(append(forgeries(), signedButWrong()...), misshapen()...),
+		"pass": good(),
 	})
 	if err != nil {
 		return err
@@ -75,15 +77,18 @@ func changed(from, to string) string {
 // forgeries are tokens that whoever has no key can make.
 func forgeries() []trick {
 	var list []trick
+	const unsecured = "RFC 8725, 3.2: an unsecured token proves nothing"
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", "none ", "", "null"} {
+		header := `{"typ":"JWT","alg":"` + alg + `"}`
 		list = append(
 			list,
-			trick{"alg " + alg + ", no signature", "RFC 8725, 3.2: an unsecured token proves nothing", unsigned(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "")},
-			trick{"alg " + alg + ", any signature", "RFC 8725, 3.2: an unsecured token proves nothing", unsigned(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "c2lnbmF0dXJl")},
+			trick{"alg " + alg + ", no signature", unsecured, unsigned(header, claims, "")},
+			trick{"alg " + alg + ", any signature", unsecured, unsigned(header, claims, "c2lnbmF0dXJl")},
 		)
 	}
 	for _, alg := range []string{"HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "EdDSA", "HS1", "SHA256", "dir", "A128KW"} {
-		list = append(list, trick{"alg " + alg, "RFC 8725, 3.1: one algorithm only; its signature is by no known key", organizr.Sign(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "public")})
+		token := organizr.Sign(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "public")
+		list = append(list, trick{"alg " + alg, "RFC 8725, 3.1: one algorithm only; its signature is by no known key", token})
 	}
 	embedded := map[string]string{
 		"jwk: a key in the header":                      `{"typ":"JWT","alg":"HS256","jwk":{"kty":"oct","k":"bWluZQ"}}`,
@@ -115,13 +120,15 @@ func forgeries() []trick {
 		list = append(list, trick{"signed with " + name, "not Organizr's key", organizr.Sign(organizr.Header, claims, key)})
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(hash); err == nil {
-		list = append(list, trick{"signed with the key decoded from base64", "the key is its text as it stands", organizr.Sign(organizr.Header, claims, string(decoded))})
+		token := organizr.Sign(organizr.Header, claims, string(decoded))
+		list = append(list, trick{"signed with the key decoded from base64", "the key is its text as it stands", token})
 	}
 	right := strings.Split(organizr.Sign(organizr.Header, claims, hash), ".")
+	const overBoth = "RFC 7515, 5.2: the signature is over header and claims"
 	return append(
 		list,
-		trick{"the signature of other claims", "RFC 7515, 5.2: the signature is over header and claims", unsigned(organizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2])},
-		trick{"the signature of another header", "RFC 7515, 5.2: the signature is over header and claims", unsigned(`{"alg":"HS256","typ":"JWT"}`, claims, right[2])},
+		trick{"the signature of other claims", overBoth, unsigned(organizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2])},
+		trick{"the signature of another header", overBoth, unsigned(`{"alg":"HS256","typ":"JWT"}`, claims, right[2])},
 		trick{"a signature of zeros (CVE-2022-21449 alike)", "no HMAC is all zeros", unsigned(organizr.Header, claims, strings.Repeat("A", 43))},
 		trick{"the claims as signature", "not an HMAC", unsigned(organizr.Header, claims, encode(claims))},
 		trick{"header and claims changed about", "not an HMAC", right[1] + "." + right[0] + "." + right[2]},
@@ -237,6 +244,7 @@ func signedButWrong() []trick {
 func misshapen() []trick {
 	whole := organizr.Sign(organizr.Header, claims, hash)
 	parts := strings.Split(whole, ".")
+	long := changed(`"email":""`, `"email":"`+strings.Repeat("x", 6200)+`"`)
 	form := "RFC 7515, 3.1: three parts of base64url without padding"
 	list := []trick{
 		{"empty", form, ""},
@@ -255,7 +263,7 @@ func misshapen() []trick {
 		{"twice", form, whole + whole},
 		{"twice, with a dot", form, whole + "." + whole},
 		{"five parts, as an encrypted token", "RFC 7516: not encrypted", parts[0] + "." + parts[1] + "." + parts[2] + ".x.y"},
-		{"the JSON serialisation", "RFC 7515, 7.2: compact only", `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`},
+		{"the JSON serialisation", "RFC 7515, 7.2: compact only", fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2])},
 		{"padding after the signature", form, whole + "="},
 		{"padding after the header", form, parts[0] + "=." + parts[1] + "." + parts[2]},
 		{"padding after the claims", form, parts[0] + "." + parts[1] + "=." + parts[2]},
@@ -268,7 +276,7 @@ func misshapen() []trick {
 		{"a signature in hex", form, parts[0] + "." + parts[1] + "." + fmt.Sprintf("%x", parts[2])},
 		{"the case of the signature changed", form, parts[0] + "." + parts[1] + "." + strings.ToUpper(parts[2])},
 		{"the scheme before it", form, "Bearer " + whole},
-		{"one part more than 8 KiB long", "a token is at most 8 KiB", organizr.Sign(organizr.Header, changed(`"email":""`, `"email":"`+strings.Repeat("x", 6200)+`"`), hash)},
+		{"one part more than 8 KiB long", "a token is at most 8 KiB", organizr.Sign(organizr.Header, long, hash)},
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	stray := alphabet[strings.IndexByte(alphabet, whole[len(whole)-1])^1]

@@ -60,7 +60,8 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 	}
 	plugin := func(group string) table {
 		return table{"plugin": table{"organizrjwt": table{
-			"uuid": organizr.UUID, "secret": hash, "databaseFile": database.Path(), "group": group, "rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
+			"uuid": organizr.UUID, "secret": hash, "databaseFile": database.Path(), "group": group,
+			"rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
 		}}}
 	}
 	traefik, err := proxy.Start(ctx, proxy.Options{
