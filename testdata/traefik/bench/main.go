@@ -114,8 +114,10 @@ func (r *route) measure(ctx context.Context, connections int, duration time.Dura
 		return load.Result{}, ctx.Err()
 	}
 	result, err := load.Attack{
-		Addr: r.traefik.Addr, Pid: r.traefik.Pid(), Others: r.asks, Connections: connections, Duration: duration, Next: r.next,
+		Addr: r.traefik.Addr, Pid: r.traefik.Pid(), Others: r.asks, Connections: connections, Duration: duration,
+		Next: func(hit int64) load.Request { return r.request(r.sent + hit) }, // so that no cookie comes again before its turn
 	}.Run()
+	r.sent += result.Requests
 	if err == nil && result.Wrong > 0 {
 		err = fmt.Errorf("%s: %d of %d answers are wrong; the first: %s", r.name, result.Wrong, result.Requests, result.First)
 	}

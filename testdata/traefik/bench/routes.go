@@ -29,15 +29,16 @@ type route struct {
 	traefik *proxy.Traefik
 	host    string
 
+	sent           int64         // how many requests
 	crowd, visitor []load.Result // of many connections at once, and of one alone
 }
 
-// next returns a request.
-func (r *route) next(hit int64) load.Request {
+// request returns the request of that number.
+func (r *route) request(number int64) load.Request {
 	header := r.header
 	if len(r.cookies) > 0 {
 		header = maps.Clone(header)
-		header["Cookie"] = []string{r.cookies[hit%int64(len(r.cookies))]}
+		header["Cookie"] = []string{r.cookies[number%int64(len(r.cookies))]}
 	}
 	return load.Request{Host: r.host, Target: r.target, Header: header, Status: r.status, User: r.user}
 }
