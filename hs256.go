@@ -19,7 +19,6 @@ import (
 	"sync"
 	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -50,6 +49,7 @@ type session struct {
 	token   string
 	claims  map[string]string // by the names that the options have for them
 	groupID int               // 0 to 999
+	by      *authority        // that says so
 	expires time.Duration     // the Unix time
 	refused error             // errLocked or errUnprintable, or nil
 }
@@ -90,7 +90,7 @@ var (
 	errForm      = tokenError("the token isn't three parts of base64url")
 	errSignature = tokenError("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
 	errHeader    = tokenError("the token's header isn't that of a JWT signed with HS256")
-	errClaims    = tokenError("the token's claims aren't a JSON object")
+	errClaims    = tokenError("the token's claims aren't a JSON object with the types that Organizr gives them")
 	errIssuer    = tokenError("the token's issuer or audience isn't Organizr")
 	errExpired   = tokenError("the session has expired")
 	errNotYet    = tokenError("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
@@ -133,7 +133,7 @@ func verify(token string, by *authority, now time.Duration) (*session, error) {
 	_, _ = io.WriteString(mac, text)
 	signature, _ := base64url.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
 	if hmac.Equal(mac.Sum(nil), signature) {
-		return open(token, text, by.database, now)
+		return open(token, text, by, now)
 	}
 	return nil, errSignature
 }
@@ -145,7 +145,7 @@ func signed(err error) bool { return err != errTooLong && err != errForm && err 
 const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for.
-func open(token, text string, by *database, now time.Duration) (*session, error) {
+func open(token, text string, by *authority, now time.Duration) (*session, error) {
 	header, encoded, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
 		return nil, errHeader
@@ -154,8 +154,7 @@ func open(token, text string, by *database, now time.Duration) (*session, error)
 	if err != nil {
 		return nil, errForm
 	}
-	given := new(payload)
-	given.NotBefore = 0.0 // unless it says otherwise
+	given := &payload{NotBefore: 0.0} // unless it says otherwise
 	if json.Unmarshal(decoded, given) != nil {
 		return nil, errClaims
 	}
@@ -163,25 +162,22 @@ func open(token, text string, by *database, now time.Duration) (*session, error)
 	if err != nil {
 		return nil, err
 	}
-	found.token = token
-	if by != nil {
-		err = confirm(found, by)
-	}
-	if !printable(found.claims) {
-		found.refused = errUnprintable
+	found.token, found.by = token, by
+	if by.database != nil {
+		err = confirm(found, by.database)
 	}
 	return found, err
 }
 
 // printable reports whether services, logs and people read an account's texts alike: they hold nothing but what
-// unicode.IsPrint lets pass, and no space at an end. A user can choose to be called "alice\a": whoever strips that makes
-// it the administrator's name.
-func printable(claims map[string]string) bool {
-	username, email := claims["username"], claims["email"]
-	texts := username + email + claims["userID"] + claims["image"]
-	return strings.TrimFunc(texts, unicode.IsPrint) == "" && utf8.ValidString(texts) &&
-		strings.Trim(username, " ") == username && strings.Trim(email, " ") == email
+// unicode.IsPrint lets pass, and name and address no space at an end. A user can choose to be called "alice\a": whoever
+// strips that makes it the administrator's name.
+func printable(username, email, others string) bool {
+	return strings.TrimFunc(username+email+others, unicode.IsPrint) == "" && !spaceAtEnd.MatchString(username+"\n"+email)
 }
+
+// spaceAtEnd matches a line with a space at an end.
+var spaceAtEnd = regexp.MustCompile(`(?m)^ | $`)
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
@@ -205,16 +201,16 @@ type payload struct {
 	// encoding/json overlooks case: to one of these, which nobody reads.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
-	Issuer    any `json:"iss"`
-	Audience  any `json:"aud"`
-	ExpiresAt any `json:"exp"`
-	NotBefore any `json:"nbf"`
-	Username  any `json:"username"` // of an older Organizr
-	Name      any `json:"name"`     // of a newer one
-	Email     any `json:"email"`
-	GroupID   any `json:"groupID"`
-	UserID    any `json:"userID"`
-	Image     any `json:"image"`
+	Issuer    string  `json:"iss"`
+	Audience  any     `json:"aud"` // text, or a list
+	ExpiresAt float64 `json:"exp"`
+	NotBefore any     `json:"nbf"`
+	Username  string  `json:"username"` // of an older Organizr
+	Name      string  `json:"name"`     // of a newer one
+	Email     string  `json:"email"`
+	GroupID   any     `json:"groupID"` // a number, or digits
+	UserID    any     `json:"userID"`
+	Image     string  `json:"image"`
 }
 
 // validate returns the session that a payload stands for whose signature is right. Organizr's times have fractions of
@@ -224,12 +220,10 @@ func validate(given *payload, now time.Duration) (*session, error) {
 		return nil, errIssuer
 	}
 	seconds := now.Seconds()
-	expires, _ := given.ExpiresAt.(float64)
-	if expires <= seconds {
+	if given.ExpiresAt <= seconds {
 		return nil, errExpired
 	}
-	from, ok := given.NotBefore.(float64)
-	if !ok || from > seconds+nbfLeeway {
+	if from, ok := given.NotBefore.(float64); !ok || from > seconds+nbfLeeway {
 		return nil, errNotYet
 	}
 	digits := textOf(given.GroupID)
@@ -237,22 +231,25 @@ func validate(given *payload, now time.Duration) (*session, error) {
 	if !ok {
 		return nil, errGroup
 	}
-	if expires > longestTime {
-		expires = longestTime
+	if given.ExpiresAt > longestTime {
+		given.ExpiresAt = longestTime
 	}
-	username := textOf(given.Username)
-	if username == "" {
-		username = textOf(given.Name)
+	if given.Username == "" {
+		given.Username = given.Name
 	}
 	name := groupNames[group]
 	if name == "" {
 		name = digits
 	}
 	claims := map[string]string{
-		"username": username, "email": textOf(given.Email), "group": name, "groupID": digits,
-		"userID": textOf(given.UserID), "image": textOf(given.Image),
+		"username": given.Username, "email": given.Email, "group": name, "groupID": digits,
+		"userID": textOf(given.UserID), "image": given.Image,
 	}
-	return &session{claims: claims, groupID: group, expires: time.Duration(expires * 1e9)}, nil
+	found := &session{claims: claims, groupID: group, expires: time.Duration(given.ExpiresAt * 1e9)}
+	if !printable(given.Username, given.Email, given.Image+claims["userID"]) {
+		found.refused = errUnprintable
+	}
+	return found, nil
 }
 
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
@@ -315,19 +312,13 @@ func newMemory(from source, middleware string, now time.Duration) *memory {
 	}
 	known := &memory{follower: followers[from]}
 	followersMutex.Unlock()
-	current(known, now)
+	look(known, nil, now)
 	return known
 }
 
-// current returns the authority in force, or nil if there is none yet. The first request of a second looks at the files;
-// others go on with what is known meanwhile.
-func current(known *memory, now time.Duration) *authority {
-	known.RLock()
-	in, due := known.authority, now >= known.lookAgain
-	known.RUnlock()
-	if !due {
-		return in
-	}
+// look returns the authority that is in force after a look at the files, or nil if there is none yet. If somebody else is
+// looking, the one before will do.
+func look(known *memory, in *authority, now time.Duration) *authority {
 	if in == nil {
 		known.follower.Lock()
 	} else if !known.follower.TryLock() {
@@ -338,9 +329,18 @@ func current(known *memory, now time.Duration) *authority {
 	return turnTo(known, known.follower)
 }
 
-// currentAtOnce is current for a session that the database doesn't list: whoever has just logged in comes before the
+// verifyAtOnce is verify for a session that the database didn't list: it is looked for in its file, if that has changed.
+func verifyAtOnce(known *memory, token string, by *authority, now time.Duration) (*session, error) {
+	in := lookAtOnce(known, now)
+	if in == by {
+		return nil, errEnded
+	}
+	return verify(token, in, now)
+}
+
+// lookAtOnce is look for a session that the database doesn't list: whoever has just logged in comes before the
 // second is over, and may come while somebody else writes. It waits up to a second for them to finish.
-func currentAtOnce(known *memory, now time.Duration) *authority {
+func lookAtOnce(known *memory, now time.Duration) *authority {
 	const tries = 200
 	files := known.follower
 	for try := 1; ; try++ {
@@ -377,9 +377,9 @@ func forgetAll(known *memory) {
 
 // remember keeps a visitor by their token and by their credentials, of which only the last of a token are kept: so those
 // whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
-func remember(known *memory, by *authority, credentials string, holder, who *visitor) {
+func remember(known *memory, credentials string, holder, who *visitor) {
 	known.Lock()
-	if known.authority == by {
+	if known.authority == holder.session.by {
 		if len(known.holders) >= mostHolders && known.holders[holder.session.token] == nil {
 			forgetAll(known)
 		}
@@ -633,7 +633,7 @@ type database struct {
 type account struct {
 	claims  map[string]string
 	groupID int
-	locked  bool
+	refused error // errLocked or errUnprintable, or nil
 }
 
 // confirm gives a session what the database says of its account, as Organizr's own check does (validateToken in its
@@ -643,10 +643,7 @@ func confirm(found *session, by *database) error {
 	if listed == nil || listed.claims["userID"] != found.claims["userID"] {
 		return errEnded
 	}
-	found.claims, found.groupID = listed.claims, listed.groupID
-	if listed.locked {
-		found.refused = errLocked
-	}
+	found.claims, found.groupID, found.refused = listed.claims, listed.groupID, listed.refused
 	return nil
 }
 
@@ -759,8 +756,17 @@ func parseDatabase(text string) (*database, error) {
 		if name == "" {
 			name = row[4]
 		}
+		for i, text := range row {
+			row[i] = strings.ToValidUTF8(text, "\x00") // which isn't printable either
+		}
 		claims := map[string]string{"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": name}
-		users[row[0]] = &account{claims: claims, groupID: group, locked: row[5] == "1"}
+		user := &account{claims: claims, groupID: group}
+		if row[5] == "1" {
+			user.refused = errLocked
+		} else if !printable(row[1], row[2], row[0]+row[3]) {
+			user.refused = errUnprintable
+		}
+		users[row[0]] = user
 	}
 	read := &database{accounts: map[string]*account{}}
 	for _, row := range readTable(tables, "tokens", "token", "user_id") {

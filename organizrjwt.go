@@ -76,10 +76,10 @@ func CreateConfig() *Config {
 type middleware struct {
 	quotedName string // for the log
 	memory     *memory
-	access     access
-	forwarding forwarding
-	login      *login // nil if nobody is redirected
-	next       http.Handler
+	access
+	forwarding
+	login *login // nil if nobody is redirected
+	next  http.Handler
 }
 
 // access is who gets in.
@@ -130,13 +130,13 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
 // what few requests need is in functions of its own.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	group := m.access.group
-	if m.access.rules != nil {
-		group = groupByRules(m.access.rules, req)
+	group := m.group
+	if m.rules != nil {
+		group = groupByRules(m.rules, req)
 	}
 	headers := req.Header
 	credentials := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	if m.access.acceptBearer {
+	if m.acceptBearer {
 		credentials = withBearer(credentials, headers)
 	}
 	now := since(epoch)
@@ -152,13 +152,13 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		refuse(m, who, group, rw, req)
 		return
 	}
-	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.forwarding.harmless) != nil {
+	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil {
 		if !passesCloserLook(m, who, group, rw, req) {
 			return
 		}
 	}
 	for i, values := range who.values {
-		headers[m.forwarding.names[i]] = values
+		headers[m.names[i]] = values
 	}
 	m.next.ServeHTTP(rw, req)
 }
@@ -175,21 +175,24 @@ func withBearer(cookies string, headers http.Header) string {
 // reading of careless services is the only one, and one look-up tells.
 func groupByRules(all *rules, req *http.Request) int {
 	address := req.URL
-	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && plainPath.MatchString(address.Path) {
+	if address.RawPath != "" || !usualMethods[req.Method] || len(address.Path) > longestPlain || address.Path == "" || !plainPath.MatchString(address.Path) {
+		return strictestGroup(all, req)
+	}
+	if address.Path == "/" || address.Path[len(address.Path)-1] != '/' {
 		_, pattern := all.careless.mux.Handler(req)
 		if group, settled := all.settled[pattern]; settled {
 			return group
 		}
 	}
-	return strictestGroup(all, req)
+	return strictestOf(all, req, address.Path, []string{address.Path})
 }
 
 // usualMethods are methods that need no folding.
 var usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS")
 
-// plainPath matches a path that every service reads as the rules do: no upper case, no final slash, nothing that could
-// be decoded, cleaned or cut off.
-var plainPath = regexp.MustCompile(`^(?:/|(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)+)$`)
+// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded, cleaned
+// or cut off.
+var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
 
 // mostHeaders is how many names of headers a request can have. Browsers send some twenty.
 const mostHeaders = 200
@@ -209,12 +212,12 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 	case len(req.Header) > mostHeaders:
 		answer(m, who, tooManyHeaders, rw, req)
 		return false
-	case group != guest && !m.access.allowCrossSite && who.byCookie && changesThings(req) && crossSite(m.login, req):
+	case group != guest && !m.allowCrossSite && who.byCookie && changesThings(req) && crossSite(m.login, req):
 		answer(m, who, fromAnotherSite, rw, req)
 		return false
 	}
 	for name := range req.Header {
-		if !m.forwarding.harmless[name] && m.forwarding.forged[foldHeader(name)] {
+		if !m.harmless[name] && m.forged[foldHeader(name)] {
 			delete(req.Header, name)
 		}
 	}
@@ -259,112 +262,112 @@ const (
 	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
 )
 
-// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name. A browser
-// can send more than one: Organizr sets one for its domain and one for its host, and one of them can be stale.
+// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name, or in the
+// Authorization header if that is accepted. A browser can send more than one cookie: Organizr sets one for its domain and
+// one for its host, and one of them can be stale.
 func identify(m *middleware, req *http.Request, credentials string, group int, now time.Duration) *visitor {
-	by := current(m.memory, now)
+	known := m.memory
+	known.RLock()
+	by := known.authority
+	due := now >= known.lookAgain
+	known.RUnlock()
+	if due {
+		by = look(known, by, now)
+	}
 	if by == nil || len(credentials) > longestCookies {
-		return identifyOther(m, req, credentials, by, group, now, nil)
+		return unidentified(m, req, by, group)
 	}
 	who := by.nobody
-	for i, cookie := range req.CookiesNamed(by.cookie) {
-		if i == mostCookies {
-			break
-		}
-		holder, in, err := holderOf(m, cookie.Value, by, now)
-		if err == nil {
-			return acquaint(m, req, credentials, in, holder, true)
-		}
-		who = strangers[err]
+	candidates := req.CookiesNamed(by.cookie)
+	cookies := len(candidates)
+	if cookies > mostCookies || m.acceptBearer {
+		candidates, cookies = otherCandidates(m, req, candidates)
 	}
-	if m.access.acceptBearer || group == guest {
-		return identifyOther(m, req, credentials, by, group, now, who)
+	for i, candidate := range candidates {
+		known.RLock()
+		holder := known.holders[candidate.Value]
+		known.RUnlock()
+		if holder == nil || now >= holder.expires {
+			found, err := verify(candidate.Value, by, now)
+			if err == errEnded {
+				found, err = verifyAtOnce(known, candidate.Value, by, now)
+			}
+			if err != nil {
+				who = strangers[err]
+				continue
+			}
+			holder = newVisitor(m, found)
+		}
+		return acquaint(m, req, credentials, holder, i < cookies)
+	}
+	if group == guest {
+		return asGuest(m, req, who, by)
 	}
 	return who
 }
 
-// holderOf returns the visitor that a token stands for, whoever sends it: one that is remembered, or that verify finds;
-// and the authority that says so. A session that the database doesn't list is looked for in its file at once.
-func holderOf(m *middleware, token string, by *authority, now time.Duration) (*visitor, *authority, error) {
-	m.memory.RLock()
-	holder := m.memory.holders[token]
-	m.memory.RUnlock()
-	if holder != nil && now < holder.expires {
-		return holder, by, nil
+// otherCandidates returns the first four cookies, how many they are, and the bearer token behind them if that is accepted.
+func otherCandidates(m *middleware, req *http.Request, candidates []*http.Cookie) ([]*http.Cookie, int) {
+	if len(candidates) > mostCookies {
+		candidates = candidates[:mostCookies]
 	}
-	found, err := verify(token, by, now)
-	if err == errEnded {
-		by = currentAtOnce(m.memory, now)
-		found, err = verify(token, by, now)
+	cookies := len(candidates)
+	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
+	if m.acceptBearer && bearer != nil {
+		candidates = append(candidates, &http.Cookie{Value: bearer[1]})
 	}
-	if err != nil {
-		return nil, by, err
-	}
-	return newVisitor(m, found), by, nil
-}
-
-// acquaint returns the visitor whose session the request carries, and remembers them.
-func acquaint(m *middleware, req *http.Request, credentials string, by *authority, holder *visitor, byCookie bool) *visitor {
-	who := *holder
-	who.byCookie = byCookie
-	who.values = append([][]string{}, holder.values...)
-	if !byCookie || len(credentials) != len(by.cookie)+1+len(holder.session.token) { // there is more than the session
-		forwardOthers(m, &who, req, by)
-	}
-	remember(m.memory, by, credentials, holder, &who)
-	return &who
-}
-
-// notReady is whoever comes while Organizr's files aren't there yet.
-var notReady = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
-
-// identifyOther is identify for a request without a session in its cookies, where that isn't the end of it: the session
-// may be a bearer token, and guests may enter without one.
-func identifyOther(m *middleware, req *http.Request, credentials string, by *authority, group int, now time.Duration, who *visitor) *visitor {
-	switch {
-	case by == nil:
-		who = notReady
-	case who == nil:
-		who = strangers[errCookies]
-	case m.access.acceptBearer:
-		bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
-		if bearer == nil {
-			break
-		}
-		holder, in, err := holderOf(m, bearer[1], by, now)
-		if err == nil {
-			return acquaint(m, req, credentials, in, holder, false)
-		}
-		if !who.hadToken {
-			who = strangers[err]
-		}
-	}
-	if group != guest {
-		return who
-	}
-	cleaned := *who
-	cleaned.values = make([][]string, len(m.forwarding.names))
-	forwardOthers(m, &cleaned, req, by)
-	return &cleaned
+	return candidates, cookies
 }
 
 // bearerToken matches the one line of an Authorization header that holds a token (RFC 6750, section 2.1).
 var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
 
-// newVisitor returns the visitor whose session it is, as they are forwarded without any other cookies. One that is refused
-// counts as nobody.
+// acquaint returns the visitor whose session the request carries, and remembers them.
+func acquaint(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
+	who := holder
+	if !byCookie || len(credentials) != len(holder.session.by.cookie)+1+len(holder.session.token) { // there is more than the session
+		who = &visitor{session: holder.session, standing: holder.standing, byCookie: byCookie, expires: holder.expires}
+		who.values = append(who.values, holder.values...)
+		forwardOthers(m, who, req, holder.session.by)
+	}
+	remember(m.memory, credentials, holder, who)
+	return who
+}
+
+// notReady is whoever comes while Organizr's files aren't there yet.
+var notReady = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
+
+// unidentified is identify for whoever can't be: Organizr's files aren't there yet, or the credentials are too long.
+func unidentified(m *middleware, req *http.Request, by *authority, group int) *visitor {
+	who := notReady
+	if by != nil {
+		who = strangers[errCookies]
+	}
+	if group == guest {
+		return asGuest(m, req, who, by)
+	}
+	return who
+}
+
+// asGuest returns the visitor without a session, whose other cookies the service gets.
+func asGuest(m *middleware, req *http.Request, who *visitor, by *authority) *visitor {
+	cleaned := *who
+	cleaned.values = make([][]string, len(m.names))
+	forwardOthers(m, &cleaned, req, by)
+	return &cleaned
+}
+
+// newVisitor returns the visitor whose session it is, sent in a cookie beside no other. One that is refused counts as nobody.
 func newVisitor(m *middleware, found *session) *visitor {
-	who := &visitor{session: found, standing: everyone - guest, expires: found.expires, values: make([][]string, len(m.forwarding.names))}
+	who := &visitor{session: found, standing: everyone - guest, byCookie: true, expires: found.expires, values: make([][]string, len(m.names))}
 	if found.refused != nil {
 		return who
 	}
 	who.standing = everyone - found.groupID
-	if m.access.deny != nil && matches(found, m.access.deny) {
-		who.standing = 0
-	} else if m.access.allow != nil && matches(found, m.access.allow) {
-		who.standing = everyone
+	if m.deny != nil || m.allow != nil {
+		who.standing = standingOf(found, m.allow, m.deny)
 	}
-	for i, one := range m.forwarding.headers {
+	for i, one := range m.headers {
 		text, single := found.claims[one.single]
 		if !single {
 			text = headerText(one, found)
@@ -376,14 +379,20 @@ func newVisitor(m *middleware, found *session) *visitor {
 	return who
 }
 
-// matches reports whether the session meets one of the conditions.
-func matches(found *session, conditions []condition) bool {
-	for _, one := range conditions {
+// standingOf returns the standing of the visitor whose session it is, where allow and deny make exceptions.
+func standingOf(found *session, allow, deny []condition) int {
+	standing := everyone - found.groupID
+	for _, one := range allow {
 		if found.claims[one.claim] == one.value {
-			return true
+			standing = everyone
 		}
 	}
-	return false
+	for _, one := range deny {
+		if found.claims[one.claim] == one.value {
+			return 0
+		}
+	}
+	return standing
 }
 
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
@@ -403,10 +412,10 @@ func headerText(one *header, found *session) string {
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
 // this Organizr. Of a Cookie header of more than 32 KiB it gets nothing.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority) {
-	if m.forwarding.forwardToken {
+	if m.forwardToken {
 		return
 	}
-	place := len(m.forwarding.headers)
+	place := len(m.headers)
 	cookies := withoutSessions(strings.Join(req.Header["Cookie"], "; "), by)
 	if cookies != "" {
 		who.values[place] = []string{cookies}
@@ -550,22 +559,22 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 		answer(m, who, refusalOf(who, group), rw, req)
 	case who == notReady:
 		answer(m, who, loginNotReady, rw, req)
-	case isPerson(req):
+	case htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req):
 		sendToLogin(m, who, rw, req)
 	default:
 		turnAway(m, who, rw, req)
 	}
 }
 
-// isPerson reports whether a person waits for the answer, since a browser opens a page; else a script, an image or a
-// program does. Not all browsers send Sec-Fetch-Mode.
-func isPerson(req *http.Request) bool {
-	mode := req.Header.Get("Sec-Fetch-Mode")
-	return htmlType.MatchString(req.Header.Get("Accept")) && (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
-}
-
 // htmlType matches what a browser accepts that opens a page.
 var htmlType = regexp.MustCompile(`(?i)text/html`)
+
+// opensPage reports whether a browser opens what it asks for, rather than a script or a WebSocket. Not all browsers send
+// Sec-Fetch-Mode.
+func opensPage(req *http.Request) bool {
+	mode := req.Header.Get("Sec-Fetch-Mode")
+	return (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
+}
 
 // loginProblem is what programs are told that have no session.
 var loginProblem = problemJSON(loginNeeded)
@@ -740,7 +749,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		headers["Retry-After"] = []string{strconv.Itoa(why.Again)}
 	}
 	var body bytes.Buffer
-	if isPerson(req) {
+	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
 		if who.session != nil && who.session.refused == errUnprintable {
 			why.Who = strconv.Quote(name)
 		}
@@ -1185,13 +1194,25 @@ const (
 // what a service makes of the path, it is the most privileged of all.
 func strictestGroup(all *rules, req *http.Request) int {
 	escaped := req.URL.EscapedPath()
-	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(strings.TrimSuffix(escaped, "/"))) {
+	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
 		return all.strictest
+	}
+	if !oddPath.MatchString(escaped) {
+		return strictestOf(all, req, escaped, []string{escaped})
 	}
 	readings, complete := readingsOf(escaped)
 	if !complete {
 		return all.strictest
 	}
+	return strictestOf(all, req, escaped, readings)
+}
+
+// oddPath matches paths that can be decoded or cut.
+var oddPath = regexp.MustCompile(`[%;?#\\]|/\.\.`)
+
+// strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
+// among those in lower case.
+func strictestOf(all *rules, req *http.Request, escaped string, readings []string) int {
 	asGiven := all.files
 	if strings.HasSuffix(escaped, "/") {
 		asGiven = all.folders

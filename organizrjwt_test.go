@@ -367,12 +367,12 @@ func TestWhatIsASession(t *testing.T) {
 func TestUsernameComesFirst(t *testing.T) {
 	d := newDoor(t, nil)
 	for claims, want := range map[string]string{
-		`"name":"new","groupID":4`:                    "new",
-		`"username":"old","groupID":4`:                "old",
-		`"username":"old","name":"new","groupID":4`:   "old",
-		`"username":null,"name":"new","groupID":4`:    "new",
-		`"name":"","groupID":4`:                       "",
-		`"name":{"x":1},"username":[1],"groupID":"4"`: "",
+		`"name":"new","groupID":4`:                  "new",
+		`"username":"old","groupID":4`:              "old",
+		`"username":"old","name":"new","groupID":4`: "old",
+		`"username":null,"name":"new","groupID":4`:  "new",
+		`"name":"","groupID":4`:                     "",
+		`"name":null,"groupID":"4"`:                 "",
 	} {
 		d.knock("GET", "/", "Cookie", cookie+"="+claimed(claims))
 		if got := d.seen.Header.Get("X-Organizr-User"); got != want {
@@ -1071,9 +1071,12 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 					if group == "" {
 						group = number
 					}
-					want[token] = &account{groupID: *user.GroupID, locked: user.Locked, claims: map[string]string{
+					want[token] = &account{groupID: *user.GroupID, claims: map[string]string{
 						"userID": fmt.Sprint(id), "username": user.Username, "email": user.Email, "image": user.Image, "groupID": number, "group": group,
 					}}
+					if user.Locked {
+						want[token].refused = errLocked
+					}
 				}
 			}
 			if !reflect.DeepEqual(read.accounts, want) {
