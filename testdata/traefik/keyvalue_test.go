@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"regexp"
 	"testing"
 	"time"
 
@@ -45,10 +46,15 @@ func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
 	set("services/service/loadBalancer/servers/0/url", backend.URL)
 	set("middlewares/users/plugin/organizrjwt/uuid", organizr.UUID)
 	set("middlewares/users/plugin/organizrjwt/secret", hash)
-	set("middlewares/users/plugin/organizrjwt/group", "User")
 	set("routers/sonarr/rule", "Host(`sonarr.example.com`)")
 	set("routers/sonarr/service", "service")
-	set("routers/sonarr/middlewares/0", "users")
+	lines := regexp.MustCompile(`(?m)^redis-cli set traefik/http/(\S+) (\S+)$`).FindAllStringSubmatch(section(t, "Redis, Consul, etcd, ZooKeeper"), -1)
+	if len(lines) != 2 {
+		t.Fatalf("the readme sets %d keys", len(lines))
+	}
+	for _, line := range lines {
+		set(line[1], line[2])
+	}
 
 	var scenes []*scene
 	for range 2 {

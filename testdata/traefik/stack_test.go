@@ -200,6 +200,25 @@ func TestTheSwarmsLabels(t *testing.T) {
 	}
 }
 
+// What the readme's variables name is in what it mounts, under the path that Organizr itself has for it.
+func TestTheFilesLieInTheMounts(t *testing.T) {
+	for heading, number := range map[string]int{"The plugin": 3, "Organizr outside Docker": 0} {
+		t.Run(heading, func(t *testing.T) {
+			shown := blockOf(t, heading, number)
+			_, mounted, _ := strings.Cut(strings.TrimSuffix(shown.Volumes[0], ":ro"), ":")
+			if len(shown.Volumes) != 1 || !strings.HasSuffix(shown.Volumes[0], ":ro") {
+				t.Errorf("mounted are %v", shown.Volumes)
+			}
+			if file := shown.Environment["ORGANIZR_CONFIG_FILE"]; !strings.HasPrefix(file, mounted+"/") || !strings.HasSuffix(file, "/data/config/config.php") {
+				t.Errorf("%s isn't in %s", file, mounted)
+			}
+			if file := shown.Environment["ORGANIZR_DATABASE_FILE"]; file != "auto" {
+				t.Errorf("the database is %s", file)
+			}
+		})
+	}
+}
+
 // The command that reads uuid and hash is run here by the PHP of this machine instead of that of the image.
 func TestUUIDAndHashReadByPHP(t *testing.T) {
 	needs(t, "php")
