@@ -133,7 +133,7 @@ func hostile() []*route {
 		{name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
 		{name: "hostile-path", about: "8 KiB of slashes that are encoded nine times", target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401},
 		{name: "hostile-query", about: "a query of 900 KB", target: "/?" + load.Fill("%", 900_000), header: load.Browser(), status: 302},
-		{name: "hostile-headers", about: "40,000 odd headers", header: odd, status: 431},
+		{name: "hostile-headers", about: "40,000 odd headers, where nobody needs to log in", target: "/api/", header: odd, status: 431},
 	} {
 		if request.header == nil {
 			request.header = program()
