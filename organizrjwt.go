@@ -1210,6 +1210,9 @@ func strictestGroup(all *rules, req *http.Request) int {
 // oddPath matches paths that can be decoded or cut.
 var oddPath = regexp.MustCompile(`[%;?#\\]|/\.\.`)
 
+// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
+var dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+
 // strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
 // among those in lower case.
 func strictestOf(all *rules, req *http.Request, escaped string, readings []string) int {
@@ -1246,10 +1249,11 @@ var cuts = []*regexp.Regexp{regexp.MustCompile(`;[^/]*`), regexp.MustCompile(`(?
 
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
 // it off before or after that, and turn \ into /. It reports false if nobody can foresee what they make of it: after two
-// decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or there are more than 24 readings.
+// decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
+// Windows, or there are more than 24 readings.
 func readingsOf(escaped string) ([]string, bool) {
 	decoded := decoder.Replace(decoder.Replace(escaped))
-	if decoder.Replace(decoded) != decoded || strings.IndexFunc(decoded, unicode.IsControl) >= 0 {
+	if decoder.Replace(decoded) != decoded || strings.IndexFunc(decoded, unicode.IsControl) >= 0 || dotsAndSpaces.MatchString(decoded) {
 		return nil, false
 	}
 	var readings []string
