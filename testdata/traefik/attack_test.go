@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -216,7 +217,7 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 		{"a cookie and two bearers in a line", []string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other}},
 		{"a cookie and another scheme", []string{"Cookie", cookie + session, "Authorization", "Token token=" + other}},
 		{"a cookie and an ended bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + ended}},
-		{"a cookie and a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
+		{"a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
 	} {
 		for _, host := range []string{"user.example.com", "guest.example.com"} {
 			for _, visit := range []string{"first", "second"} {
@@ -269,7 +270,7 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		{"on a guests' page they count as nobody", organizr.Account{Username: "alice\u0007", GroupID: 4}, "guest", 200, ""},
 		{"an administrator too", organizr.Account{Username: "alice\u0007", GroupID: 0}, "admin", 403, ""},
 		{"a name beyond ASCII is told as it is", organizr.Account{Username: "Zoë Müller 雪", GroupID: 4}, "user", 200, "Zoë Müller 雪"},
-		{"a name as Organizr escapes it is told as it is", organizr.Account{Username: "O&#039;Brien &lt;b&gt;", GroupID: 4}, "user", 200, "O&#039;Brien &lt;b&gt;"},
+		{"a name as Organizr escapes it is told as it is", organizr.Account{Username: "O&#039;Brien", GroupID: 4}, "user", 200, "O&#039;Brien"},
 		{"the name of a group opens nothing", organizr.Account{Username: "eve", Group: "Admin", GroupID: 4}, "admin", 403, ""},
 		{"who is denied", organizr.Account{Username: "bob", GroupID: 4}, "deny", 403, ""},
 		{"who is denied after a space", organizr.Account{Username: "eve", GroupID: 4}, "deny", 403, ""},
@@ -292,7 +293,7 @@ func TestNamesThatUsersChoose(t *testing.T) {
 	t.Run("a person reads what to do", func(t *testing.T) {
 		odd := organizr.Account{Username: "alice\u0007", GroupID: 4}
 		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", organizr.CookieName+"="+odd.Token(hash))
-		if got.StatusCode != 403 || !strings.Contains(got.Body, "can't be printed") && !strings.Contains(got.Body, "can&#39;t be printed") ||
+		if got.StatusCode != 403 || !strings.Contains(html.UnescapeString(got.Body), "can't be printed") ||
 			strings.Contains(got.Body, "\u0007") {
 			t.Errorf("%d:\n%s", got.StatusCode, got.Body)
 		}
@@ -405,7 +406,8 @@ func TestAVisitorCantNameAnotherPath(t *testing.T) {
 	s := setUp(t, map[string]table{"rules": {"group": "User", "rules": []string{"/api/=Guest"}}})
 	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "x_original_url", "X_REWRITE-URL"} {
 		t.Run(name, func(t *testing.T) {
-			if got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings"); got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
+			got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings")
+			if got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
 				t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
 			}
 		})

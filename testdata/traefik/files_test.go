@@ -1,9 +1,14 @@
 package main
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,5 +83,305 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	t.Logf("the new key was in force after %s", time.Since(turned).Round(time.Millisecond))
 	if err := os.Remove(o.ConfigFile()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// becomes asks until the status is the one that is wanted and the service is told what it should be, and fails if that
+// takes longer than the second within which the plugin looks at its files again, and another for a slow machine.
+func (s *scene) becomes(want int, told map[string]string, host string, headers ...string) answer {
+	s.t.Helper()
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		got := s.ask("GET", host, "/", headers...)
+		seen := got.seen().Header
+		right := got.StatusCode == want
+		for name, text := range told {
+			right = right && seen.Get(name) == text
+		}
+		if right {
+			return got
+		}
+		if time.Since(began) > 2*time.Second {
+			s.t.Fatalf("after two seconds %s still answers %d and tells the service %v, want %d and %v: %s\n%s",
+				host, got.StatusCode, seen, want, told, got.Body, s.logged("ERR", 1))
+		}
+	}
+}
+
+// Traefik is up first. Each file that the plugin reads appears later, and no restart or new configuration follows.
+func TestFilesThatArentThereYet(t *testing.T) {
+	whole, err := os.ReadFile(data("organizr", "config.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(whole)
+	bob, _ := organizr.Find("bob")
+	database := filepath.Join(t.TempDir(), "orgdb.db")
+	made, err := organizr.NewDatabase(database, organizr.Groups, organizr.Accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := as("bob")
+	if err := made.Begin(bob, strings.TrimPrefix(session[1], organizr.CookieName+"=")); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []struct {
+		option string
+		whole  string
+		halves map[string]string // that aren't enough
+	}{
+		{"configFile", config, map[string]string{
+			"an empty file":                "",
+			"a half-written file":          config[:len(config)/2],
+			"a file from before the setup": "<?php\nreturn [\n\t'branch' => 'v2-master'\n];",
+			"a file of something else":     "organizrHash=" + hash,
+		}},
+		{"secretFile", hash + "\n", map[string]string{"an empty file": "", "a file with nothing but a newline": "\n"}},
+		{"databaseFile", string(tables), map[string]string{
+			"an empty file":           "",
+			"a file that is cut off":  string(tables[:len(tables)/2]),
+			"a file of other tables":  "SQLite format 3\x00" + strings.Repeat("\x00", 4080),
+			"a file of anything else": strings.Repeat("organizr ", 1000),
+		}},
+	} {
+		t.Run(file.option, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "organizr", "file") // not even the folder is there
+			options := table{file.option: path, "group": "User"}
+			guests := table{file.option: path, "group": "Guest"}
+			if file.option != "databaseFile" {
+				options["secret"], guests["secret"] = "", ""
+			}
+			s := setUp(t, map[string]table{"user": options, "guest": guests})
+			const user, guest = "user.example.com", "guest.example.com"
+			notReady := func(t *testing.T) {
+				t.Helper()
+				s := s.in(t)
+				for _, headers := range [][]string{session, nil} {
+					got := s.ask("GET", user, "/", headers...)
+					again, err := strconv.Atoi(got.Header.Get("Retry-After"))
+					if got.StatusCode != http.StatusServiceUnavailable || err != nil || again < 1 ||
+						got.Header.Get("Content-Type") != "application/problem+json" || got.Header.Get("Cache-Control") != "no-store" {
+						t.Fatalf("a program gets %d %v: %s", got.StatusCode, got.Header, got.Body)
+					}
+				}
+				page := s.ask("GET", user, "/", append([]string{"Accept", pageAccept}, session...)...)
+				if page.StatusCode != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" ||
+					!strings.Contains(html.UnescapeString(page.Body), "isn't ready") || !strings.Contains(page.Body, `http-equiv="refresh"`) {
+					t.Errorf("a person gets %d %v: %s", page.StatusCode, page.Header, page.Body)
+				}
+				if got := s.ask("HEAD", user, "/", session...); got.StatusCode != http.StatusServiceUnavailable || got.Body != "" {
+					t.Errorf("HEAD gets %d and %q", got.StatusCode, got.Body)
+				}
+				opened := s.ask("GET", guest, "/", append([]string{"X-Organizr-User", "forged"}, session...)...)
+				told := opened.seen().Header
+				if opened.StatusCode != http.StatusOK || told.Get("X-Organizr-User") != "" || told.Get("Cookie") != "" {
+					t.Errorf("a guests' page answers %d, and the service was told %v", opened.StatusCode, told)
+				}
+			}
+			// replace puts a file there at once, as no half of it shall be met but those that are meant.
+			replace := func(text string) {
+				if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Rename(path+".new", path); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			t.Run("no folder", func(t *testing.T) {
+				for began := time.Now(); time.Since(began) < 2500*time.Millisecond; { // more than two looks
+					notReady(t)
+				}
+				if lines := s.logged("ERR.*"+file.option+".*"+regexp.QuoteMeta(path), 1); len(lines) != 1 {
+					t.Errorf("the log says so %d times: %q", len(lines), lines)
+				}
+			})
+			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			t.Run("a folder in its place", func(t *testing.T) {
+				if err := os.Mkdir(path, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				notReady(t)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			})
+			for name, text := range file.halves {
+				t.Run(name, func(t *testing.T) {
+					replace(text)
+					for began := time.Now(); time.Since(began) < 1200*time.Millisecond; { // more than one look
+						notReady(t)
+					}
+				})
+			}
+			t.Run("the file itself", func(t *testing.T) {
+				replace(file.whole)
+				s := s.in(t)
+				s.becomes(200, map[string]string{"X-Organizr-User": "bob", "Cookie": ""}, user, session...)
+				if got := s.ask("GET", user, "/").StatusCode; got != 401 {
+					t.Errorf("nobody gets %d, want 401", got)
+				}
+				if told := s.ask("GET", guest, "/", session...).seen().Header; told.Get("X-Organizr-User") != "bob" {
+					t.Errorf("behind a guests' page the service was told %v", told)
+				}
+			})
+			t.Run("gone again, what it said stays in force", func(t *testing.T) {
+				s := s.in(t)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
+					if got := s.ask("GET", user, "/", session...).StatusCode; got != 200 {
+						t.Fatalf("got %d, want 200", got)
+					}
+				}
+				if lines := s.logged("ERR.*"+file.option+".*stays in force", 1); len(lines) != 1 {
+					t.Errorf("the log says so %d times: %q", len(lines), lines)
+				}
+			})
+		})
+	}
+}
+
+// The database says who somebody is: what happens in Organizr counts at Traefik a second later, or at once for a login.
+func TestDatabaseFile(t *testing.T) {
+	folder := t.TempDir()
+	database, err := organizr.NewDatabase(filepath.Join(folder, "orgdb.db"), organizr.Groups, organizr.Accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(data("organizr", "database", "config.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const uuid, key = "bc659f4e-ece8-42f9-ad2d-6088689e8ebd", "612081b769410060fa68b3cfcc63836fd4faab739d8dad3fedb52ce40b3b53c5"
+	config := filepath.Join(folder, "config.php")
+	moved := strings.Replace(string(text), "/config/www/organizr/data/Kq2xN7vRtB/", folder+"/", 1)
+	if err := os.WriteFile(config, []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hosts := map[string]table{
+		"user":   {"group": "User", "headers": table{"X-Group": "{group}"}},
+		"power":  {"group": "Power User"},
+		"family": {"group": "Admin", "allow": "group=Family"},
+		"guest":  {"group": "Guest"},
+	}
+	for _, options := range hosts {
+		options["secret"], options["uuid"] = "", ""
+	}
+	sources := map[string]func(options *proxy.Options){
+		"of that path": func(options *proxy.Options) {
+			options.Env = []string{"ORGANIZR_CONFIG_FILE=" + config, "ORGANIZR_DATABASE_FILE=" + database.Path()}
+		},
+		"that config.php names": func(options *proxy.Options) {
+			options.Env = []string{"ORGANIZR_CONFIG_FILE=" + config, "ORGANIZR_DATABASE_FILE=auto"}
+		},
+	}
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			s := setUp(t, hosts, source)
+			began := time.Now().Add(-time.Minute)
+			// login returns a session that the database doesn't list yet.
+			login := func(username string) (organizr.Account, string, []string) {
+				account, _ := organizr.Find(username)
+				began = began.Add(time.Millisecond)
+				token := organizr.Sign(organizr.Header, account.Claims(began, time.Hour), key)
+				return account, token, []string{"Cookie", "organizr_token_" + uuid + "=" + token}
+			}
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			const user, power, family, guest = "user.example.com", "power.example.com", "family.example.com", "guest.example.com"
+			bob, token, session := login("bob")
+			fay, fayToken, fays := login("fay")
+			alice, _, _ := login("alice")
+			rename := func(group int, name string) func() error {
+				return func() error { return database.RenameGroup(group, name) }
+			}
+
+			for _, step := range []struct {
+				name   string
+				change func() error
+				host   string
+				as     []string
+				want   int
+				told   map[string]string
+			}{
+				{name: "a session that Organizr never listed", host: user, as: session, want: 401},
+				{name: "nobody, on a guests' page", host: guest, as: session, want: 200, told: map[string]string{"X-Organizr-User": ""}},
+				{
+					name: "a login", change: func() error { return database.Begin(bob, token) }, host: user, as: session, want: 200,
+					told: map[string]string{
+						"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4", "X-Group": "User", "Cookie": "",
+					},
+				},
+				{name: "too low a group", host: power, as: session, want: 403},
+				{
+					name: "moved up", change: func() error { return database.Move(bob.UserID, 3) }, host: power, as: session, want: 200,
+					told: map[string]string{"X-Organizr-Group": "3"},
+				},
+				{name: "moved down", change: func() error { return database.Move(bob.UserID, 5) }, host: user, as: session, want: 403},
+				{name: "in a group that is allowed by its name", host: family, as: session, want: 200},
+				{name: "that group has another name", change: rename(5, "Relatives"), host: family, as: session, want: 403},
+				{name: "and its old one again", change: rename(5, "Family"), host: family, as: session, want: 200},
+				{name: "moved back", change: func() error { return database.Move(bob.UserID, 4) }, host: user, as: session, want: 200},
+				{
+					name: "renamed", change: func() error { return database.Rename(bob.UserID, "robert") }, host: user, as: session, want: 200,
+					told: map[string]string{"X-Organizr-User": "robert"},
+				},
+				{
+					name: "renamed to what can't be printed", change: func() error { return database.Rename(bob.UserID, "alice\a") },
+					host: user, as: session, want: 403,
+				},
+				{name: "and back", change: func() error { return database.Rename(bob.UserID, "bob") }, host: user, as: session, want: 200},
+				{name: "locked", change: func() error { return database.Lock(bob.UserID, true) }, host: user, as: session, want: 403},
+				{name: "locked, on a guests' page", host: guest, as: session, want: 200, told: map[string]string{"X-Organizr-User": ""}},
+				{name: "unlocked", change: func() error { return database.Lock(bob.UserID, false) }, host: user, as: session, want: 200},
+				{name: "logged out", change: func() error { return database.End(token) }, host: user, as: session, want: 401},
+				{name: "the same session of another account", change: func() error { return database.Begin(alice, token) }, host: user, as: session, want: 401},
+				{name: "in a group of one's own", change: func() error { return database.Begin(fay, fayToken) }, host: family, as: fays, want: 200},
+				{name: "deleted", change: func() error { return database.Delete(fay.UserID) }, host: family, as: fays, want: 401},
+			} {
+				t.Run(step.name, func(t *testing.T) {
+					if step.change != nil {
+						must(step.change())
+					}
+					s.in(t).becomes(step.want, step.told, step.host, step.as...)
+				})
+			}
+			t.Run("whoever has just logged in is never turned away", func(t *testing.T) {
+				s := s.in(t)
+				for range 50 {
+					_, fresh, headers := login("pat")
+					pat, _ := organizr.Find("pat")
+					must(database.Begin(pat, fresh))
+					if got := s.ask("GET", user, "/", headers...).StatusCode; got != 200 {
+						t.Fatalf("got %d, want 200", got)
+					}
+				}
+			})
+			t.Run("a locked account has its own page", func(t *testing.T) {
+				pat, fresh, headers := login("pat")
+				must(database.Begin(pat, fresh))
+				must(database.Lock(pat.UserID, true))
+				got := s.in(t).becomes(403, nil, user, append([]string{"Accept", pageAccept}, headers...)...)
+				if !strings.Contains(got.Body, "Your account is locked") {
+					t.Errorf("it says:\n%s", got.Body)
+				}
+				must(database.Lock(pat.UserID, false))
+			})
+			// The next source begins where this one did.
+			must(os.Remove(database.Path()))
+			database, err = organizr.NewDatabase(database.Path(), organizr.Groups, organizr.Accounts)
+			must(err)
+		})
 	}
 }

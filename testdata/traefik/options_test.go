@@ -125,8 +125,12 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 		"a condition on the group's text, which users choose, without the database that knows better": {
 			table{"group": "Admin", "allow": "group=Family"}, "give the group's number instead, like groupID=5",
 		},
-		"a brace without its partner":         {table{"group": "User", "headers": table{"X-User": "{username"}}, `has a brace without its partner in its text \"{username\"`},
-		"a brace that closes what isn't open": {table{"group": "User", "headers": table{"X-User": "username}"}}, `has a brace without its partner in its text \"username}\"`},
+		"a brace without its partner": {
+			table{"group": "User", "headers": table{"X-User": "{username"}}, `has a brace without its partner in its text \"{username\"`,
+		},
+		"a brace that closes what isn't open": {
+			table{"group": "User", "headers": table{"X-User": "username}"}}, `has a brace without its partner in its text \"username}\"`,
+		},
 		"a database that config.php shall name, without config.php": {
 			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" goes by Organizr's config.php`,
 		},
