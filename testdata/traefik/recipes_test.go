@@ -183,16 +183,16 @@ func byVariables(t *testing.T, list []string) *scene {
 	})
 }
 
-// await asks until the status is the one that is wanted.
-func (s *scene) await(want int, host, path string, headers ...string) answer {
+// await asks for the host's first page until the status is the one that is wanted.
+func (s *scene) await(want int, host string, headers ...string) answer {
 	s.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got := s.ask("GET", host, path, headers...)
+		got := s.ask("GET", host, "/", headers...)
 		if got.StatusCode == want {
 			return got
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s at %s: got %d, want %d\n%s", path, host, got.StatusCode, want, s.traefik.Log())
+			s.t.Fatalf("%s: got %d, want %d\n%s", host, got.StatusCode, want, s.traefik.Log())
 		}
 	}
 }
@@ -206,7 +206,7 @@ func TestARecipeForTraefikItself(t *testing.T) {
 			}
 		}
 		s := byVariables(t, list)
-		got := s.await(http.StatusFound, "sonarr.home.lan", "/", "Accept", pageAccept).Header.Get("Location")
+		got := s.await(http.StatusFound, "sonarr.home.lan", "Accept", pageAccept).Header.Get("Location")
 		if want := "http://organizr.home.lan/?return=http%25253A%25252F%25252Fsonarr.home.lan%25252F"; got != want {
 			t.Errorf("sent to %s, want %s", got, want)
 		}
@@ -217,7 +217,7 @@ func TestARecipeForTraefikItself(t *testing.T) {
 			list := variables(t, "Behind a tunnel or another proxy")
 			list[0] = strings.Replace(list[0], "192.168.1.2/32", proxyAddress, 1)
 			s := byVariables(t, list)
-			got := s.await(http.StatusFound, "sonarr.example.com", "/", "Accept", pageAccept, "X-Forwarded-Proto", "https").Header.Get("Location")
+			got := s.await(http.StatusFound, "sonarr.example.com", "Accept", pageAccept, "X-Forwarded-Proto", "https").Header.Get("Location")
 			if want := "https://organizr.example.com/?return=" + scheme + "%25253A%25252F%25252Fsonarr.example.com%25252F"; got != want {
 				t.Errorf("with the proxy at %s: sent to %s, want %s", proxyAddress, got, want)
 			}
@@ -227,7 +227,7 @@ func TestARecipeForTraefikItself(t *testing.T) {
 	t.Run("Names in the access log", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "access.log")
 		s := byVariables(t, append(variables(t, "Names in the access log"), "TRAEFIK_ACCESSLOG_FILEPATH="+file))
-		s.await(http.StatusOK, "sonarr.example.com", "/", as("bob")...)
+		s.await(http.StatusOK, "sonarr.example.com", as("bob")...)
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			text, err := os.ReadFile(file)
 			if err == nil && strings.Contains(string(text), `"request_X-Organizr-User":"bob"`) {

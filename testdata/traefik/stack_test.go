@@ -115,8 +115,7 @@ func TestServicesUseMiddlewaresOfOtherProviders(t *testing.T) {
 				if account.GroupID <= least {
 					want = http.StatusOK
 				}
-				s := &scene{t: t, traefik: s.traefik}
-				s.await(want, host+".example.com", "/", "Cookie", loggedIn(t, o, username))
+				s.in(t).await(want, host+".example.com", "Cookie", loggedIn(t, o, username))
 			})
 		}
 	}

@@ -92,7 +92,7 @@ func startDemo(ctx context.Context, folder string) (port string, stop func(), er
 	go func() { ended <- demo.Wait() }()
 	stop = func() {
 		_ = demo.Process.Signal(syscall.SIGTERM)
-		<-ended
+		_ = <-ended
 	}
 	_, port, _ = strings.Cut(address, ":")
 	for {
