@@ -147,35 +147,45 @@ func TestTheComposeFile(t *testing.T) {
 			if account.GroupID <= least {
 				want = http.StatusOK
 			}
-			got, seen := visit(name, account.Username)
-			if got != want {
-				t.Errorf("%s at %s: got %d, want %d", account.Username, name, got, want)
-			}
-			if user := seen.Header.Get("X-Organizr-User"); got == 200 && name != "organizr" && user != account.Username {
-				t.Errorf("%s at %s: the service was told %q", account.Username, name, user)
-			}
+			t.Run(account.Username+" at "+name, func(t *testing.T) {
+				got, seen := visit(name, account.Username)
+				if got != want {
+					t.Errorf("got %d, want %d", got, want)
+				}
+				if user := seen.Header.Get("X-Organizr-User"); got == 200 && name != "organizr" && user != account.Username {
+					t.Errorf("the service was told %q", user)
+				}
+			})
 		}
 		want := http.StatusFound
 		if least == 999 {
 			want = http.StatusOK
 		}
-		if got, _ := visit(name, ""); got != want {
-			t.Errorf("nobody at %s: got %d, want %d", name, got, want)
-		}
+		t.Run("nobody at "+name, func(t *testing.T) {
+			if got, _ := visit(name, ""); got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		})
 	}
 	for username, want := range map[string]int{"alice": http.StatusOK, "bob": http.StatusForbidden} {
-		if got, _ := visitAt("traefik", "/api/overview", username); got != want {
-			t.Errorf("%s at the dashboard's data: got %d, want %d", username, got, want)
+		t.Run(username+" at the data of Traefik's dashboard", func(t *testing.T) {
+			if got, _ := visitAt("traefik", "/api/overview", username); got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		})
+	}
+	t.Run("nobody at Traefik's dashboard", func(t *testing.T) {
+		if got, _ := visit("traefik", ""); got != http.StatusFound {
+			t.Errorf("got %d, want %d", got, http.StatusFound)
 		}
-	}
-	if got, _ := visit("traefik", ""); got != http.StatusFound {
-		t.Errorf("nobody at Traefik's dashboard: got %d, want %d", got, http.StatusFound)
-	}
-	engine.change("sonarr", nil)
-	await("sonarr", "alice", 404)
-	engine.run("sonarr", project.Services["sonarr"].Labels)
-	await("sonarr", "alice", 200)
-	await("sonarr", "bob", 403)
+	})
+	t.Run("a container that stops and starts again", func(*testing.T) {
+		engine.change("sonarr", nil)
+		await("sonarr", "alice", 404)
+		engine.run("sonarr", project.Services["sonarr"].Labels)
+		await("sonarr", "alice", 200)
+		await("sonarr", "bob", 403)
+	})
 }
 
 // compose reads the compose files of testdata, the later ones over the earlier ones.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,13 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	bob, _ := organizr.Find("bob")
 	token := bob.Token(hash)
 	bearer := []string{"Authorization", "Bearer " + token}
+	database, err := organizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), organizr.Groups, organizr.Accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := database.Begin(bob, token); err != nil {
+		t.Fatal(err)
+	}
 	crossSite := []string{"Origin", "https://elsewhere.test", "Sec-Fetch-Site", "cross-site"}
 	for _, test := range []struct {
 		name    string
@@ -67,6 +75,14 @@ func TestEveryOptionFromLabels(t *testing.T) {
 		{
 			name: "configFile", labels: []string{"group=User", "secret=", "uuid=", "configFile=" + data("organizr", "config.php")},
 			visitor: "bob", want: 200,
+		},
+		{
+			name: "databaseFile, of a session that it lists", labels: []string{"group=User", "databaseFile=" + database.Path()},
+			headers: []string{"Cookie", organizr.CookieName + "=" + token}, want: 200,
+		},
+		{
+			name: "databaseFile, of a session that it doesn't list", labels: []string{"group=User", "databaseFile=" + database.Path()},
+			visitor: "bob", want: 401,
 		},
 		{name: "the cookie's full name as uuid", labels: []string{"group=User", "uuid=" + organizr.CookieName}, visitor: "bob", want: 200},
 	} {
