@@ -1414,7 +1414,7 @@ func FuzzCookieRemoval(f *testing.F) {
 				left = append(left, part)
 			}
 		}
-		got := withoutSessions(line, &authority{cookies: cookiesNamed("N")})
+		got := withoutSessions(line, "1", &authority{cookie: "N", cookies: cookiesNamed("N")})
 		if want := strings.Join(left, ";"); strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
 			t.Fatalf("%q: got %q, want %q", line, got, want)
 		}
