@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 	"github.com/traefik/traefik/v3/pkg/config/label"
+	"golang.org/x/net/publicsuffix"
 )
 
 // fromLabels returns the dynamic configuration that Traefik makes of labels, with a router for each middleware that
@@ -267,35 +269,22 @@ func TestARecipeForTraefikItself(t *testing.T) {
 	})
 }
 
-// Where the readme says that a login works, visitors are sent to log in, and elsewhere they see why that wouldn't help.
-func TestWhichNamesCanShareALogin(t *testing.T) {
-	text := section(t, "Which names can share a login")
-	cases := []struct {
-		organizr, service string
-		works             bool
-	}{
-		{"organizr.example.com", "sonarr.example.com", true},
-		{"organizr.example.com", "sonarr.elsewhere.com", false},
-		{"organizr.home.example.com", "sonarr.home.example.com", true},
-		{"organizr.home.example.com", "sonarr.example.com", false},
-		{"example.com", "sonarr.example.com", true},
-		{"www.example.com", "sonarr.example.com", true},
-		{"organizr.example.co.uk", "sonarr.example.co.uk", true},
-		{"organizr.home.me.example.com", "sonarr.organizr.home.me.example.com", true},
-		{"organizr.home.me.example.com", "sonarr.home.me.example.com", false},
-		{"organizr.lan", "sonarr.organizr.lan", true},
-		{"organizr.lan", "sonarr.lan", false},
-		{"organizr.home.lan", "sonarr.home.lan", true},
-	}
-	routers, middlewares := table{}, table{}
+// A reach is whether a login at an Organizr of one name works at a service of another.
+type reach struct {
+	organizr, service string
+	works             bool
+}
+
+// tryLogins sees that visitors are sent to log in where the login works, and elsewhere are told why it wouldn't help.
+func tryLogins(t *testing.T, cases []reach) {
+	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
+	routers, middlewares := table{}, table{}
 	for i, one := range cases {
-		if !strings.Contains(text, "`"+one.organizr+"`") {
-			t.Errorf("the readme doesn't name %s", one.organizr)
-		}
 		name := fmt.Sprint("case", i)
-		middlewares[name] = table{"plugin": table{"organizrjwt": table{"group": "User", "uuid": organizr.UUID, "secret": hash, "organizrURL": "https://" + one.organizr}}}
+		options := table{"group": "User", "uuid": organizr.UUID, "secret": hash, "organizrURL": "https://" + one.organizr}
+		middlewares[name] = table{"plugin": table{"organizrjwt": options}}
 		routers[name] = table{"rule": fmt.Sprintf("Host(`%s`) && Header(`X-Case`, `%d`)", one.service, i), "service": "service", "middlewares": []string{name}}
 	}
 	s := setUp(t, nil, func(options *proxy.Options) {
@@ -310,11 +299,62 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 			if one.works {
 				want = http.StatusFound
 			}
-			if got := s.ask("GET", one.service, "/", "Accept", pageAccept, "X-Case", fmt.Sprint(i)).StatusCode; got != want {
+			if got := s.in(t).ask("GET", one.service, "/", "Accept", pageAccept, "X-Case", fmt.Sprint(i)).StatusCode; got != want {
 				t.Errorf("got %d, want %d", got, want)
 			}
 		})
 	}
+}
+
+func TestWhichNamesCanShareALogin(t *testing.T) {
+	text := section(t, "Which names can share a login")
+	cases := []reach{
+		{"organizr.example.com", "sonarr.example.com", true},
+		{"organizr.example.com", "sonarr.elsewhere.com", false},
+		{"organizr.home.example.com", "sonarr.home.example.com", true},
+		{"organizr.home.example.com", "sonarr.example.com", false},
+		{"example.com", "sonarr.example.com", true},
+		{"www.example.com", "sonarr.example.com", true},
+		{"organizr.example.co.uk", "sonarr.example.co.uk", true},
+		{"organizr.home.me.example.com", "sonarr.organizr.home.me.example.com", true},
+		{"organizr.home.me.example.com", "sonarr.home.me.example.com", false},
+		{"organizr.lan", "sonarr.organizr.lan", true},
+		{"organizr.lan", "sonarr.lan", false},
+		{"organizr.home.lan", "sonarr.home.lan", true},
+	}
+	for _, one := range cases {
+		if !strings.Contains(text, "`"+one.organizr+"`") {
+			t.Errorf("the readme doesn't name %s", one.organizr)
+		}
+	}
+	tryLogins(t, cases)
+}
+
+// Each provider that the readme names is of the kind that it says: by the list that browsers have, and by what the plugin
+// does.
+func TestProvidersThatKeepNamesApart(t *testing.T) {
+	text := strings.ReplaceAll(section(t, "Security"), "\n", " ")
+	found := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. One name further down it works under (.*?): .*, and under (.*?), Organizr itself keeps").
+		FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("the readme has no such list")
+	}
+	split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " and ", ", "), ", ") }
+	apart, shared, kept := split(found[1]), split(found[2]), split(found[3])
+	if len(apart) < 30 || len(shared) < 7 || len(kept) < 5 {
+		t.Errorf("only %d, %d and %d providers", len(apart), len(shared), len(kept))
+	}
+	var cases []reach
+	for _, provider := range append(apart, kept...) {
+		if suffix, _ := publicsuffix.PublicSuffix("organizr." + provider); (suffix == provider) == slices.Contains(kept, provider) {
+			t.Errorf("browsers take %s for the suffix of names under %s", suffix, provider)
+		}
+		cases = append(cases,
+			reach{"organizr." + provider, "sonarr." + provider, false},
+			reach{"organizr.me." + provider, "sonarr.me." + provider, slices.Contains(shared, provider)},
+			reach{"organizr.me." + provider, "sonarr.organizr.me." + provider, true})
+	}
+	tryLogins(t, cases)
 }
 
 func TestRadicale(t *testing.T) {

@@ -20,7 +20,6 @@ import (
 	traefikcli "github.com/traefik/traefik/v3/pkg/cli"
 	"github.com/traefik/traefik/v3/pkg/config/label"
 	"github.com/traefik/traefik/v3/pkg/config/static"
-	"golang.org/x/net/publicsuffix"
 	"gopkg.in/yaml.v3"
 )
 
@@ -233,29 +232,6 @@ func TestUUIDAndHashReadByPHP(t *testing.T) {
 	}
 	if want := organizr.UUID + "\n" + hash + "\n"; string(output) != want {
 		t.Errorf("got %q, want %q", output, want)
-	}
-}
-
-// The providers that the readme says browsers keep apart are those of the list that browsers have.
-func TestProvidersThatKeepNamesApart(t *testing.T) {
-	_, text, _ := strings.Cut(section(t, "Security"), "never reaches `sonarr.duckdns.org`: ")
-	apart, rest, ok := strings.Cut(strings.ReplaceAll(text, "\n", " "), ". ")
-	if !ok {
-		t.Fatal("the readme has no such list")
-	}
-	names := strings.Split(apart, ", ")
-	if len(names) < 30 {
-		t.Errorf("only %d providers", len(names))
-	}
-	for _, name := range names {
-		if suffix, _ := publicsuffix.PublicSuffix("organizr." + name); suffix != name {
-			t.Errorf("browsers share cookies under %s", name)
-		}
-	}
-	for _, name := range []string{"freedynamicdns.net", "freedynamicdns.org", "myddns.me", "noip.com", "viewdns.net"} {
-		if suffix, _ := publicsuffix.PublicSuffix("organizr." + name); suffix == name || !strings.Contains(rest, name) {
-			t.Errorf("%s is of the other kind, or isn't named", name)
-		}
 	}
 }
 
