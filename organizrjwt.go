@@ -1197,7 +1197,7 @@ var endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
 const (
 	longestPath  = 1 << 10 // bytes of a path that isn't plain, for which the rules are asked
 	longestPlain = 8 << 10 // and of one that is
-	mostReadings = 24      // of one path
+	mostReadings = 16      // of one path
 )
 
 // strictestGroup is groupByRules for all other paths: the most privileged group of all readings. If it can't be said
@@ -1253,17 +1253,17 @@ func find(all *rules, set *ruleset, req *http.Request) int {
 	return set.groups[pattern]
 }
 
-// cuts are what services cut off a path that they get: ;parameters, and what follows ? or #. Others go by how it begins,
-// whatever .. may follow.
-var cuts = []*regexp.Regexp{regexp.MustCompile(`;[^/]*`), regexp.MustCompile(`(?s)[?#].*`), regexp.MustCompile(`(?s)/\.\.(/.*)?$`)}
+// parameters matches what some services cut off each name in a path.
+var parameters = regexp.MustCompile(`;[^/]*`)
 
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
 // it off before or after that, and turn \ into /. It reports false if nobody can foresee what they make of it: after two
 // decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
-// Windows, or there are more than 24 readings.
+// Windows, or there are more than 16 readings or semicolons.
 func readingsOf(escaped string) ([]string, bool) {
 	decoded := decoder.Replace(decoder.Replace(escaped))
-	if decoder.Replace(decoded) != decoded || strings.IndexFunc(decoded, unicode.IsControl) >= 0 || dotsAndSpaces.MatchString(decoded) {
+	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || dotsAndSpaces.MatchString(decoded) {
 		return nil, false
 	}
 	var readings []string
@@ -1273,10 +1273,16 @@ func readingsOf(escaped string) ([]string, bool) {
 		if once == queue[0] {
 			readings = append(readings, once)
 		}
-		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/")}
-		for _, cut := range cuts {
-			others = append(others, cut.ReplaceAllString(queue[0], ""))
+		untilQuery := queue[0]
+		if at := strings.IndexAny(untilQuery, "?#"); at >= 0 {
+			untilQuery = untilQuery[:at]
 		}
+		untilUp, _, _ := strings.Cut(queue[0]+"/", "/../") // some go by how a path begins, whatever follows
+		withoutParameters := queue[0]
+		if strings.Contains(withoutParameters, ";") {
+			withoutParameters = parameters.ReplaceAllString(withoutParameters, "")
+		}
+		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"), withoutParameters}
 		for _, other := range others {
 			if !known[other] {
 				known[other] = true

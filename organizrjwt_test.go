@@ -1456,11 +1456,11 @@ func FuzzPaths(f *testing.F) {
 			"cleaned":                   cleaned(address.Path),
 			"with backslashes":          cleaned(strings.ReplaceAll(address.Path, `\`, "/")),
 			"decoded again":             cleaned(decoder.Replace(address.Path)),
-			"without parameters":        cleaned(cuts[0].ReplaceAllString(address.Path, "")),
-			"parameters cut before":     cleaned(decoder.Replace(cuts[0].ReplaceAllString(address.EscapedPath(), ""))),
+			"without parameters":        cleaned(parameters.ReplaceAllString(address.Path, "")),
+			"parameters cut before":     cleaned(decoder.Replace(parameters.ReplaceAllString(address.EscapedPath(), ""))),
 			"up to a NUL":               cleaned(strings.Split(address.Path, "\x00")[0]),
 			"in lower case":             cleaned(strings.ToLower(address.Path)),
-			"backslashes, no parameter": cleaned(strings.ReplaceAll(cuts[0].ReplaceAllString(address.Path, ""), `\`, "/")),
+			"backslashes, no parameter": cleaned(strings.ReplaceAll(parameters.ReplaceAllString(address.Path, ""), `\`, "/")),
 		} {
 			cleaner := &url.URL{Path: reading}
 			if len(cleaner.EscapedPath()) > longestPath {
