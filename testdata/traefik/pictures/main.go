@@ -88,11 +88,15 @@ func startDemo(ctx context.Context, folder string) (port string, stop func(), er
 	if err := demo.Start(); err != nil {
 		return "", nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- demo.Wait() }()
+	var failure error
+	ended := make(chan struct{})
+	go func() {
+		failure = demo.Wait()
+		close(ended)
+	}()
 	stop = func() {
 		_ = demo.Process.Signal(syscall.SIGTERM)
-		_ = <-ended
+		<-ended
 	}
 	_, port, _ = strings.Cut(address, ":")
 	for {
@@ -109,8 +113,8 @@ func startDemo(ctx context.Context, folder string) (port string, stop func(), er
 			}
 		}
 		select {
-		case err := <-ended:
-			return "", nil, fmt.Errorf("the demo ended by itself: %w", err)
+		case <-ended:
+			return "", nil, fmt.Errorf("the demo ended by itself: %w", failure)
 		case <-ctx.Done():
 			stop()
 			return "", nil, ctx.Err()
