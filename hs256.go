@@ -739,31 +739,28 @@ func databasePath(files *follower) (string, error) {
 // parseDatabase returns what counts of an SQLite database that Organizr wrote. A user whose group isn't a number from 0 to
 // 999 is left out.
 func parseDatabase(text string) (*database, error) {
-	tables, err := openTables(text)
-	if err != nil {
-		return nil, err
-	}
+	file := openTables(text)
 	names := map[string]string{}
-	for _, row := range readTable(tables, "groups", "group_id", "group") {
+	for _, row := range readTable(file, "groups", "group_id", "group") {
 		if strings.TrimFunc(row[1], unicode.IsPrint) == "" {
 			names[row[0]] = row[1]
 		}
 	}
 	users := map[string]*account{}
-	for _, row := range readTable(tables, "users", "id", "username", "email", "image", "group_id", "locked") {
+	for _, row := range readTable(file, "users", "id", "username", "email", "image", "group_id", "locked") {
 		group, ok := groupNumbers[row[4]]
 		if !ok {
 			continue
 		}
-		name := names[row[4]]
-		if name == "" {
-			name = row[4]
-		}
 		for i, text := range row {
 			row[i] = strings.ToValidUTF8(text, "\x00") // which isn't printable either
 		}
-		claims := map[string]string{"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": name}
-		user := &account{claims: claims, groupID: group}
+		user := &account{groupID: group, claims: map[string]string{
+			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": names[row[4]],
+		}}
+		if user.claims["group"] == "" {
+			user.claims["group"] = row[4]
+		}
 		if row[5] == "1" {
 			user.refused = errLocked
 		} else if !printable(row[1], row[2], row[0]+row[3]) {
@@ -772,69 +769,61 @@ func parseDatabase(text string) (*database, error) {
 		users[row[0]] = user
 	}
 	read := &database{accounts: map[string]*account{}}
-	for _, row := range readTable(tables, "tokens", "token", "user_id") {
+	for _, row := range readTable(file, "tokens", "token", "user_id") {
 		if user := users[row[1]]; user != nil && row[0] != "" {
 			read.accounts[row[0]] = user
 		}
 	}
-	return read, tables.err
+	return read, file.err
 }
 
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
-// Nothing in it is trusted: what is out of place ends the reading with an error. Each page is read once, and all rows
-// together are no longer than the file, so pages that point to each other end it too.
+// Nothing in it is trusted: what is out of place ends the reading with an error. No more pages are read than it has, and
+// all rows together are no longer than it is, so pages that point to each other end it too.
 type sqliteFile struct {
 	text      string
-	pageSize  int // bytes
-	usable    int // bytes of a page
-	pagesLeft int // that can still be read
-	bytesLeft int // that rows can still have
-	tables    map[string]sqliteTable
+	pageSize  int                 // bytes
+	usable    int                 // bytes of a page
+	pagesLeft int                 // that can still be read
+	bytesLeft int                 // that rows can still have
+	roots     map[string]int      // the first pages of the tables
+	columns   map[string][]string // the names of their columns, in lower case
 	err       error
 }
 
-// An sqliteTable is where a table begins, and the names of its columns in lower case.
-type sqliteTable struct {
-	root    int
-	columns []string
-}
-
-const (
-	magic      = "SQLite format 3\x00"
-	headerSize = 100 // bytes
-)
+const headerSize = 100 // bytes
 
 var errDamaged = errors.New("it is damaged or cut off")
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
-func openTables(text string) (*sqliteFile, error) {
-	if len(text) < headerSize || !strings.HasPrefix(text, magic) {
-		return nil, errors.New("it isn't an SQLite database, or it is cut off")
+func openTables(text string) *sqliteFile {
+	if len(text) < headerSize || !strings.HasPrefix(text, "SQLite format 3\x00") {
+		return &sqliteFile{err: errors.New("it isn't an SQLite database, or it is cut off")}
 	}
-	file := &sqliteFile{text: text, pageSize: number(text, 16, 2), bytesLeft: len(text), tables: map[string]sqliteTable{}}
-	if file.pageSize == 1 {
-		file.pageSize = 1 << 16
+	size := number(text, 16, 2)
+	if size == 1 {
+		size = 1 << 16
 	}
-	if file.pageSize < 512 || file.pageSize&(file.pageSize-1) != 0 {
-		return nil, errDamaged
-	}
-	file.usable = file.pageSize - number(text, 20, 1)
-	file.pagesLeft = len(text) / file.pageSize
+	file := &sqliteFile{text: text, pageSize: size, usable: size - number(text, 20, 1), bytesLeft: len(text)}
 	pages := number(text, 28, 4) // which counts if the same version wrote it
-	if file.usable < 480 || pages > file.pagesLeft && number(text, 24, 4) == number(text, 92, 4) {
-		return nil, errDamaged
+	if file.usable < 480 || size&(size-1) != 0 || pages > len(text)/size && number(text, 24, 4) == number(text, 92, 4) {
+		file.err = errDamaged
+	} else if number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4 {
+		file.err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
+	} else {
+		file.pagesLeft = len(text) / size
 	}
-	if number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4 {
-		return nil, errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
-	}
-	for _, row := range readRows(file, 1, []int{0, 1, -1, 2, 3}, -1) {
+	file.roots, file.columns = map[string]int{}, map[string][]string{}
+	for _, row := range readRows(file, 1, map[int]int{0: 0, 1: 1, 3: 2, 4: 3}, -1) {
 		if row[0] == "table" {
+			name := strings.ToLower(row[1])
 			root, _ := strconv.Atoi(row[2])
-			file.tables[strings.ToLower(row[1])] = sqliteTable{root, columnsOf(row[3])}
+			file.roots[name] = root
+			file.columns[name] = columnsOf(row[3])
 		}
 	}
-	return file, file.err
+	return file
 }
 
 // sqlToken matches a name, in whatever quotes, a comment, or a mark of an SQL statement.
@@ -865,94 +854,93 @@ func columnsOf(statement string) []string {
 
 // readTable returns the named columns of all rows of a table as text, in no order.
 func readTable(file *sqliteFile, table string, names ...string) [][]string {
-	columns := file.tables[table].columns
-	places := make([]int, len(columns))
-	for column := range columns {
-		places[column] = slices.Index(names, columns[column])
-	}
+	columns := file.columns[table]
+	places := map[int]int{}
 	for place, name := range names {
-		if !slices.Contains(places, place) && file.err == nil {
+		column := slices.Index(columns, name)
+		if column < 0 && file.err == nil {
 			file.err = fmt.Errorf("it has no table %q with a column %q", table, name)
 		}
+		places[column] = place
 	}
-	if file.err != nil {
-		return nil
-	}
-	return readRows(file, file.tables[table].root, places, slices.Index(columns, "id"))
+	return readRows(file, file.roots[table], places, slices.Index(columns, "id"))
 }
 
-// readRows returns all rows of the table whose first page is given, with each column at its place, or not if that is
-// less than 0 (section 1.6). The column of the row's own number, if there is one, is identity.
-func readRows(file *sqliteFile, root int, places []int, identity int) [][]string {
+// readRows returns all rows of the table whose first page is given, with each column that has a place there (section 1.6).
+// The column of the row's own number, if there is one, is identity.
+func readRows(file *sqliteFile, root int, places map[int]int, identity int) [][]string {
+	const interior, leaf = 5, 13
 	var rows [][]string
-	for pages := []int{root}; len(pages) > 0 && file.err == nil; {
-		page := pages[len(pages)-1]
-		pages = pages[:len(pages)-1]
-		start := (page - 1) * file.pageSize
-		header := start
-		if page == 1 {
-			header += headerSize
+	pages := []int{root}
+	for i := 0; i < len(pages) && file.err == nil; i++ {
+		page := pageOf(file, pages[i])
+		header := 0
+		if pages[i] == 1 {
+			header = headerSize
 		}
-		kind, cells := number(file.text, header, 1), number(file.text, header+3, 2)
-		file.pagesLeft--
-		if page < 1 || kind != 5 && kind != 13 || cells < 0 || file.pagesLeft < 0 {
-			file.err = errDamaged
-			break
+		kind, pointer := number(page, header, 1), header+8
+		if kind == interior {
+			pages = append(pages, number(page, pointer, 4))
+			pointer += 4
 		}
-		pointers := header + 8
-		if kind == 5 {
-			pages = append(pages, number(file.text, pointers, 4))
-			pointers += 4
-		}
-		for i := 0; i < cells && file.err == nil; i++ {
-			cell := start + number(file.text, pointers+2*i, 2)
-			if kind == 13 {
-				rows = append(rows, readRow(file, cell, places, identity))
-			} else if pages = append(pages, number(file.text, cell, 4)); len(pages) > file.pagesLeft {
-				file.err = errDamaged
+		for cells := number(page, header+3, 2); cells > 0 && file.err == nil; cells-- {
+			cell := number(page, pointer, 2)
+			pointer += 2
+			if kind == leaf {
+				rows = append(rows, readRow(file, page, cell, places, identity))
+			} else {
+				pages = append(pages, number(page, cell, 4))
 			}
+		}
+		if kind != interior && kind != leaf || len(pages)-i-1 > file.pagesLeft {
+			file.err = errDamaged
 		}
 	}
 	return rows
 }
 
-// sizes are the bytes of the values of each type below 12 (section 2.1); 10 and 11 are never in a file.
-var sizes = []int{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+// pageOf returns the text of a page, the first of which is 1.
+func pageOf(file *sqliteFile, page int) string {
+	file.pagesLeft--
+	if page < 1 || page > len(file.text)/file.pageSize || file.pagesLeft < 0 {
+		file.err = errDamaged
+		return ""
+	}
+	return file.text[(page-1)*file.pageSize : page*file.pageSize]
+}
 
 // readRow returns one row (section 2.1). NULL, what the row is too short for, and what is neither text nor a whole
 // number is nothing.
-func readRow(file *sqliteFile, cell int, places []int, identity int) []string {
-	length, next := varint(file.text, cell)
-	id, next := varint(file.text, next)
-	record := readPayload(file, next, length, (cell/file.pageSize+1)*file.pageSize)
+func readRow(file *sqliteFile, page string, cell int, places map[int]int, identity int) []string {
+	length, next := varint(page, cell)
+	id, next := varint(page, next)
+	record := readPayload(file, page, next, length)
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
-	for column := 0; column < len(places) && next < end && file.err == nil; column++ {
-		var kind, size int
-		kind, next = varint(record, next)
-		if kind >= 12 {
-			size = (kind - 12) / 2
-		} else if kind >= 0 {
+	for column := 0; next != end && file.err == nil; column++ {
+		kind, following := varint(record, next)
+		size := (kind - 12) / 2
+		if kind >= 0 && kind < 12 {
 			size = sizes[kind]
 		}
-		if next < 0 || kind < 0 || size < 0 || size > len(record)-value {
+		if following < 0 || size < 0 || value < 0 || size > len(record)-value {
 			file.err = errDamaged
-			return row
+			break
 		}
-		if place := places[column]; place >= 0 {
+		if place, wanted := places[column]; wanted {
 			row[place] = valueOf(record[value:value+size], kind)
 			if column == identity && kind == 0 {
 				row[place] = strconv.Itoa(id)
 			}
 		}
-		value += size
-	}
-	if next < 0 || value < 0 || value > len(record) {
-		file.err = errDamaged
+		next, value = following, value+size
 	}
 	return row
 }
+
+// sizes are the bytes of the values of each type below 12 (section 2.1); 10 and 11 are never in a file.
+var sizes = []int{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
 
 // valueOf returns a value of a type as text (section 2.1).
 func valueOf(value string, kind int) string {
@@ -960,21 +948,20 @@ func valueOf(value string, kind int) string {
 	case kind == 8 || kind == 9:
 		return strconv.Itoa(kind - 8)
 	case kind > 0 && kind < 7:
-		unused := 64 - 8*len(value)
-		return strconv.Itoa(number(value, 0, len(value)) << unused >> unused)
+		whole := int64(int8(value[0]))
+		for _, octet := range []byte(value[1:]) {
+			whole = whole<<8 | int64(octet)
+		}
+		return strconv.FormatInt(whole, 10)
 	case kind >= 13 && kind&1 == 1:
-		return strings.Clone(value)
+		return value
 	}
 	return ""
 }
 
 // readPayload returns so many bytes that begin at a place of a leaf, and go on in overflow pages (section 1.6).
-func readPayload(file *sqliteFile, at, length, pageEnd int) string {
+func readPayload(file *sqliteFile, leaf string, at, length int) string {
 	file.bytesLeft -= length
-	if at < 0 || length < 1 || file.bytesLeft < 0 {
-		file.err = errDamaged
-		return ""
-	}
 	local, least := length, (file.usable-12)*32/255-23
 	if length > file.usable-35 {
 		local = least + (length-least)%(file.usable-4)
@@ -982,29 +969,24 @@ func readPayload(file *sqliteFile, at, length, pageEnd int) string {
 			local = least
 		}
 	}
-	if at+local > len(file.text) || at+local > pageEnd {
+	if at < 0 || length < 1 || file.bytesLeft < 0 || at+local > len(leaf) {
 		file.err = errDamaged
 		return ""
 	}
-	if local == length {
-		return file.text[at : at+length]
-	}
 	var whole strings.Builder
-	whole.WriteString(file.text[at : at+local])
-	page := number(file.text, at+local, 4)
+	whole.WriteString(leaf[at : at+local])
+	next := number(leaf, at+local, 4)
 	for whole.Len() < length {
-		start := (page - 1) * file.pageSize
-		file.pagesLeft--
-		if page < 1 || file.pagesLeft < 0 || start+file.usable > len(file.text) {
-			file.err = errDamaged
+		page := pageOf(file, next)
+		if page == "" {
 			return ""
 		}
-		more := start + 4 + length - whole.Len()
-		if more > start+file.usable {
-			more = start + file.usable
+		next = number(page, 0, 4)
+		more := page[4:file.usable]
+		if left := length - whole.Len(); left < len(more) {
+			more = more[:left]
 		}
-		whole.WriteString(file.text[start+4 : more])
-		page = number(file.text, start, 4)
+		whole.WriteString(more)
 	}
 	return whole.String()
 }
@@ -1024,14 +1006,8 @@ func number(text string, at, count int) int {
 
 // varint returns a number of one to nine bytes, and where the next begins, or -1 if it isn't all there (section 1.6).
 func varint(text string, at int) (int, int) {
-	if at < 0 || at >= len(text) {
-		return 0, -1
-	}
-	if text[at] < 0x80 {
-		return int(text[at]), at + 1
-	}
 	value := 0
-	for i := at; i < len(text); i++ {
+	for i := at; i >= 0 && i < len(text); i++ {
 		if i == at+8 {
 			return value<<8 | int(text[i]), i + 1
 		}
