@@ -918,7 +918,7 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
-	for column := 0; next != end && file.err == nil; column++ {
+	for column, left := 0, len(places); left > 0 && next != end && file.err == nil; column++ {
 		kind, following := varint(record, next)
 		size := (kind - 12) / 2
 		if kind >= 0 && kind < 12 {
@@ -929,6 +929,7 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 			break
 		}
 		if place, wanted := places[column]; wanted {
+			left--
 			row[place] = valueOf(record[value:value+size], kind)
 			if column == identity && kind == 0 {
 				row[place] = strconv.Itoa(id)
