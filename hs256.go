@@ -332,18 +332,9 @@ func look(known *memory, in *authority, now time.Duration) *authority {
 	return turnTo(known, known.follower)
 }
 
-// verifyAtOnce is verify for a session that the database didn't list: it is looked for in its file, if that has changed.
+// verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
+// logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
 func verifyAtOnce(known *memory, token string, by *authority, now time.Duration) (*session, error) {
-	in := lookAtOnce(known, now)
-	if in == by {
-		return nil, errEnded
-	}
-	return verify(token, in, now)
-}
-
-// lookAtOnce is look for a session that the database doesn't list: whoever has just logged in comes before the
-// second is over, and may come while somebody else writes. It waits up to a second for them to finish.
-func lookAtOnce(known *memory, now time.Duration) *authority {
 	const tries = 200
 	files := known.follower
 	for try := 1; ; try++ {
@@ -353,10 +344,13 @@ func lookAtOnce(known *memory, now time.Duration) *authority {
 		in := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
-		if !writing || try == tries {
-			return in
+		if writing && try < tries {
+			time.Sleep(lookEvery / tries)
+		} else if in == by {
+			return nil, errEnded
+		} else {
+			return verify(token, in, now)
 		}
-		time.Sleep(lookEvery / tries)
 	}
 }
 
@@ -437,22 +431,16 @@ func refresh(files *follower, now time.Duration) {
 		return
 	}
 	files.lookAgain = now + lookEvery
-	if files.source.secret != "" && files.source.databaseFile == "" {
-		files.lookAgain = math.MaxInt64
-	}
 	err := refreshKey(files)
 	if files.source.databaseFile != "" && files.values != nil {
 		err = errors.Join(err, refreshDatabase(files, now))
 	}
-	problem := ""
-	if err != nil {
-		problem = strings.ReplaceAll(err.Error(), "\n", "; ")
+	state := "until then requests that need a session are answered 503"
+	if files.authority != nil {
+		state = "what was read before stays in force"
 	}
-	if problem != "" && problem != files.problem {
-		state := "until then requests that need a session are answered 503"
-		if files.authority != nil {
-			state = "what was read before stays in force"
-		}
+	problem := strings.ReplaceAll(fmt.Sprint(err), "\n", "; ")
+	if err != nil && problem != files.problem {
 		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
 	}
 	files.problem = problem
@@ -466,33 +454,23 @@ const (
 	weakSecret  = 20
 )
 
-// renew puts what the files say in force, once all of them were good, and logs if that isn't safe.
+// renew puts what the files say in force, if that has changed and once all of them were good, and logs if it isn't safe.
 func renew(files *follower) {
-	if files.values == nil || files.source.databaseFile != "" && files.database == nil {
+	before, secret, cookie := files.authority, files.values["organizrHash"], cookiePrefix+files.values["uuid"]
+	sameSecret := before != nil && string(before.secret) == secret
+	if files.values == nil || files.source.databaseFile != "" && files.database == nil ||
+		sameSecret && before.cookie == cookie && before.database == files.database {
 		return
-	}
-	before, secret := files.authority, files.values["organizrHash"]
-	files.authority = newAuthority(files.values["uuid"], secret, files.database, before)
-	if before != nil && string(before.secret) == secret {
-		return
-	}
-	if secret == shownSecret {
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", files.middleware)
-	} else if len(secret) < weakSecret {
-		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
-	}
-}
-
-// newAuthority returns the authority, or the one before if nothing has changed that counts.
-func newAuthority(uuid, secret string, data *database, before *authority) *authority {
-	cookie := cookiePrefix + uuid
-	if before != nil && before.cookie == cookie && string(before.secret) == secret && before.database == data {
-		return before
 	}
 	reason := strconv.Quote("the request has no cookie " + cookie)
-	return &authority{
-		cookie: cookie, secret: []byte(secret), database: data, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
+	files.authority = &authority{
+		cookie: cookie, secret: []byte(secret), database: files.database, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
 		nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
+	}
+	if secret == shownSecret && !sameSecret {
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", files.middleware)
+	} else if len(secret) < weakSecret && !sameSecret {
+		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 	}
 }
 
