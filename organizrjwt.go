@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -58,18 +57,12 @@ type Config struct {
 	AllowCrossSite bool `json:"allowCrossSite,omitempty"`
 }
 
-// defaultHeaders are those with which Organizr's own check answers (its api/v2/auth).
-func defaultHeaders() map[string]string {
-	return map[string]string{
-		"X-Organizr-User":  "{username}",
-		"X-Organizr-Email": "{email}",
-		"X-Organizr-Group": "{groupID}",
-	}
-}
-
-// CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required.
+// CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required. The
+// headers are those with which Organizr's own check answers (its api/v2/auth).
 func CreateConfig() *Config {
-	return &Config{Headers: defaultHeaders()}
+	return &Config{Headers: map[string]string{
+		"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}",
+	}}
 }
 
 // A middleware is a configuration, checked and ready.
@@ -198,13 +191,7 @@ var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])
 const mostHeaders = 200
 
 // unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
-var unwritable = closedPipe()
-
-func closedPipe() io.Writer {
-	_, writer := io.Pipe()
-	_ = writer.Close()
-	return writer
-}
+var unwritable = (*os.File)(nil)
 
 // passesCloserLook takes a closer look at an unusual request of somebody who may enter. If it could do harm, it is refused.
 func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
@@ -510,27 +497,33 @@ var (
 		Text: "This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
 		Hint: "This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.",
 	}
+	notForGroup = refusal{
+		Status: http.StatusForbidden, Title: "Not for your group", Hint: hintToAsk,
+		Text: "You are logged in, but this service is for another group.",
+	}
 	refusedByDeny = refusal{
-		Status: http.StatusForbidden, Title: "Not for you", Text: "The settings of this service don't let you in.",
-		Hint: hintToAsk, reason: `"matched by deny"`,
-	}
-	accountLocked = refusal{
-		Status: http.StatusForbidden, Title: "Your account is locked", Text: "Your account is locked in Organizr, so no service lets you in.",
-		Hint: "Ask whoever runs this Organizr to unlock it.", reason: strconv.Quote(errLocked.Error()),
-	}
-	nameUnprintable = refusal{
-		Status: http.StatusForbidden, Title: "Your name can't be told",
-		Text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, so services could take you for somebody else.",
-		Hint: "Change it in Organizr, then log in again.", reason: strconv.Quote(errUnprintable.Error()),
+		Status: http.StatusForbidden, Title: "Not for you", Hint: hintToAsk,
+		Text: "The settings of this service don't let you in.", reason: `"matched by deny"`,
 	}
 	fromAnotherSite = refusal{
-		Status: http.StatusForbidden, Title: "Stopped for your safety",
+		Status: http.StatusForbidden, Title: "Stopped for your safety", reason: `"cross-site request, and allowCrossSite is off"`,
 		Text: "Another website tried to use this service in your name.", Hint: "If that was you, open the service itself and try again.",
-		reason: `"cross-site request, and allowCrossSite is off"`,
 	}
 	tooManyHeaders = refusal{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Title: "Too many headers",
 		Text: "The request has more headers than any browser sends.", reason: `"more than 200 headers"`,
+	}
+	accountRefused = map[error]refusal{
+		errLocked: {
+			Status: http.StatusForbidden, Title: "Your account is locked", Text: "Your account is locked in Organizr, so no service lets you in.",
+			Hint: "Ask whoever runs this Organizr to unlock it.", reason: strconv.Quote(errLocked.Error()),
+		},
+		errUnprintable: {
+			Status: http.StatusForbidden, Title: "Your name can't be told", reason: strconv.Quote(errUnprintable.Error()),
+			Text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, " +
+				"so services could take you for somebody else.",
+			Hint: "Change it in Organizr, then log in again.",
+		},
 	}
 )
 
@@ -538,18 +531,15 @@ const hintToAsk = "Ask whoever runs this Organizr for access. To come as somebod
 
 // refusalOf says why a visitor with a session may not enter.
 func refusalOf(who *visitor, group int) refusal {
-	switch {
-	case who.session.refused == errLocked:
-		return accountLocked
-	case who.session.refused == errUnprintable:
-		return nameUnprintable
-	case who.standing == 0:
+	if why, refused := accountRefused[who.session.refused]; refused {
+		return why
+	}
+	if who.standing == 0 {
 		return refusedByDeny
 	}
-	why := refusal{
-		Status: http.StatusForbidden, Title: "Not for your group", Text: "You are logged in, but this service is for another group.",
-		Hint: hintToAsk, Wanted: groupNames[group], reason: fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group),
-	}
+	why := notForGroup
+	why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
+	why.Wanted = groupNames[group]
 	if why.Wanted == "" {
 		why.Wanted = "Group " + strconv.Itoa(group)
 	}
@@ -799,9 +789,9 @@ func findSource(config *Config) (source, error) {
 	names := "secret, secretFile and configFile"
 	if from.secret+from.secretFile+from.configFile == "" {
 		from.secret, from.secretFile, from.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
-		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
-	} else if from.configFile == "" {
+	}
+	if config.ConfigFile == "" {
 		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
@@ -942,37 +932,35 @@ var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-
 	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
 	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
-// parseHeaders returns the headers that the option lists, sorted by name. Traefik adds the given ones to the default
-// ones: one that means the same as a default one takes its place.
+// parseHeaders returns the headers that the option lists, by name. Traefik adds the given ones to the default ones: one that
+// means the same as a default one takes its place.
 func parseHeaders(given map[string]string) ([]*header, error) {
-	var mistakes []error
 	names := make([]string, 0, len(given))
 	for name := range given {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	byMeaning := map[string]*header{}
+	var headers []*header
+	var mistakes []error
+	defaults := CreateConfig().Headers
+	places := map[string]int{}
 	for _, name := range names {
 		added, err := parseHeader(name, given[name])
 		if err != nil {
 			mistakes = append(mistakes, err)
 			continue
 		}
-		other, twice := byMeaning[foldHeader(name)]
+		place, twice := places[foldHeader(name)]
 		switch {
-		case twice && defaultHeaders()[name] == added.text:
-			continue
-		case twice && defaultHeaders()[other.name] != other.text:
-			mistakes = append(mistakes, fmt.Errorf("headers: %q and %q are the same header to many services; give only one", other.name, name))
-			continue
+		case !twice:
+			places[foldHeader(name)] = len(headers)
+			headers = append(headers, added)
+		case defaults[headers[place].name] == headers[place].text:
+			headers[place] = added
+		case defaults[name] != added.text:
+			mistakes = append(mistakes, fmt.Errorf("headers: %q and %q are the same header to many services; give only one", headers[place].name, name))
 		}
-		byMeaning[foldHeader(name)] = added
 	}
-	headers := make([]*header, 0, len(byMeaning))
-	for _, one := range byMeaning {
-		headers = append(headers, one)
-	}
-	sort.Slice(headers, func(i, j int) bool { return headers[i].name < headers[j].name })
 	return headers, errors.Join(mistakes...)
 }
 
