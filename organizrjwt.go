@@ -1015,8 +1015,7 @@ func foldHeader(name string) string {
 // given, so a rule that opens opens exactly what it says; and as careless services may read it, among the patterns in
 // lower case, so a rule that closes closes all that could be taken for it.
 type rules struct {
-	group     int            // where no rule matches
-	strictest int            // the most privileged of group and all rules' groups
+	strictest int            // the most privileged group of all
 	folders   *ruleset       // the patterns as given, for paths that end in a slash
 	files     *ruleset       // the same, for other paths
 	careless  *ruleset       // the patterns in lower case, for paths without their final slash
@@ -1026,8 +1025,12 @@ type rules struct {
 // A ruleset is a ServeMux and the groups that its patterns ask for.
 type ruleset struct {
 	mux      *http.ServeMux
-	groups   map[string]int    // by pattern
+	groups   map[string]int    // by pattern, and by "" where none matches
 	patterns map[string]string // by what they are but for the names of their wildcards
+}
+
+func newRuleset(group int) *ruleset {
+	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}, patterns: map[string]string{}}
 }
 
 // A rule is one PATTERN=GROUP.
@@ -1040,7 +1043,7 @@ type rule struct {
 // files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
 // rule there is around it.
 func parseRules(given []string, group int) (*rules, error) {
-	all := &rules{group: group, strictest: group, folders: newRuleset(), files: newRuleset(), careless: newRuleset()}
+	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group)}
 	var list []rule
 	var mistakes []error
 	for _, one := range given {
@@ -1048,19 +1051,17 @@ func parseRules(given []string, group int) (*rules, error) {
 		if err == nil {
 			err = register(all.folders, added.pattern, added.group)
 		}
-		if err == nil && !strings.HasSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/") {
-			err = register(all.files, added.pattern, added.group)
+		if err != nil {
+			mistakes = append(mistakes, err)
+			continue
 		}
-		if err == nil {
-			list = append(list, added)
-		}
-		if err == nil && added.group < all.strictest {
+		list = append(list, added)
+		if added.group < all.strictest {
 			all.strictest = added.group
 		}
-		mistakes = append(mistakes, err)
-	}
-	if err := errors.Join(mistakes...); err != nil {
-		return nil, err
+		if !strings.HasSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/") {
+			mistakes = append(mistakes, register(all.files, added.pattern, added.group))
+		}
 	}
 	for _, one := range list {
 		if strings.HasSuffix(one.pattern, "/") {
@@ -1071,8 +1072,8 @@ func parseRules(given []string, group int) (*rules, error) {
 	}
 	all.settled = map[string]int{"": group}
 	for _, one := range list {
-		pattern, found := all.careless.patterns[shapeOf(one.pattern)]
-		if found && foldPattern(one.pattern) == one.pattern {
+		if foldPattern(one.pattern) == one.pattern {
+			pattern := all.careless.patterns[shapeOf(one.pattern)]
 			all.settled[pattern] = all.careless.groups[pattern]
 		}
 	}
@@ -1081,32 +1082,22 @@ func parseRules(given []string, group int) (*rules, error) {
 
 // parseRule returns one rule of the option.
 func parseRule(given string) (rule, error) {
-	equals := strings.LastIndexByte(given, '=')
-	if equals < 0 {
+	parts := ruleParts.FindStringSubmatch(given)
+	if parts == nil {
 		return rule{}, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
-	group, err := parseGroup(fmt.Sprintf("rules: %q", given), given[equals+1:])
-	if err != nil {
-		return rule{}, err
+	group, err := parseGroup(fmt.Sprintf("rules: %q", given), parts[3])
+	if err == nil && strings.Index(parts[2], "/") > 0 {
+		err = fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
 	}
-	pattern := anyRest.ReplaceAllString(strings.TrimSpace(given[:equals]), "/")
-	path := pattern
-	if method, rest, ok := strings.Cut(pattern, " "); ok {
-		path = strings.TrimLeft(rest, " \t")
-		pattern = strings.ToUpper(method) + " " + path
-	}
-	if strings.Index(path, "/") > 0 {
-		return rule{}, fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
-	}
-	return rule{pattern, group}, nil
+	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+parts[2], " ")
+	return rule{anyRest.ReplaceAllString(pattern, "/"), group}, err
 }
 
-// anyRest matches what at the end of a pattern means the same as a slash.
-var anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
-
-func newRuleset() *ruleset {
-	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{}, patterns: map[string]string{}}
-}
+var (
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:(\S+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
+	anyRest   = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                       // what at the end means the same as a slash
+)
 
 // register adds the pattern to the set. It returns as an error what ServeMux panics with: what is wrong with the
 // pattern, or with which other one it conflicts.
@@ -1135,13 +1126,12 @@ func registerUnlessTaken(set *ruleset, pattern string, group int) error {
 // registerCareless adds a rule in lower case to those for careless services, to which /api/ and /api are the same. Where
 // two patterns are the same to them, the more privileged group holds.
 func registerCareless(set *ruleset, one rule) error {
-	folded := foldPattern(one.pattern)
-	folder, isFolder := strings.CutSuffix(strings.TrimSuffix(folded, "{$}"), "/")
-	patterns := []string{folded}
-	if isFolder && strings.Contains(folder, "/") { // it isn't the root
-		patterns = append(patterns, folder)
-	}
-	for _, pattern := range patterns {
+	folder := foldPattern(one.pattern)
+	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
+	for _, pattern := range []string{folder, file} {
+		if !strings.Contains(pattern, "/") { // as the root has no name
+			break
+		}
 		if err := registerUnlessTaken(set, pattern, one.group); err != nil {
 			return err
 		}
@@ -1154,7 +1144,7 @@ func registerCareless(set *ruleset, one rule) error {
 
 var (
 	wildcard    = regexp.MustCompile(`\{[^{}$]*\}`)
-	patternPart = regexp.MustCompile(`\{[^{}]*\}|[^{}]+`)
+	literalPart = regexp.MustCompile(`/[^{}]*`)
 )
 
 // shapeOf returns what two patterns have in common that match the same requests.
@@ -1162,14 +1152,7 @@ func shapeOf(pattern string) string { return wildcard.ReplaceAllString(pattern, 
 
 // foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
 func foldPattern(pattern string) string {
-	slash := strings.Index(pattern, "/")
-	if slash < 0 {
-		return pattern
-	}
-	return pattern[:slash] + patternPart.ReplaceAllStringFunc(pattern[slash:], func(part string) string {
-		if part[0] == '{' {
-			return part
-		}
+	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
 		return (&url.URL{Path: foldPath(decoder.Replace(part))}).EscapedPath()
 	})
 }
@@ -1195,11 +1178,11 @@ func strictestGroup(all *rules, req *http.Request) int {
 	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
 		return all.strictest
 	}
-	if !oddPath.MatchString(escaped) {
-		return strictestOf(all, req, escaped, []string{escaped})
+	readings := []string{escaped}
+	if oddPath.MatchString(escaped) {
+		readings = readingsOf(escaped)
 	}
-	readings, complete := readingsOf(escaped)
-	if !complete {
+	if readings == nil {
 		return all.strictest
 	}
 	return strictestOf(all, req, escaped, readings)
@@ -1218,41 +1201,33 @@ func strictestOf(all *rules, req *http.Request, escaped string, readings []strin
 	if strings.HasSuffix(escaped, "/") {
 		asGiven = all.folders
 	}
-	group := find(all, asGiven, req)
+	_, pattern := asGiven.mux.Handler(req)
+	group := asGiven.groups[pattern]
 	method := strings.ToUpper(req.Method)
 	for _, reading := range readings {
 		if group == all.strictest {
 			break
 		}
-		probe := &http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}}
-		if other := find(all, all.careless, probe); other < group {
+		_, pattern = all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}})
+		if other := all.careless.groups[pattern]; other < group {
 			group = other
 		}
 	}
 	return group
 }
 
-// find returns the group of the most specific pattern of the set that matches the request.
-func find(all *rules, set *ruleset, req *http.Request) int {
-	_, pattern := set.mux.Handler(req)
-	if pattern == "" {
-		return all.group
-	}
-	return set.groups[pattern]
-}
-
 // parameters matches what some services cut off each name in a path.
 var parameters = regexp.MustCompile(`;[^/]*`)
 
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
-// it off before or after that, and turn \ into /. It reports false if nobody can foresee what they make of it: after two
+// it off before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after two
 // decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
 // Windows, or there are more than 16 readings or semicolons.
-func readingsOf(escaped string) ([]string, bool) {
+func readingsOf(escaped string) []string {
 	decoded := decoder.Replace(decoder.Replace(escaped))
 	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
 		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || dotsAndSpaces.MatchString(decoded) {
-		return nil, false
+		return nil
 	}
 	var readings []string
 	known := map[string]bool{escaped: true}
@@ -1278,10 +1253,10 @@ func readingsOf(escaped string) ([]string, bool) {
 			}
 		}
 		if len(known) > mostReadings {
-			return nil, false
+			return nil
 		}
 	}
-	return readings, true
+	return readings
 }
 
 // decoder undoes one percent-encoding. What isn't a percent-encoding stays as it is.
