@@ -896,13 +896,13 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
-	for column, left := 0, len(places); left > 0 && next != end && file.err == nil; column++ {
+	for column, left := 0, len(places); left > 0 && next < end && file.err == nil; column++ {
 		kind, following := varint(record, next)
 		size := (kind - 12) / 2
 		if kind >= 0 && kind < 12 {
 			size = sizes[kind]
 		}
-		if following < 0 || size < 0 || value < 0 || size > len(record)-value {
+		if following < 0 || size < 0 || size > len(record)-value {
 			file.err = errDamaged
 			break
 		}

@@ -1095,8 +1095,8 @@ func parseRule(given string) (rule, error) {
 }
 
 var (
-	ruleParts = regexp.MustCompile(`(?s)^\s*(?:(\S+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
-	anyRest   = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                       // what at the end means the same as a slash
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
+	anyRest   = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 )
 
 // register adds the pattern to the set. It returns as an error what ServeMux panics with: what is wrong with the
