@@ -148,8 +148,9 @@ var recipes = []recipe{
 		settings: pageSize(512),
 		schema:   plain,
 		fill: then(everybody, statements("UPDATE users SET username = 'alice' || char(7) WHERE id = 1",
-			"UPDATE users SET username = char(0x202e) || 'bob' WHERE id = 2", "UPDATE users SET username = 'ca' || char(0x200b) || 'rol' WHERE id = 3", "UPDATE users SET username = ' sue' WHERE id = 4",
-			"UPDATE users SET email = 'pat@example.com ' WHERE id = 5", "UPDATE users SET email = 'fay' || char(10) || '@example.com' WHERE id = 6",
+			"UPDATE users SET username = char(0x202e) || 'bob' WHERE id = 2", "UPDATE users SET username = 'ca' || char(0x200b) || 'rol' WHERE id = 3",
+			"UPDATE users SET username = ' sue' WHERE id = 4", "UPDATE users SET email = 'pat@example.com ' WHERE id = 5",
+			"UPDATE users SET email = 'fay' || char(10) || '@example.com' WHERE id = 6",
 			"UPDATE users SET username = replace(username, ' ', char(0xa0)) WHERE id = 7")),
 	},
 	{
