@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -1701,7 +1702,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 						"userID": fmt.Sprint(id), "username": user.Username, "email": user.Email, "image": user.Image, "groupID": number, "group": group,
 					}
 					got := read.accounts[token]
-					if got == nil || !reflect.DeepEqual(got.claims, want) || got.groupID != *user.GroupID || (got.refused == errLocked) != user.Locked {
+					if got == nil || !reflect.DeepEqual(got.claims, want) || got.groupID != *user.GroupID || errors.Is(got.refused, errLocked) != user.Locked {
 						t.Errorf("got %v, want %v", got, want)
 					}
 				}
