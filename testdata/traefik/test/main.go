@@ -21,7 +21,7 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("Running all tests. They take some twenty minutes on two cores, and say nothing before their package is through.")
-	err := execute(append([]string{"go", "test", "-timeout", "60m", "./..."}, os.Args[1:]...)...)
+	err := loudly(append([]string{"go", "test", "-timeout", "60m", "./..."}, os.Args[1:]...)...)
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		os.Exit(failed.ExitCode()) // go test has said what is wrong
@@ -67,18 +67,25 @@ func install(missing []programs.Program) error {
 		packages = append(packages, one.Packages...)
 	}
 	fmt.Println("Installing what the tests need and this machine lacks. This takes some minutes, and only this once.")
-	if err := execute(slices.Concat(asRoot, []string{"apt-get", "update", "-qq"})...); err != nil {
-		return fmt.Errorf("apt-get update: %w", err)
+	if err := quietly(slices.Concat(asRoot, []string{"apt-get", "update"})...); err != nil {
+		fmt.Println(err) // what apt knew before may do
 	}
-	options := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "--no-install-recommends"}
-	if err := execute(slices.Concat(asRoot, options, packages)...); err != nil {
-		return fmt.Errorf("apt-get install: %w", err)
+	options := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends"}
+	return quietly(slices.Concat(asRoot, options, packages)...)
+}
+
+// quietly runs a command, and says what it printed only if it fails.
+func quietly(command ...string) error {
+	fmt.Println("+", strings.Join(command, " "))
+	printed, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, printed)
 	}
 	return nil
 }
 
-// execute runs a command in this module's folder, and shows it and what it prints.
-func execute(command ...string) error {
+// loudly runs a command in this module's folder, and shows what it prints.
+func loudly(command ...string) error {
 	fmt.Println("+", strings.Join(command, " "))
 	process := exec.Command(command[0], command[1:]...)
 	process.Dir = proxy.Module()
