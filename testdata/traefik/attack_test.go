@@ -153,6 +153,11 @@ func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
 		{"spaces at its end, which Windows drops", "files", "/secret%20%20", "bob", 403},
 		{"a folder before it that is left again", "files", "/songs/..%2fsecret", "bob", 403},
 		{"a folder before it that is left again, with backslashes", "files", "/songs%5c..%5csecret", "bob", 403},
+		{"a folder that is left again by dots with a parameter", "files", "/songs/..;/secret", "bob", 403},
+		{"a folder that is left again by dots with an encoded parameter", "files", "/songs/..%3b/secret", "bob", 403},
+		{"a folder that is left again, all of it encoded twice", "files", "/songs/%252e%252e%252f%2573ecret", "bob", 403},
+		{"a dot at its end as a folder", "files", "/secret/.", "bob", 403},
+		{"a next line, a control character beyond ASCII", "files", "/secret%c2%85", "bob", 403},
 		{"a dot encoded", "files", "/songs/%252e%252e/secret", "bob", 403},
 		{"a slash too many", "files", "/%2fsecret", "bob", 403},
 		{"a closed folder by its encoded slash", "files", "/vault%2fkeys", "bob", 403},
@@ -387,7 +392,9 @@ func TestHostileTokensInTraefik(t *testing.T) {
 func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}})
 	for _, host := range []string{"user.example.com", "guest.example.com"} {
-		spellings := []string{"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X_ORGANIZR-GROUP"}
+		spellings := []string{
+			"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X!Organizr~User", "X_ORGANIZR-GROUP",
+		}
 		for _, spelling := range spellings {
 			t.Run(spelling+" at "+host, func(t *testing.T) {
 				headers := []string{spelling, "forged"}
