@@ -26,35 +26,20 @@ import (
 
 // Config is the middleware's configuration, as Traefik decodes it.
 type Config struct {
-	// ConfigFile is the path of Organizr's config.php, which supplies uuid and secret.
-	ConfigFile string `json:"configFile,omitempty"`
-	// UUID is Organizr's uuid, or the full name of its cookie.
-	UUID string `json:"uuid,omitempty"`
-	// Secret is Organizr's organizrHash.
-	Secret string `json:"secret,omitempty"`
-	// SecretFile is the path of a file that holds the secret. A final newline doesn't count.
-	SecretFile string `json:"secretFile,omitempty"`
-	// DatabaseFile is the path of Organizr's SQLite database, whose log-outs, locks and groups are followed. "auto" is
-	// the one that config.php names.
-	DatabaseFile string `json:"databaseFile,omitempty"`
-	// OrganizrURL is where visitors log in: absolute, http or https. Without one nobody is redirected.
-	OrganizrURL string `json:"organizrURL,omitempty"`
-	// Group is the least privileged group that gets in: a number from 0 to 999, or one of Organizr's names.
-	Group string `json:"group,omitempty"`
-	// Rules are PATTERN=GROUP, another group for part of the service. A pattern is one of http.ServeMux.
-	Rules []string `json:"rules,omitempty"`
-	// Allow are claim=value: whoever matches one gets in whatever their group.
-	Allow []string `json:"allow,omitempty"`
-	// Deny are claim=value: whoever matches one never gets in.
-	Deny []string `json:"deny,omitempty"`
-	// Headers are what the service is told: names of headers, and texts with placeholders such as {username}.
-	Headers map[string]string `json:"headers,omitempty"`
-	// ForwardToken leaves the session cookie in the request to the service.
-	ForwardToken bool `json:"forwardToken,omitempty"`
-	// AcceptBearer takes a session from Authorization: Bearer as well.
-	AcceptBearer bool `json:"acceptBearer,omitempty"`
-	// AllowCrossSite lets other sites' pages send changing requests and open WebSockets with the visitor's session.
-	AllowCrossSite bool `json:"allowCrossSite,omitempty"`
+	ConfigFile     string            `json:"configFile,omitempty"`     // the path of Organizr's config.php, which supplies uuid and secret
+	UUID           string            `json:"uuid,omitempty"`           // Organizr's uuid, or the full name of its cookie
+	Secret         string            `json:"secret,omitempty"`         // Organizr's organizrHash
+	SecretFile     string            `json:"secretFile,omitempty"`     // the path of a file that holds it; a final newline doesn't count
+	DatabaseFile   string            `json:"databaseFile,omitempty"`   // the path of Organizr's SQLite database; auto: the one that config.php names
+	OrganizrURL    string            `json:"organizrURL,omitempty"`    // where visitors log in: absolute, http or https; without one nobody is redirected
+	Group          string            `json:"group,omitempty"`          // the least privileged group that gets in: 0 to 999, or one of Organizr's names
+	Rules          []string          `json:"rules,omitempty"`          // PATTERN=GROUP, as http.ServeMux has patterns: another group for a part
+	Allow          []string          `json:"allow,omitempty"`          // claim=value: whoever matches one gets in whatever their group
+	Deny           []string          `json:"deny,omitempty"`           // claim=value: whoever matches one never gets in
+	Headers        map[string]string `json:"headers,omitempty"`        // what the service is told: texts with placeholders such as {username}
+	ForwardToken   bool              `json:"forwardToken,omitempty"`   // leave the session cookie in the request to the service
+	AcceptBearer   bool              `json:"acceptBearer,omitempty"`   // take a session from Authorization: Bearer as well
+	AllowCrossSite bool              `json:"allowCrossSite,omitempty"` // let other sites' pages change things with the visitor's session
 }
 
 // CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required. The
@@ -77,11 +62,10 @@ type middleware struct {
 
 // access is who gets in.
 type access struct {
-	group          int
-	rules          *rules // nil if there are none
-	allow, deny    []condition
-	acceptBearer   bool
-	allowCrossSite bool
+	group                        int
+	rules                        *rules // nil if there are none
+	allow, deny                  []condition
+	acceptBearer, allowCrossSite bool
 }
 
 // forwarding is what is forwarded to the service.
@@ -104,14 +88,11 @@ type login struct {
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	from, mistakes := findSource(config)
-	login, err := parseLogin(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
-	mistakes = errors.Join(mistakes, err)
-	access, err := parseAccess(config, from.databaseFile != "")
-	mistakes = errors.Join(mistakes, err)
-	forwarding, err := parseForwarding(config)
-	mistakes = errors.Join(mistakes, err)
-	if mistakes != nil {
-		return nil, errors.New("organizrjwt: " + strings.ReplaceAll(mistakes.Error(), "\n", "; "))
+	login, noLogin := parseLogin(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
+	access, noAccess := parseAccess(config, from.databaseFile != "")
+	forwarding, noForwarding := parseForwarding(config)
+	if err := errors.Join(mistakes, noLogin, noAccess, noForwarding); err != nil {
+		return nil, errors.New("organizrjwt: " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	known := newMemory(from, name, since(epoch))
 	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
@@ -1288,35 +1269,30 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 @media (prefers-color-scheme: light) {
   :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff }
 }
-* { box-sizing: border-box }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
-  background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card);
-  border: 1px solid var(--line); border-top: 4px solid var(--link); border-radius: .5rem; overflow-wrap: anywhere }
-.status { margin: 0; color: var(--soft); font-size: .875rem; letter-spacing: .05em }
-h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25 }
-p { margin: 0 0 1rem }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin: 0 0 1.25rem; padding: .75rem 0;
-  border-block: 1px solid var(--line) }
-dt { color: var(--soft) }
-dd { margin: 0; font-weight: 600; unicode-bidi: isolate }
-.advice { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem }
-.button { display: block; padding: .75rem 1rem; border-radius: .5rem; background: var(--link); color: var(--on);
-  font-weight: 600; text-align: center; text-decoration: none }
+* { box-sizing: border-box; margin: 0 }
+body { min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
+main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); overflow-wrap: anywhere }
+main, .advice { border: 1px solid var(--line); border-radius: .5rem }
+main { border-top: 4px solid var(--link) }
+h1 { margin-bottom: .75rem; font-size: 1.5rem; line-height: 1.25 }
+p { margin-bottom: 1rem }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin-bottom: 1.25rem; padding: .75rem 0; border-block: 1px solid var(--line) }
+dt, .status { color: var(--soft) }
+dd { font-weight: 600; unicode-bidi: isolate }
+.status { margin: 0; font-size: .875rem; letter-spacing: .05em }
+.advice, .button { padding: .75rem 1rem }
+.button { display: block; border-radius: .5rem; background: var(--link); color: var(--on); font-weight: 600; text-align: center; text-decoration: none }
 .button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
 <main>
 <p class="status">{{.Status}}</p>
 <h1>{{.Title}}</h1>
 <p>{{.Text}}</p>
-{{with .Hint}}<p>{{.}}</p>
-{{end}}{{with .Advice}}<p class="advice">{{.}}</p>
-{{end}}{{if .Who}}<dl>
-<dt>You are</dt><dd>{{.Who}}</dd>
-<dt>Your group</dt><dd>{{.Group}}</dd>
-{{with .Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>
-{{end}}</dl>
-{{end}}{{with .Login}}<a class="button" href="{{.}}" target="_top">Go to Organizr</a>
-{{end}}</main>
+{{with .Hint}}<p>{{.}}</p>{{end}}
+{{with .Advice}}<p class="advice">{{.}}</p>{{end}}
+{{if .Who}}<dl><dt>You are</dt><dd>{{.Who}}</dd><dt>Your group</dt><dd>{{.Group}}</dd>
+{{with .Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
+{{with .Login}}<a class="button" href="{{.}}" target="_top">Go to Organizr</a>{{end}}
+</main>
 </html>
 `))
