@@ -163,10 +163,10 @@ func open(token, text string, by *authority, now time.Duration) (*session, error
 		return nil, err
 	}
 	found.token, found.by = token, by
-	if by.database != nil {
-		err = confirm(found, by.database)
+	if by.database != nil && !confirm(found, by.database) {
+		return nil, errEnded
 	}
-	return found, err
+	return found, nil
 }
 
 // printable reports whether services, logs and people read an account's texts alike: they hold nothing but what
@@ -175,6 +175,9 @@ func open(token, text string, by *authority, now time.Duration) (*session, error
 func printable(username, email, others string) bool {
 	return strings.TrimFunc(username+email+others, unicode.IsPrint) == "" && !spaceAtEnd.MatchString(username+"\n"+email)
 }
+
+// usualText matches text that is printable, as most of it is.
+var usualText = regexp.MustCompile(`^[!-~]*$`)
 
 // spaceAtEnd matches a line with a space at an end.
 var spaceAtEnd = regexp.MustCompile(`(?m)^ | $`)
@@ -246,7 +249,7 @@ func validate(given *payload, now time.Duration) (*session, error) {
 		"userID": textOf(given.UserID), "image": given.Image,
 	}
 	found := &session{claims: claims, groupID: group, expires: time.Duration(given.ExpiresAt * 1e9)}
-	if !printable(given.Username, given.Email, given.Image+claims["userID"]) {
+	if !usualText.MatchString(given.Username+given.Email+given.Image) && !printable(given.Username, given.Email, given.Image) {
 		found.refused = errUnprintable
 	}
 	return found, nil
@@ -413,6 +416,7 @@ type follower struct {
 	values       map[string]string // of config.php, or uuid and organizrHash alone
 	glimpse      string            // of the database, as it was read
 	database     *database
+	broken       error         // what was wrong with it then
 	writingSince time.Duration // when the database was first found being written, or 0
 	problem      string        // what the log says is wrong
 }
@@ -494,7 +498,7 @@ func refreshKey(files *follower) error {
 		option, path = "secretFile", from.secretFile
 	}
 	text, err := readFile(option, path, mostOfKey)
-	if err != nil || text == files.keyText {
+	if err != nil || text == files.keyText && files.values != nil {
 		return err
 	}
 	values["organizrHash"] = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
@@ -618,14 +622,14 @@ type account struct {
 }
 
 // confirm gives a session what the database says of its account, as Organizr's own check does (validateToken in its
-// api/classes/organizr.class.php), or returns errEnded if the database doesn't list it for that user.
-func confirm(found *session, by *database) error {
+// api/classes/organizr.class.php). It reports false if the database doesn't list it for that user.
+func confirm(found *session, by *database) bool {
 	listed := by.accounts[found.token]
 	if listed == nil || listed.claims["userID"] != found.claims["userID"] {
-		return errEnded
+		return false
 	}
 	found.claims, found.groupID, found.refused = listed.claims, listed.groupID, listed.refused
-	return nil
+	return true
 }
 
 // refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that: as long as
@@ -642,7 +646,7 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	}
 	if before != "" && before == files.glimpse {
 		files.writingSince = 0
-		return nil
+		return files.broken
 	}
 	text, after := "", ""
 	if before != "" {
@@ -661,16 +665,15 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	}
 	read, err := parseDatabase(text)
 	if err != nil {
-		return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
-	}
-	if !reflect.DeepEqual(read, files.database) {
+		err = fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
+	} else if !reflect.DeepEqual(read, files.database) {
 		files.database = read
 	}
-	files.glimpse, files.writingSince = "", 0
+	files.broken, files.glimpse, files.writingSince = err, "", 0
 	if settled {
 		files.glimpse = before
 	}
-	return nil
+	return err
 }
 
 const longestWriting = 5 * time.Second // that needs no line in the log

@@ -152,7 +152,7 @@ func groupByRules(all *rules, req *http.Request) int {
 	if address.RawPath != "" || !usualMethods[req.Method] || len(address.Path) > longestPlain || address.Path == "" || !plainPath.MatchString(address.Path) {
 		return strictestGroup(all, req)
 	}
-	if address.Path == "/" || address.Path[len(address.Path)-1] != '/' {
+	if all.noFiles || address.Path == "/" || address.Path[len(address.Path)-1] != '/' {
 		_, pattern := all.careless.mux.Handler(req)
 		if group, settled := all.settled[pattern]; settled {
 			return group
@@ -252,9 +252,12 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		candidates, cookies = otherCandidates(m, req, candidates)
 	}
 	for i, candidate := range candidates {
-		known.RLock()
-		holder := known.holders[candidate.Value]
-		known.RUnlock()
+		var holder *visitor
+		if len(credentials) > len(by.cookie)+1+len(candidate.Value) { // alone it would have been known by the credentials
+			known.RLock()
+			holder = known.holders[candidate.Value]
+			known.RUnlock()
+		}
 		if holder == nil || now >= holder.expires {
 			found, err := verify(candidate.Value, by, now)
 			if err == errEnded {
@@ -355,8 +358,8 @@ func standingOf(found *session, allow, deny []condition) int {
 			standing = everyone
 		}
 	}
-	for _, one := range deny {
-		if found.claims[one.claim] == one.value {
+	for _, one := range deny { // many services know names whatever their case
+		if strings.EqualFold(found.claims[one.claim], one.value) {
 			return 0
 		}
 	}
@@ -1000,6 +1003,7 @@ type rules struct {
 	folders   *ruleset       // the patterns as given, for paths that end in a slash
 	files     *ruleset       // the same, for other paths
 	careless  *ruleset       // the patterns in lower case, for paths without their final slash
+	noFiles   bool           // all patterns end in a slash, so that those of careless do for paths with one too
 	settled   map[string]int // groups by patterns of careless that were given in lower case, and by "" for none
 }
 
@@ -1024,7 +1028,7 @@ type rule struct {
 // files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
 // rule there is around it.
 func parseRules(given []string, group int) (*rules, error) {
-	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group)}
+	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), noFiles: true}
 	var list []rule
 	var mistakes []error
 	for _, one := range given {
@@ -1037,6 +1041,7 @@ func parseRules(given []string, group int) (*rules, error) {
 			continue
 		}
 		list = append(list, added)
+		all.noFiles = all.noFiles && strings.HasSuffix(added.pattern, "/")
 		if added.group < all.strictest {
 			all.strictest = added.group
 		}
