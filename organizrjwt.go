@@ -252,12 +252,9 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		candidates, cookies = otherCandidates(m, req, candidates)
 	}
 	for i, candidate := range candidates {
-		var holder *visitor
-		if len(credentials) > len(by.cookie)+1+len(candidate.Value) { // alone it would have been known by the credentials
-			known.RLock()
-			holder = known.holders[candidate.Value]
-			known.RUnlock()
-		}
+		known.RLock()
+		holder := known.holders[candidate.Value]
+		known.RUnlock()
 		if holder == nil || now >= holder.expires {
 			found, err := verify(candidate.Value, by, now)
 			if err == errEnded {
