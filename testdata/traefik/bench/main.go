@@ -40,7 +40,7 @@ func main() {
 	flag.BoolVar(&given.quick, "quick", false, "fewer and shorter rounds: under five minutes")
 	flag.StringVar(&given.program, "traefik", "", "path of a Traefik to use instead of building one")
 	flag.StringVar(&given.pictures, "pictures", filepath.Join(proxy.Checkout(), "testdata"),
-		"folder for the picture, as SVG and PNG; empty for none. It needs an Organizr: ORGANIZR_SOURCE is the folder of its source")
+		"folder for the picture, as SVG and PNG; empty for none")
 	only := flag.String("only", "", "measure only the routes whose names match this regular expression, and bare")
 	flag.StringVar(&given.jwtMiddleware, "jwt-middleware", "", "folder of a checkout of github.com/agilezebra/jwt-middleware, to measure it too")
 	flag.IntVar(&given.gogc, "gogc", 0, "measure some routes also on a Traefik whose garbage collector is given this GOGC, such as 1000")
@@ -99,11 +99,10 @@ func run(ctx context.Context, given options) error {
 		}
 		fmt.Printf("Traefik %s: %.0f MB in memory\n", scene.settings[one], float64(octets)/(1<<20))
 	}
-	if given.only.String() != "" {
-		return nil
-	}
-	if err := flood(ctx, scene.traefiks[0]); err != nil {
-		return err
+	if given.only.String() == "" {
+		if err := flood(ctx, scene.traefiks[0]); err != nil {
+			return err
+		}
 	}
 	return picture(given.pictures, about, scene.routes)
 }

@@ -47,14 +47,15 @@ func picture(folder, about string, routes []*route) error {
 	for _, one := range routes {
 		byName[one.name] = one
 	}
-	shown := []*route{byName["organizr"], byName["organizr-files"], byName["bare"]} // from below
-	if slices.Contains(shown, nil) {
-		fmt.Println("No picture: it compares with a real Organizr. Set ORGANIZR_SOURCE to the folder of its source.")
+	shown, first := []*route{byName["organizr"], byName["organizr-files"], byName["bare"]}, byName["first"] // from below
+	if first == nil || slices.Contains(shown, nil) {
+		fmt.Println("No picture: it shows the routes bare, organizr-files, organizr and first; " +
+			"for a real Organizr set ORGANIZR_SOURCE to the folder of its source.")
 		return nil
 	}
 	caption := []string{
 		fmt.Sprintf("The first request of a session, while the token isn't known yet: %.2f ms, and %.2f ms of CPU.",
-			medianOf(byName["first"].visitor, wait), medianOf(byName["first"].crowd, ofAll)/1000),
+			medianOf(first.visitor, wait), medianOf(first.crowd, ofAll)/1000),
 		"CPU: Traefik's, and with ForwardAuth also that of Organizr's PHP (with opcache), which it asks about each request.",
 		about,
 	}
