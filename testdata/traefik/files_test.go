@@ -107,35 +107,116 @@ func (s *scene) becomes(want int, told map[string]string, host string, headers .
 	}
 }
 
-// Traefik is up first. Each file that the plugin reads appears later, and no restart or new configuration follows.
+// A lateFile is a file that the plugin reads and that isn't there yet, or not whole, when Traefik starts.
+type lateFile struct {
+	option  string
+	path    string
+	session []string // one that is good as soon as the file is whole
+}
+
+// start starts Traefik with the file as the only source of what it holds, for users and for guests.
+func (file lateFile) start(t *testing.T) *scene {
+	t.Helper()
+	hosts := map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}}
+	for _, options := range hosts {
+		options[file.option] = file.path
+		if file.option != "databaseFile" {
+			options["secret"] = ""
+		}
+	}
+	return setUp(t, hosts)
+}
+
+// write puts a text there at once, as no half of it shall be met but those that are meant.
+func (file lateFile) write(t *testing.T, text string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(file.path), 0o700)
+	if err == nil {
+		err = os.WriteFile(file.path+".new", []byte(text), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(file.path+".new", file.path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isMissed fails unless everybody is told for a while, with more than one look at the file in it, that the login isn't
+// ready, and guests enter as nobody.
+func (file lateFile) isMissed(t *testing.T, s *scene) {
+	t.Helper()
+	s = s.in(t)
+	const user, guest = "user.example.com", "guest.example.com"
+	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
+		for _, headers := range [][]string{file.session, nil} {
+			got := s.ask("GET", user, "/", headers...)
+			again, err := strconv.Atoi(got.Header.Get("Retry-After"))
+			if got.StatusCode != http.StatusServiceUnavailable || err != nil || again < 1 ||
+				got.Header.Get("Content-Type") != "application/problem+json" || got.Header.Get("Cache-Control") != "no-store" {
+				t.Fatalf("a program gets %d %v: %s", got.StatusCode, got.Header, got.Body)
+			}
+		}
+		page := s.ask("GET", user, "/", append([]string{"Accept", pageAccept}, file.session...)...)
+		if page.StatusCode != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" ||
+			!strings.Contains(html.UnescapeString(page.Body), "isn't ready") || !strings.Contains(page.Body, `http-equiv="refresh"`) {
+			t.Fatalf("a person gets %d %v: %s", page.StatusCode, page.Header, page.Body)
+		}
+		if got := s.ask("HEAD", user, "/", file.session...); got.StatusCode != http.StatusServiceUnavailable || got.Body != "" {
+			t.Fatalf("HEAD gets %d and %q", got.StatusCode, got.Body)
+		}
+		opened := s.ask("GET", guest, "/", append([]string{"X-Organizr-User", "forged"}, file.session...)...)
+		told := opened.seen().Header
+		if opened.StatusCode != http.StatusOK || told.Get("X-Organizr-User") != "" || told.Get("Cookie") != "" {
+			t.Fatalf("a guests' page answers %d, and the service was told %v", opened.StatusCode, told)
+		}
+	}
+}
+
+// isFound fails unless the file soon counts.
+func (file lateFile) isFound(t *testing.T, s *scene) {
+	t.Helper()
+	s = s.in(t)
+	s.becomes(200, map[string]string{"X-Organizr-User": "bob", "Cookie": ""}, "user.example.com", file.session...)
+	s.becomes(200, map[string]string{"X-Organizr-User": "bob"}, "guest.example.com", file.session...)
+	s.becomes(401, nil, "user.example.com")
+}
+
+// isLogged fails unless the log says a thing about the file, once.
+func (file lateFile) isLogged(t *testing.T, s *scene, pattern string) {
+	t.Helper()
+	if lines := s.in(t).logged("ERR.*"+file.option+": .*"+pattern, 1); len(lines) != 1 {
+		t.Errorf("the log says so %d times: %q", len(lines), lines)
+	}
+}
+
+// Traefik is up first. Each file that the plugin reads is whole later, and no restart or new configuration follows.
 func TestFilesThatArentThereYet(t *testing.T) {
-	whole, err := os.ReadFile(data("organizr", "config.php"))
+	config, err := os.ReadFile(data("organizr", "config.php"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := string(whole)
 	bob, _ := organizr.Find("bob")
-	database := filepath.Join(t.TempDir(), "orgdb.db")
-	made, err := organizr.NewDatabase(database, organizr.Groups, organizr.Accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
 	session := as("bob")
-	if err := made.Begin(bob, strings.TrimPrefix(session[1], organizr.CookieName+"=")); err != nil {
-		t.Fatal(err)
-	}
-	tables, err := os.ReadFile(database)
+	database, err := organizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), organizr.Groups, organizr.Accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []struct {
+	if err := database.Begin(bob, strings.TrimPrefix(session[1], organizr.CookieName+"=")); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := os.ReadFile(database.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
 		option string
 		whole  string
 		halves map[string]string // that aren't enough
 	}{
-		{"configFile", config, map[string]string{
+		{"configFile", string(config), map[string]string{
 			"an empty file":                "",
-			"a half-written file":          config[:len(config)/2],
+			"a half-written file":          string(config[:len(config)/2]),
 			"a file from before the setup": "<?php\nreturn [\n\t'branch' => 'v2-master'\n];",
 			"a file of something else":     "organizrHash=" + hash,
 		}},
@@ -143,106 +224,61 @@ func TestFilesThatArentThereYet(t *testing.T) {
 		{"databaseFile", string(tables), map[string]string{
 			"an empty file":           "",
 			"a file that is cut off":  string(tables[:len(tables)/2]),
-			"a file of other tables":  "SQLite format 3\x00" + strings.Repeat("\x00", 4080),
+			"a file without tables":   "SQLite format 3\x00" + strings.Repeat("\x00", 4080),
 			"a file of anything else": strings.Repeat("organizr ", 1000),
 		}},
 	} {
-		t.Run(file.option, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "organizr", "file") // not even the folder is there
-			options := table{file.option: path, "group": "User"}
-			guests := table{file.option: path, "group": "Guest"}
-			if file.option != "databaseFile" {
-				options["secret"], guests["secret"] = "", ""
-			}
-			s := setUp(t, map[string]table{"user": options, "guest": guests})
-			const user, guest = "user.example.com", "guest.example.com"
-			notReady := func(t *testing.T) {
-				t.Helper()
-				s := s.in(t)
-				for _, headers := range [][]string{session, nil} {
-					got := s.ask("GET", user, "/", headers...)
-					again, err := strconv.Atoi(got.Header.Get("Retry-After"))
-					if got.StatusCode != http.StatusServiceUnavailable || err != nil || again < 1 ||
-						got.Header.Get("Content-Type") != "application/problem+json" || got.Header.Get("Cache-Control") != "no-store" {
-						t.Fatalf("a program gets %d %v: %s", got.StatusCode, got.Header, got.Body)
-					}
-				}
-				page := s.ask("GET", user, "/", append([]string{"Accept", pageAccept}, session...)...)
-				if page.StatusCode != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" ||
-					!strings.Contains(html.UnescapeString(page.Body), "isn't ready") || !strings.Contains(page.Body, `http-equiv="refresh"`) {
-					t.Errorf("a person gets %d %v: %s", page.StatusCode, page.Header, page.Body)
-				}
-				if got := s.ask("HEAD", user, "/", session...); got.StatusCode != http.StatusServiceUnavailable || got.Body != "" {
-					t.Errorf("HEAD gets %d and %q", got.StatusCode, got.Body)
-				}
-				opened := s.ask("GET", guest, "/", append([]string{"X-Organizr-User", "forged"}, session...)...)
-				told := opened.seen().Header
-				if opened.StatusCode != http.StatusOK || told.Get("X-Organizr-User") != "" || told.Get("Cookie") != "" {
-					t.Errorf("a guests' page answers %d, and the service was told %v", opened.StatusCode, told)
-				}
-			}
-			// replace puts a file there at once, as no half of it shall be met but those that are meant.
-			replace := func(text string) {
-				if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Rename(path+".new", path); err != nil {
-					t.Fatal(err)
-				}
-			}
-
+		inFolder := func(t *testing.T) lateFile {
+			return lateFile{option: test.option, path: filepath.Join(t.TempDir(), "organizr", "file"), session: session}
+		}
+		for name, half := range test.halves {
+			t.Run(test.option+", "+name+" at first", func(t *testing.T) {
+				file := inFolder(t)
+				file.write(t, half)
+				s := file.start(t)
+				file.isMissed(t, s)
+				file.isLogged(t, s, regexp.QuoteMeta(file.path))
+				file.write(t, test.whole)
+				file.isFound(t, s)
+			})
+		}
+		t.Run(test.option+", one state after another", func(t *testing.T) {
+			file := inFolder(t)
+			s := file.start(t)
 			t.Run("no folder", func(t *testing.T) {
-				for began := time.Now(); time.Since(began) < 2500*time.Millisecond; { // more than two looks
-					notReady(t)
-				}
-				if lines := s.logged("ERR.*"+file.option+".*"+regexp.QuoteMeta(path), 1); len(lines) != 1 {
-					t.Errorf("the log says so %d times: %q", len(lines), lines)
-				}
+				file.isMissed(t, s)
+				file.isLogged(t, s, regexp.QuoteMeta(file.path))
 			})
-			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
-			}
 			t.Run("a folder in its place", func(t *testing.T) {
-				if err := os.Mkdir(path, 0o700); err != nil {
+				if err := os.MkdirAll(file.path, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				notReady(t)
-				if err := os.Remove(path); err != nil {
+				file.isMissed(t, s)
+				if err := os.Remove(file.path); err != nil {
 					t.Fatal(err)
 				}
 			})
-			for name, text := range file.halves {
+			for name, half := range test.halves {
 				t.Run(name, func(t *testing.T) {
-					replace(text)
-					for began := time.Now(); time.Since(began) < 1200*time.Millisecond; { // more than one look
-						notReady(t)
-					}
+					file.write(t, half)
+					file.isMissed(t, s)
 				})
 			}
 			t.Run("the file itself", func(t *testing.T) {
-				replace(file.whole)
-				s := s.in(t)
-				s.becomes(200, map[string]string{"X-Organizr-User": "bob", "Cookie": ""}, user, session...)
-				if got := s.ask("GET", user, "/").StatusCode; got != 401 {
-					t.Errorf("nobody gets %d, want 401", got)
-				}
-				if told := s.ask("GET", guest, "/", session...).seen().Header; told.Get("X-Organizr-User") != "bob" {
-					t.Errorf("behind a guests' page the service was told %v", told)
-				}
+				file.write(t, test.whole)
+				file.isFound(t, s)
 			})
-			t.Run("gone again, what it said stays in force", func(t *testing.T) {
-				s := s.in(t)
-				if err := os.Remove(path); err != nil {
+			t.Run("gone again: what it said stays in force", func(t *testing.T) {
+				if err := os.Remove(file.path); err != nil {
 					t.Fatal(err)
 				}
-				for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
-					if got := s.ask("GET", user, "/", session...).StatusCode; got != 200 {
+				s := s.in(t)
+				for began := time.Now(); time.Since(began) < 2500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
+					if got := s.ask("GET", "user.example.com", "/", session...).StatusCode; got != 200 {
 						t.Fatalf("got %d, want 200", got)
 					}
 				}
-				if lines := s.logged("ERR.*"+file.option+".*stays in force", 1); len(lines) != 1 {
-					t.Errorf("the log says so %d times: %q", len(lines), lines)
-				}
+				file.isLogged(t, s, "stays in force")
 			})
 		})
 	}
