@@ -385,7 +385,8 @@ func TestAllowAndDeny(t *testing.T) {
 		{"not for deny either", Config{Deny: []string{"username=eve", "\tusername=bob "}}, "", []string{"Cookie", "bob"}, 403},
 		{"a space within a value counts", Config{Group: "0", Allow: []string{"username=Zoë Müller"}}, "", []string{"Cookie", "Zoë Müller"}, 200},
 		{"an equals sign within a value", Config{Allow: []string{"username=a=b"}}, "", []string{"Cookie", cookie + "=" + claimed(`"name":"a=b","groupID":5`)}, 200},
-		{"case counts", Config{Group: "0", Allow: []string{"username=Bob", "groupID=6"}}, "", []string{"Cookie", "bob"}, 403},
+		{"case counts for allow", Config{Group: "0", Allow: []string{"username=Bob", "groupID=6"}}, "", []string{"Cookie", "bob"}, 403},
+		{"and not for deny, as it doesn't for many services", Config{Deny: []string{"username=BOB"}}, "", []string{"Cookie", "bob"}, 403},
 		{"a mail address", Config{Group: "0", Allow: []string{"email=bob@example.com"}}, "", []string{"Cookie", "bob"}, 200},
 		{"a group's number, and that one only", Config{Group: "0", Allow: []string{"groupID=4"}}, "", []string{"Cookie", "pat"}, 403},
 		{"a user's number", Config{Group: "0", Allow: []string{"userID=2"}}, "", []string{"Cookie", "bob"}, 200},
@@ -614,7 +615,6 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 		{"a space before the address", `"name":"bob","email":" alice@example.com"`},
 		{"right to left in the address", `"name":"bob","email":"\u202emoc.elpmaxe@ecila"`},
 		{"a line feed in the picture", `"name":"bob","image":"x\ny"`},
-		{"a line feed in the user's number", `"name":"bob","userID":"2\n1"`},
 	} {
 		session := cookie + "=" + claimed(test.claims+`,"groupID":0`)
 		t.Run(test.name+" is 403, with a page that says so", func(t *testing.T) {
@@ -1820,6 +1820,13 @@ func TestTheDatabaseDecides(t *testing.T) {
 			})
 		}
 	}
+	t.Run("a name that isn't UTF-8", func(t *testing.T) {
+		write(t, file, strings.ReplaceAll(readText(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
+		setClock(t, 18)
+		if got := s.send("GET /all/", "Cookie", sessions["Zo\u00eb M\u00fcller"]).Code; got != 403 {
+			t.Errorf("got %d", got)
+		}
+	})
 	t.Run("a locked account's page says so", func(t *testing.T) {
 		setClock(t, 20)
 		write(t, file, readText(t, "databases/later.db"))
@@ -1902,6 +1909,39 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 	}
 }
 
+// The file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
+func TestAFileThatIsAsItWasIsNotReadAgain(t *testing.T) {
+	sue := sampleSessions(t)["sue"]
+	good := readText(t, "databases/page-512.db")
+	broken := good[:100] + strings.Repeat("x", len(good)-100)
+	other := strings.ReplaceAll(good, sue[len(sue)-20:], strings.Repeat("x", 20)) // which doesn't list sue's session
+	for _, test := range []struct {
+		name, before, after string
+		want                int
+	}{
+		{"a good one", good, other, 200},
+		{"one that doesn't list a session, asked for that", other, good, 401},
+		{"a broken one, asked for a session that isn't listed", broken, good, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "organizr.db")
+			write(t, file, readText(t, "databases/later.db"))
+			s := newSite(t, Config{DatabaseFile: file})
+			yesterday := time.Now().Add(-24 * time.Hour)
+			for i, text := range []string{test.before, test.after} {
+				write(t, file, text)
+				if err := os.Chtimes(file, yesterday, yesterday); err != nil {
+					t.Fatal(err)
+				}
+				setClock(t, 2*float64(i+1))
+				if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
+					t.Errorf("time %d: got %d, want %d", i+1, got, test.want)
+				}
+			}
+		})
+	}
+}
+
 func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	write(t, file, readText(t, "databases/later.db"))
@@ -1930,6 +1970,13 @@ func TestFilesThatArentThereYet(t *testing.T) {
 		after  map[string]string
 	}{
 		{"config.php is missing", Config{ConfigFile: "{}config.php"}, nil, `configFile: can't read`, map[string]string{"config.php": configPHP()}},
+		{
+			"config.php is empty",
+			Config{ConfigFile: "{}config.php"},
+			map[string]string{"config.php": ""},
+			`doesn't begin with`,
+			map[string]string{"config.php": configPHP()},
+		},
 		{
 			"config.php is half written",
 			Config{ConfigFile: "{}config.php"},
