@@ -97,6 +97,20 @@ func TestTheRecipes(t *testing.T) {
 		})
 	}
 
+	t.Run("A name that only the service has", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		given := labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there")
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]int{"admin": 403, "Admin": 403, "administrator": 200} {
+			renamed := organizr.Account{Username: name, Group: "User", GroupID: 4, UserID: 2}
+			if got := s.ask("GET", "grafana.example.com", "/", "Cookie", organizr.CookieName+"="+renamed.Token(hash)).StatusCode; got != want {
+				t.Errorf("a user who chose the name %s: got %d, want %d", name, got, want)
+			}
+		}
+	})
+
 	t.Run("at home", func(t *testing.T) {
 		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
 		given := labels(t, "A whole service open to the home network")
