@@ -161,18 +161,23 @@ func groupByRules(all *rules, req *http.Request) int {
 	return strictestOf(all, req, address.Path, []string{address.Path})
 }
 
-// usualMethods are methods that need no folding.
-var usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS")
+const (
+	mostHeaders    = 200      // names of headers that a request can have; browsers send some twenty
+	mostCookies    = 4        // of the same name that are tried; Organizr sets two
+	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
+	longestReturn  = 2 << 10  // bytes of an address that a visitor comes back to
+)
 
-// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded, cleaned
-// or cut off.
-var plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
+var (
+	usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS") // which need no folding
 
-// mostHeaders is how many names of headers a request can have. Browsers send some twenty.
-const mostHeaders = 200
+	// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
+	// cleaned or cut off.
+	plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
 
-// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
-var unwritable = (*os.File)(nil)
+	// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
+	unwritable = (*os.File)(nil)
+)
 
 // passesCloserLook takes a closer look at an unusual request of somebody who may enter. If it could do harm, it is refused.
 func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
@@ -225,11 +230,6 @@ func browserHost(req *http.Request) string {
 	return req.Host
 }
 
-const (
-	mostCookies    = 4        // of the same name that are tried; Organizr sets two
-	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
-)
-
 // identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name, or in the
 // Authorization header if that is accepted. A browser can send more than one cookie: Organizr sets one for its domain and
 // one for its host, and one of them can be stale.
@@ -243,7 +243,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		by = look(known, by, now)
 	}
 	if by == nil || len(credentials) > longestCookies {
-		return unidentified(m, req, by, group)
+		return withoutSession(m, req, nil, by, group)
 	}
 	who := by.nobody
 	candidates := req.CookiesNamed(by.cookie)
@@ -269,7 +269,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		return acquaint(m, req, credentials, holder, i < cookies)
 	}
 	if group == guest {
-		return asGuest(m, req, who, by)
+		return withoutSession(m, req, who, by, group)
 	}
 	return who
 }
@@ -305,20 +305,17 @@ func acquaint(m *middleware, req *http.Request, credentials string, holder *visi
 // notReady is whoever comes while Organizr's files aren't there yet.
 var notReady = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
 
-// unidentified is identify for whoever can't be: Organizr's files aren't there yet, or the credentials are too long.
-func unidentified(m *middleware, req *http.Request, by *authority, group int) *visitor {
-	who := notReady
-	if by != nil {
+// withoutSession returns the visitor who has no session, whose other cookies a service for guests gets: who, or if that isn't
+// known, somebody who came before Organizr's files were there, or with credentials that are too long.
+func withoutSession(m *middleware, req *http.Request, who *visitor, by *authority, group int) *visitor {
+	if by == nil {
+		who = notReady
+	} else if who == nil {
 		who = strangers[errCookies]
 	}
-	if group == guest {
-		return asGuest(m, req, who, by)
+	if group != guest {
+		return who
 	}
-	return who
-}
-
-// asGuest returns the visitor without a session, whose other cookies the service gets.
-func asGuest(m *middleware, req *http.Request, who *visitor, by *authority) *visitor {
 	cleaned := *who
 	cleaned.values = make([][]string, len(m.names))
 	forwardOthers(m, &cleaned, req, by)
@@ -530,8 +527,19 @@ func refusalOf(who *visitor, group int) refusal {
 	return why
 }
 
-// noStore keeps answers to one visitor, or to nobody, from being shown to another.
-var noStore = []string{"no-store"}
+// What answers carry.
+var (
+	noStore       = []string{"no-store"} // so that nobody is shown what was for another
+	asHTML        = []string{"text/html; charset=utf-8"}
+	asJSON        = []string{"application/problem+json"}
+	asIs          = []string{"nosniff"}
+	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+
+	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
+	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+
+	loginProblem = problemJSON(loginNeeded) // what programs are told that have no session
+)
 
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
@@ -557,12 +565,6 @@ func opensPage(req *http.Request) bool {
 	return (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
 }
 
-// loginProblem is what programs are told that have no session.
-var loginProblem = problemJSON(loginNeeded)
-
-// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
-var challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
-
 // refusalLine is the one line of a refusal. What a visitor chose is quoted and cut, so that it can't look like another.
 // Each of the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
 const refusalLine = "organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n"
@@ -582,7 +584,8 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 }
 
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't: nobody comes back to a form
-// that was sent, and where a login can't help it would only lead around in a circle.
+// that was sent, and where a login can't help it would only lead around in a circle. Organizr decodes the value of return
+// three times, and not in the same way; escaped like this it comes back exactly, whatever is in it (its js/custom.js).
 func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
 	to := m.login
 	if to == nil || req.Method != "GET" && req.Method != "HEAD" {
@@ -590,45 +593,37 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 		return
 	}
 	host := browserHost(req)
+	wanted := wantedAddress(req, host)
 	if host == to.host || !strings.HasSuffix(host, to.domain) {
-		if advice := whyNoLogin(to, wantedAddress(req, host)); advice != "" {
+		if advice := whyNoLogin(to, wanted); advice != "" {
 			why := loginCantHelp
 			why.Advice = advice
 			answer(m, who, why, rw, req)
 			return
 		}
 	}
+	location := to.address
+	if len(wanted) <= longestReturn {
+		location += "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+	}
 	fmt.Printf(refusalLine, m.quotedName, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
-	headers["Location"] = []string{loginAddress(to.address, wantedAddress(req, host))}
+	headers["Location"] = []string{location}
 	rw.WriteHeader(http.StatusFound)
 }
 
-// schemes are what the values of X-Forwarded-Proto mean.
-var schemes = map[string]string{"http": "http://", "ws": "http://", "https": "https://", "wss": "https://"}
+// secureSchemes are what the values of X-Forwarded-Proto mean.
+var secureSchemes = map[string]bool{"http": false, "ws": false, "https": true, "wss": true}
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
-	scheme := schemes[req.Header.Get("X-Forwarded-Proto")]
-	if scheme == "" && req.TLS != nil {
+	scheme := "http://"
+	if secure, told := secureSchemes[req.Header.Get("X-Forwarded-Proto")]; secure || !told && req.TLS != nil {
 		scheme = "https://"
-	} else if scheme == "" {
-		scheme = "http://"
 	}
 	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
-}
-
-const longestReturn = 2 << 10 // bytes of an address that a visitor comes back to
-
-// loginAddress returns where to log in and come back from. Organizr decodes the value of return three times, and
-// not in the same way; escaped like this it comes back exactly, whatever is in it (Organizr's js/custom.js).
-func loginAddress(organizr, wanted string) string {
-	if len(wanted) > longestReturn {
-		return organizr
-	}
-	return organizr + "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 }
 
 // whyNoLogin says why a login would not let the visitor in to the address that they want, or nothing if it could.
@@ -648,7 +643,8 @@ func whyNoLogin(to *login, wanted string) string {
 	if to.domain == "."+to.host {
 		reached = "that name and names under it"
 	}
-	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names under one domain of your own, like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.", to.host, reached, host, to.host)
+	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names under one domain of your own, "+
+		"like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.", to.host, reached, host, to.host)
 }
 
 // reaches reports whether the cookie that Organizr sets gets to the host.
@@ -687,7 +683,8 @@ func setOf(words string) map[string]bool {
 
 // publicSuffix matches domains in which browsers set no cookie, since anybody can have a name under them: those of
 // providers of dynamic DNS, and the usual ones of countries.
-var publicSuffix = regexp.MustCompile(`^((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|dynv6\.net|myfritz\.net|home\.arpa|(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
+var publicSuffix = regexp.MustCompile(`^((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|(dynv6|myfritz)\.net|home\.arpa|` +
+	`(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
 
 // hostname returns the host of the address in lower case, without port and final dot.
 func hostname(address *url.URL) string {
@@ -701,13 +698,6 @@ func portOf(address *url.URL) string {
 	}
 	return map[string]string{"http": "80", "https": "443"}[address.Scheme]
 }
-
-var (
-	asHTML        = []string{"text/html; charset=utf-8"}
-	asJSON        = []string{"application/problem+json"}
-	asIs          = []string{"nosniff"}
-	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
-)
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
@@ -807,9 +797,7 @@ func parseLogin(given string) (*login, error) {
 		address.User != nil || address.RawQuery != "" || address.Fragment != "" || strings.ContainsAny(given, " \t\r\n") {
 		return nil, fmt.Errorf("organizrURL: %q isn't an address to log in at; give one like https://organizr.example.com", given)
 	}
-	if !strings.HasSuffix(address.Path, "/") {
-		address = address.JoinPath("/")
-	}
+	address = address.JoinPath("/")
 	host := hostname(address)
 	return &login{organizr: address, address: address.String(), host: host, domain: cookieDomain(host)}, nil
 }
@@ -859,12 +847,14 @@ func parseConditions(option string, given []string, byDatabase bool) ([]conditio
 	for _, one := range given {
 		claim, value, _ := strings.Cut(one, "=")
 		claim, value = strings.TrimSpace(claim), strings.TrimSpace(value)
-		if !conditionClaims[claim] || value == "" {
-			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one))
-		} else if claim == "group" && !byDatabase {
-			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; give the group's number instead, like groupID=5", option, one))
-		}
 		conditions = append(conditions, condition{claim, value})
+		if !conditionClaims[claim] || value == "" {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, "+
+				"with username, email, group, groupID or userID", option, one))
+		} else if claim == "group" && !byDatabase {
+			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
+				"give the group's number instead, like groupID=5", option, one))
+		}
 	}
 	return conditions, errors.Join(mistakes...)
 }
