@@ -27,6 +27,8 @@ const (
 	signatureLength = 44                // bytes: 32 in base64, and the dot before them
 	nbfLeeway       = 60                // seconds by which Organizr's clock may be ahead
 	longestTime     = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
+	everyone        = 1000              // what standing and group add up to for whoever may enter
+	guest           = 999               // the group of those who aren't logged in (also in Organizr's class)
 )
 
 // The clock: at any moment since(epoch) is the Unix time. Tests set it.
@@ -54,14 +56,11 @@ type session struct {
 	refused error             // errLocked or errUnprintable, or nil
 }
 
-// A visitor is who sent a request, and what is forwarded to the service for them.
+// A visitor is who sent a request, and what is forwarded to the service for them. Their standing is 1000 less the group that
+// they count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set opens nothing.
 type visitor struct {
-	session *session // nil if nobody is logged in
-
-	// standing is 1000 less the group that the visitor counts as: 1000 for Admin, 1 for nobody, and 0 for those
-	// who never get in. So what isn't set opens nothing.
-	standing int
-
+	session     *session // nil if nobody is logged in
+	standing    int
 	values      [][]string    // of the headers that are forwarded, in the order of their names; nil for none
 	byCookie    bool          // the session came in a cookie, so a browser sends it whoever asks
 	expires     time.Duration // the Unix time
@@ -69,11 +68,6 @@ type visitor struct {
 	hadToken    bool          // but a token that isn't one
 	credentials string        // of the holder of a token: the last that came with it
 }
-
-const (
-	everyone = 1000 // what standing and group add up to for whoever may enter
-	guest    = 999  // the group of those who aren't logged in (Organizr's api/classes/organizr.class.php)
-)
 
 // groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
 // that the first five numbers stand for; these names go on meaning the numbers.
@@ -176,11 +170,10 @@ func printable(username, email, others string) bool {
 	return strings.TrimFunc(username+email+others, unicode.IsPrint) == "" && !spaceAtEnd.MatchString(username+"\n"+email)
 }
 
-// usualText matches text that is printable, as most of it is.
-var usualText = regexp.MustCompile(`^[!-~]*$`)
-
-// spaceAtEnd matches a line with a space at an end.
-var spaceAtEnd = regexp.MustCompile(`(?m)^ | $`)
+var (
+	usualText  = regexp.MustCompile(`^[!-~]*$`)  // which is printable, as most text is
+	spaceAtEnd = regexp.MustCompile(`(?m)^ | $`) // of a line
+)
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
