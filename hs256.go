@@ -242,7 +242,8 @@ func validate(given *payload, now time.Duration) (*session, error) {
 		"userID": textOf(given.UserID), "image": given.Image,
 	}
 	found := &session{claims: claims, groupID: group, expires: time.Duration(given.ExpiresAt * 1e9)}
-	if !usualText.MatchString(given.Username+given.Email+given.Image) && !printable(given.Username, given.Email, given.Image) {
+	others := given.Image + claims["userID"]
+	if !usualText.MatchString(given.Username+given.Email+others) && !printable(given.Username, given.Email, others) {
 		found.refused = errUnprintable
 	}
 	return found, nil
@@ -394,10 +395,8 @@ type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 }
 
-// A follower follows the files of one source.
-//
-// Traefik builds a new middleware for each router at every change of its configuration and doesn't tell the old
-// ones, so nothing here runs by itself: the files are looked at by the requests.
+// A follower follows the files of one source. Traefik builds a new middleware for each router at every change of its
+// configuration and doesn't tell the old ones, so nothing here runs by itself: the requests look at the files.
 type follower struct {
 	source     source
 	middleware string // the first that had the source, for the log
@@ -414,8 +413,7 @@ type follower struct {
 	problem      string        // what the log says is wrong
 }
 
-// The followers by their sources. They outlive the middlewares: Organizr may be rewriting its file while Traefik builds
-// new ones.
+// The followers by their sources. They outlive middlewares: Organizr may be rewriting its file while Traefik builds new ones.
 var (
 	followersMutex sync.Mutex
 	followers      = map[source]*follower{}
@@ -444,11 +442,17 @@ func refresh(files *follower, now time.Duration) {
 	renew(files)
 }
 
-// shownSecret is the secret that the documentation shows, and weakSecret the bytes of one that is warned of if it has
-// fewer: anyone who has a token can try out short ones at home (RFC 7518, section 3.2).
 const (
-	shownSecret = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E"
-	weakSecret  = 20
+	shownSecret    = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
+	weakSecret     = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
+	mostOfKey      = 1 << 20                            // bytes of a file that holds a key
+	mostOfDatabase = 64 << 20                           // and of a database
+	longestWriting = 5 * time.Second                    // of a database, that needs no line in the log
+	deepestArray   = 100                                // in config.php
+
+	// configPlaces are the documented ones of Organizr's configuration.
+	configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
+		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
 
 // renew puts what the files say in force, if that has changed and once all of them were good, and logs if it isn't safe.
@@ -465,9 +469,11 @@ func renew(files *follower) {
 		nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
 	}
 	if secret == shownSecret && !sameSecret {
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; give Organizr an organizrHash of your own", files.middleware)
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
+			"give Organizr an organizrHash of your own", files.middleware)
 	} else if len(secret) < weakSecret && !sameSecret {
-		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
+		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
+			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 	}
 }
 
@@ -510,16 +516,8 @@ func refreshKey(files *follower) error {
 	return nil
 }
 
-// configPlaces names the documented places of Organizr's configuration.
-const configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; api/config/config.php in older installs), and Traefik must see the folder that holds it"
-
 // cookieName matches a uuid that can end the name of a cookie (RFC 6265, section 4.1.1).
 var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
-
-const (
-	mostOfKey      = 1 << 20  // bytes of a file that holds a key
-	mostOfDatabase = 64 << 20 // and of a database
-)
 
 // readFile returns the text of a file of at most so many bytes. Its errors name the option.
 func readFile(option, path string, most int64) (string, error) {
@@ -528,12 +526,13 @@ func readFile(option, path string, most int64) (string, error) {
 		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, most>>20)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil && option == "configFile" {
-		return "", fmt.Errorf("configFile: can't read %q: %w; it is Organizr's %s", path, errors.Unwrap(err), configPlaces)
-	} else if err != nil {
-		return "", fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
+	if err != nil {
+		err = fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
 	}
-	return string(text), nil
+	if err != nil && option == "configFile" {
+		err = fmt.Errorf("%w; it is Organizr's %s", err, configPlaces)
+	}
+	return string(text), err
 }
 
 // parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an
@@ -547,7 +546,7 @@ func parseConfig(text string) (map[string]string, error) {
 		return nil, errors.New(`it doesn't begin with "<?php return ["`)
 	}
 	values := map[string]string{}
-	brackets := beginning[1][len(beginning[1])-1:] // that are open
+	brackets := beginning[1] + beginning[2] // that are open
 	rest := text[len(beginning[0]):]
 	separated := true // by a bracket or a comma from what is before
 	for brackets != "" {
@@ -556,7 +555,7 @@ func parseConfig(text string) (map[string]string, error) {
 			return nil, errors.New("a line isn't 'key' => value; it may be half written")
 		}
 		rest = rest[len(item[0]):]
-		key, value, opened, closed, comma := item[1], item[2], item[3], item[4], item[5] != ""
+		key, value, opened, closed, comma := item[1], item[2], item[3]+item[4], item[5], item[6] != ""
 		last := len(brackets) - 1
 		if key != "" && !separated || opened != "" && comma || closed != "" && brackets[last:] != opening[closed] {
 			return nil, errors.New("a comma or a bracket is missing or too many; it may be half written")
@@ -567,39 +566,31 @@ func parseConfig(text string) (map[string]string, error) {
 				values[phpText(key)] = phpText(value)
 			}
 		}
-		separated = comma || opened != ""
-		if opened != "" {
-			brackets += opened[len(opened)-1:]
-		} else if closed != "" {
+		if closed != "" {
 			brackets = brackets[:last]
-			if brackets == "" && comma {
-				return nil, errors.New("there is a comma behind its end")
-			}
 		}
+		brackets += opened
+		separated = comma || opened != ""
 	}
-	if strings.TrimSpace(rest) != ";" {
+	if separated || strings.TrimSpace(rest) != ";" {
 		return nil, errors.New(`it doesn't end with "];"; it may be half written`)
 	}
 	return values, nil
 }
 
-const deepestArray = 100
-
 // What a config.php is made of: a text in single quotes, in which only \\ and \' are escapes, a number, a word, or an
 // array, behind its key; or the end of an array; and a comma.
 var (
-	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(\[|(?i:array)\s*\()`)
-	phpItem      = regexp.MustCompile(`^\s*(?:('(?:[^'\\]|\\(?s:.))*'|-?[0-9]+)\s*=>\s*(?:('(?:[^'\\]|\\(?s:.))*')|-?[0-9][0-9.eE+-]*|(?i:true|false|null)|(\[|(?i:array)\s*\())|([\])]))\s*(,?)`)
-	opening      = map[string]string{"]": "[", ")": "("}
-	phpUnescape  = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
+	phpItem      = regexp.MustCompile(`^\s*(?:('(?:[^'\\]|\\(?s:.))*'|-?[0-9]+)\s*=>\s*(?:('(?:[^'\\]|\\(?s:.))*')|` +
+		`-?[0-9][0-9.eE+-]*|(?i:true|false|null)|(\[)|(?i:array)\s*(\())|([\])]))\s*(,?)`)
+	opening     = map[string]string{"]": "[", ")": "("}
+	phpUnescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
 )
 
 // phpText returns what a text in single quotes says, and others as they stand.
 func phpText(token string) string {
-	if !strings.HasPrefix(token, "'") {
-		return token
-	}
-	return phpUnescape.Replace(token[1 : len(token)-1])
+	return phpUnescape.Replace(strings.TrimSuffix(strings.TrimPrefix(token, "'"), "'"))
 }
 
 // A database is what counts of Organizr's database.
@@ -652,7 +643,8 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		if files.writingSince == 0 {
 			files.writingSince = now
 		} else if now-files.writingSince > longestWriting {
-			return fmt.Errorf("databaseFile: %q is being written for more than %v; if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
+			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
+				"if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
 		}
 		return err
 	}
@@ -669,8 +661,6 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	return err
 }
 
-const longestWriting = 5 * time.Second // that needs no line in the log
-
 // glimpseOf returns what tells a database from what it was before: its size, its modification time and its first 100
 // bytes, in which SQLite counts changes; or nothing if there is something in a rollback journal or a write-ahead log. It
 // reports false if that doesn't settle it: with a write-ahead log SQLite doesn't always count (its file format, section
@@ -685,10 +675,7 @@ func glimpseOf(path string) (string, bool, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; give Organizr's database, or mount its volume into Traefik", path)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", false, fmt.Errorf("databaseFile: can't read %q: %w", path, errors.Unwrap(err))
-	}
+	file, _ := os.Open(path) // readFile says what is wrong
 	beginning := make([]byte, headerSize)
 	_, _ = io.ReadFull(file, beginning)
 	_ = file.Close()
@@ -699,7 +686,8 @@ func glimpseOf(path string) (string, bool, error) {
 // databasePath returns where the database is: what the option says, or config.php for auto.
 func databasePath(files *follower) (string, error) {
 	if driver := files.values["driver"]; driver != "" && driver != "sqlite3" {
-		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; leave databaseFile out", files.source.configFile, driver)
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; leave databaseFile out",
+			files.source.configFile, driver)
 	}
 	if files.source.databaseFile != "auto" {
 		return files.source.databaseFile, nil
