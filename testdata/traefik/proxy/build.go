@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,9 +26,20 @@ func Module() string {
 // Checkout returns the folder of the plugin that Traefik is given.
 func Checkout() string { return filepath.Dir(filepath.Dir(Module())) }
 
+var (
+	building sync.Mutex
+	built    string // the path of Traefik's program, once it is known to be there
+)
+
 // Build returns the path of Traefik's program, and builds it first if it isn't there. The first build compiles
-// some thousand packages, so it says how far it is.
+// some thousand packages, so it says how far it is. Even to find out that nothing has to be built takes the go command a
+// second or two, so a process asks it only once.
 func Build(progress io.Writer) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	if built != "" {
+		return built, nil
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
@@ -49,7 +61,8 @@ func Build(progress io.Writer) (string, error) {
 	if err := build.Wait(); err != nil {
 		return "", fmt.Errorf("building Traefik: %w: %s", err, problems)
 	}
-	return program, nil
+	built = program
+	return built, nil
 }
 
 // follow reports the packages that are compiled, and returns the other lines as one.
