@@ -19,24 +19,30 @@ import (
 // Organizr counts a change at once. The plugin may take a second, and is given half of another on a busy machine.
 const soon = 1500 * time.Millisecond
 
+// needsOrganizr skips the test where there is nothing to run a real Organizr from.
+func needsOrganizr(t *testing.T) {
+	t.Helper()
+	if realorganizr.Source() == "" {
+		t.Skip(realorganizr.Variable + " names no folder with Organizr's source, which this test runs")
+	}
+	needs(t, "php")
+}
+
 // realOrganizr returns a real Organizr with all of organizr.Accounts. The test is skipped where there is no source of it.
 func realOrganizr(t *testing.T) *realorganizr.Organizr {
 	t.Helper()
-	o := emptyOrganizr(t, "")
+	o := emptyOrganizr(t, realorganizr.Options{})
 	if err := o.SetUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return o
 }
 
-// emptyOrganizr returns a real Organizr that nobody has set up yet, in the folder if one is named.
-func emptyOrganizr(t *testing.T, folder string) *realorganizr.Organizr {
+// emptyOrganizr returns a real Organizr that nobody has set up yet.
+func emptyOrganizr(t *testing.T, options realorganizr.Options) *realorganizr.Organizr {
 	t.Helper()
-	if realorganizr.Source() == "" {
-		t.Skip(realorganizr.Variable + " names no folder with Organizr's source, which this test runs")
-	}
-	needs(t, "php")
-	o, err := realorganizr.Start(t.Context(), realorganizr.Options{Folder: folder})
+	needsOrganizr(t)
+	o, err := realorganizr.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

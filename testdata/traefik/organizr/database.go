@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -135,6 +136,23 @@ func (d *Database) Delete(userID int) error {
 		_, deleting := tx.Exec("DELETE FROM users WHERE id = ?", userID)
 		return errors.Join(ending, deleting)
 	})
+}
+
+// SetJournalMode chooses how changes are made safe: DELETE, as Organizr begins, or WAL, for which it has a button.
+func (d *Database) SetJournalMode(mode string) error {
+	db, err := sql.Open("sqlite", d.path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var now string
+	if err := db.QueryRow("PRAGMA journal_mode = " + mode).Scan(&now); err != nil {
+		return err
+	}
+	if !strings.EqualFold(now, mode) {
+		return fmt.Errorf("%s: the journal mode is %s, not %s", d.path, now, mode)
+	}
+	return nil
 }
 
 // Users returns all accounts.

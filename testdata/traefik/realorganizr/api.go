@@ -96,7 +96,7 @@ func (o *Organizr) Wizard(ctx context.Context) error {
 	o.key = rand.Text()[:20]
 	folder := filepath.Join(o.Web, "data", strings.ToLower(rand.Text()[:10])) + "/"
 	_, err := o.call(ctx, "", http.MethodPost, "wizard", map[string]any{
-		"license": "personal", "username": admin.Username, "password": password, "email": admin.Email(),
+		"license": "personal", "username": admin.Username, "password": Password, "email": admin.Email(),
 		"hashKey": rand.Text() + "0123", "registrationPassword": rand.Text(), "api": o.key,
 		"driver": "sqlite3", "dbPath": folder, "dbName": "organizr.db",
 	}, nil)
@@ -112,7 +112,7 @@ func (o *Organizr) Wizard(ctx context.Context) error {
 // Add makes an account and moves it to its group.
 func (o *Organizr) Add(ctx context.Context, account organizr.Account) error {
 	_, err := o.call(ctx, o.key, http.MethodPost, "users", map[string]any{
-		"username": account.Username, "password": password, "email": account.Email(),
+		"username": account.Username, "password": Password, "email": account.Email(),
 	}, nil)
 	if err != nil {
 		return err
@@ -123,8 +123,8 @@ func (o *Organizr) Add(ctx context.Context, account organizr.Account) error {
 	return o.Move(ctx, account.Username, account.GroupID)
 }
 
-// password is what all accounts log in with.
-const password = "a password for tests"
+// Password is what all accounts log in with.
+const Password = "a password for tests"
 
 // learn asks for the ids of all accounts.
 func (o *Organizr) learn(ctx context.Context) error {
@@ -153,7 +153,7 @@ func (o *Organizr) ID(username string) int {
 // LogIn logs in with an account's name or address, and "remember me". It returns the session: the token that Organizr's
 // cookie holds.
 func (o *Organizr) LogIn(ctx context.Context, account string) (string, error) {
-	resp, err := o.call(ctx, "", http.MethodPost, "login", map[string]any{"username": account, "password": password, "remember": true}, nil)
+	resp, err := o.call(ctx, "", http.MethodPost, "login", map[string]any{"username": account, "password": Password, "remember": true}, nil)
 	if err != nil {
 		return "", err
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +24,7 @@ import (
 	"time"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 )
 
 // Variable is the name of the environment variable that names the folder with Organizr's source.
@@ -36,7 +36,8 @@ func Source() string { return os.Getenv(Variable) }
 // Options say how to run Organizr.
 type Options struct {
 	Source  string // a folder with Organizr's source, of which a copy is run; Source() if empty
-	Folder  string // the web root to run it in, which must not be there yet; a temporary folder if empty
+	Folder  string // the web root to run it in; a temporary folder if empty
+	Listen  string // its address; a free port of 127.0.0.1 if empty
 	Workers int    // how many processes answer requests; 4 if 0
 }
 
@@ -92,13 +93,12 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if err := os.WriteFile(script, router, 0o600); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	if o.Addr = options.Listen; o.Addr == "" {
+		if o.Addr, err = proxy.FreeAddr(); err != nil {
+			return nil, err
+		}
 	}
-	o.Addr = listener.Addr().String()
 	o.URL = "http://" + o.Addr
-	listener.Close()
 	o.process = exec.Command(php, "-d", "error_reporting=0", "-d", "display_errors=0", "-S", o.Addr, "-t", o.Web, script)
 	o.process.Dir = o.Web
 	o.process.Env = append(os.Environ(), "ORGANIZR_ROOT="+o.Web, "PHP_CLI_SERVER_WORKERS="+strconv.Itoa(options.Workers))
