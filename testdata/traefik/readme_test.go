@@ -228,6 +228,20 @@ func TestTheReadmeQuotesThePlugin(t *testing.T) {
 	}
 }
 
+// The readme's figures and its picture are of the same run of the benchmark.
+func TestTheReadmesFigures(t *testing.T) {
+	figures := regexp.MustCompile(`([0-9]+\.[0-9]+) ms`).FindAllStringSubmatch(section(t, "Why it is fast"), -1)
+	if len(figures) < 8 {
+		t.Errorf("only %d figures", len(figures))
+	}
+	picture := document(t, "testdata/benchmark.svg")
+	for _, figure := range figures {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(figure[1]) + `\b`).MatchString(picture) {
+			t.Errorf("the picture doesn't show %s ms", figure[1])
+		}
+	}
+}
+
 func TestMovingHere(t *testing.T) {
 	options := map[string]bool{}
 	config := reflect.TypeFor[organizrjwt.Config]()
