@@ -178,12 +178,9 @@ var (
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
 func acceptable(header string) bool {
-	text, err := base64url.DecodeString(header)
-	if err != nil {
-		return false
-	}
 	var parameters map[string]any
-	if json.Unmarshal(text, &parameters) != nil {
+	text, err := base64url.DecodeString(header)
+	if err != nil || json.Unmarshal(text, &parameters) != nil {
 		return false
 	}
 	typ, typed := parameters["typ"]
@@ -227,9 +224,6 @@ func validate(given *payload, now time.Duration) (*session, error) {
 	if !ok {
 		return nil, errGroup
 	}
-	if given.ExpiresAt > longestTime {
-		given.ExpiresAt = longestTime
-	}
 	if given.Username == "" {
 		given.Username = given.Name
 	}
@@ -241,7 +235,7 @@ func validate(given *payload, now time.Duration) (*session, error) {
 		"username": given.Username, "email": given.Email, "group": name, "groupID": digits,
 		"userID": textOf(given.UserID), "image": given.Image,
 	}
-	found := &session{claims: claims, groupID: group, expires: time.Duration(given.ExpiresAt * 1e9)}
+	found := &session{claims: claims, groupID: group, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}
 	others := given.Image + claims["userID"]
 	if !usualText.MatchString(given.Username+given.Email+others) && !printable(given.Username, given.Email, others) {
 		found.refused = errUnprintable
@@ -252,21 +246,16 @@ func validate(given *payload, now time.Duration) (*session, error) {
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
 func listed(aud any) bool {
 	list, _ := aud.([]any)
-	for _, one := range list {
-		if one == "Organizr" {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, any("Organizr"))
 }
 
 // textOf returns a claim that is text or a number as text, and nothing for any other.
 func textOf(claim any) string {
-	if text, ok := claim.(string); ok {
-		return text
-	}
-	if number, ok := claim.(float64); ok {
-		return strconv.FormatFloat(number, 'f', -1, 64)
+	switch claim := claim.(type) {
+	case string:
+		return claim
+	case float64:
+		return strconv.FormatFloat(claim, 'f', -1, 64)
 	}
 	return ""
 }

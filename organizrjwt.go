@@ -451,61 +451,45 @@ type refusal struct {
 	Title  string
 	Text   string // without anything that JSON would have to escape
 	Hint   string // what a person can do
+	reason string // quoted, for the log; empty if it is the visitor's
 	Advice string // for whoever configures Traefik
-	Again  int    // seconds after which it is worth trying again; 0 if it isn't
 	Wanted string // the group that is asked for
 	Who    string // the visitor's name
 	Group  string // the visitor's group
 	Login  string // Organizr's address
-	reason string // quoted, for the log
 }
 
-// The refusals, but for those for a group, each with its reason.
-var (
-	loginNeeded = refusal{
-		Status: http.StatusUnauthorized, Title: "Please log in",
-		Text: "This service is for people who are logged in to Organizr.", Hint: "Log in there, then come back.",
-	}
-	loginCantHelp = refusal{
-		Status: http.StatusUnauthorized, Title: "A login can't help here",
-		Text: "This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.",
-	}
-	loginNotReady = refusal{
-		Status: http.StatusServiceUnavailable, Title: "The login isn't ready yet", Again: 5,
-		Text: "This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
-		Hint: "This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.",
-	}
-	notForGroup = refusal{
-		Status: http.StatusForbidden, Title: "Not for your group", Hint: hintToAsk,
-		Text: "You are logged in, but this service is for another group.",
-	}
-	refusedByDeny = refusal{
-		Status: http.StatusForbidden, Title: "Not for you", Hint: hintToAsk,
-		Text: "The settings of this service don't let you in.", reason: `"matched by deny"`,
-	}
-	fromAnotherSite = refusal{
-		Status: http.StatusForbidden, Title: "Stopped for your safety", reason: `"cross-site request, and allowCrossSite is off"`,
-		Text: "Another website tried to use this service in your name.", Hint: "If that was you, open the service itself and try again.",
-	}
-	tooManyHeaders = refusal{
-		Status: http.StatusRequestHeaderFieldsTooLarge, Title: "Too many headers",
-		Text: "The request has more headers than any browser sends.", reason: `"more than 200 headers"`,
-	}
-	accountRefused = map[error]refusal{
-		errLocked: {
-			Status: http.StatusForbidden, Title: "Your account is locked", Text: "Your account is locked in Organizr, so no service lets you in.",
-			Hint: "Ask whoever runs this Organizr to unlock it.", reason: strconv.Quote(errLocked.Error()),
-		},
-		errUnprintable: {
-			Status: http.StatusForbidden, Title: "Your name can't be told", reason: strconv.Quote(errUnprintable.Error()),
-			Text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, " +
-				"so services could take you for somebody else.",
-			Hint: "Change it in Organizr, then log in again.",
-		},
-	}
-)
+func newRefusal(status int, reason, title, text, hint string) refusal {
+	return refusal{Status: status, Title: title, Text: text, Hint: hint, reason: reason}
+}
 
 const hintToAsk = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
+
+// The refusals.
+var (
+	loginNeeded = newRefusal(http.StatusUnauthorized, "", "Please log in",
+		"This service is for people who are logged in to Organizr.", "Log in there, then come back.")
+	loginCantHelp = newRefusal(http.StatusUnauthorized, "", "A login can't help here",
+		"This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.", "")
+	loginNotReady = newRefusal(http.StatusServiceUnavailable, "", "The login isn't ready yet",
+		"This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
+		"This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.")
+	notForGroup = newRefusal(http.StatusForbidden, "", "Not for your group",
+		"You are logged in, but this service is for another group.", hintToAsk)
+	refusedByDeny = newRefusal(http.StatusForbidden, `"matched by deny"`, "Not for you",
+		"The settings of this service don't let you in.", hintToAsk)
+	fromAnotherSite = newRefusal(http.StatusForbidden, `"cross-site request, and allowCrossSite is off"`, "Stopped for your safety",
+		"Another website tried to use this service in your name.", "If that was you, open the service itself and try again.")
+	tooManyHeaders = newRefusal(http.StatusRequestHeaderFieldsTooLarge, `"more than 200 headers"`, "Too many headers",
+		"The request has more headers than any browser sends.", "")
+	accountRefused = map[error]refusal{
+		errLocked: newRefusal(http.StatusForbidden, strconv.Quote(errLocked.Error()), "Your account is locked",
+			"Your account is locked in Organizr, so no service lets you in.", "Ask whoever runs this Organizr to unlock it."),
+		errUnprintable: newRefusal(http.StatusForbidden, strconv.Quote(errUnprintable.Error()), "Your name can't be told",
+			"Your name or address in Organizr has characters that can't be printed, or a space at an end, "+
+				"so services could take you for somebody else.", "Change it in Organizr, then log in again."),
+	}
+)
 
 // refusalOf says why a visitor with a session may not enter.
 func refusalOf(who *visitor, group int) refusal {
@@ -533,6 +517,7 @@ var (
 	asHTML        = []string{"text/html; charset=utf-8"}
 	asJSON        = []string{"application/problem+json"}
 	asIs          = []string{"nosniff"}
+	retryAfter    = []string{"5"} // seconds, as the page does
 	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
 
 	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
@@ -716,15 +701,15 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	if why.Status == http.StatusUnauthorized {
 		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
-	if why.Again > 0 {
-		headers["Retry-After"] = []string{strconv.Itoa(why.Again)}
+	if why.Status == http.StatusServiceUnavailable {
+		headers["Retry-After"] = retryAfter
 	}
 	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
 		if who.session != nil && who.session.refused == errUnprintable {
 			why.Who = strconv.Quote(name)
 		}
-		if m.login != nil && why.Advice == "" && why.Again == 0 {
+		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable {
 			why.Login = m.login.address
 		}
 		headers["Content-Type"], headers["Content-Security-Policy"] = asHTML, contentPolicy
@@ -1254,7 +1239,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
 <meta name="robots" content="noindex">
-{{with .Again}}<meta http-equiv="refresh" content="{{.}}">
+{{if eq .Status 503}}<meta http-equiv="refresh" content="5">
 {{end}}<title>{{.Title}}</title>
 <style>
 :root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
