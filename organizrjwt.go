@@ -800,8 +800,6 @@ func parseAccess(config *Config, byDatabase bool) (access, error) {
 	return parsed, errors.Join(mistakes...)
 }
 
-var groupSeparators = strings.NewReplacer(" ", "", "-", "", "_", "")
-
 // parseGroup returns the number of a group, 0 to 999, that is given as number or name. Case, spaces, - and _ in
 // names don't matter. The error names the option.
 func parseGroup(option, given string) (int, error) {
@@ -809,8 +807,9 @@ func parseGroup(option, given string) (int, error) {
 	if number, ok := groupNumbers[given]; ok {
 		return number, nil
 	}
+	separators := strings.NewReplacer(" ", "", "-", "", "_", "")
 	for number, name := range groupNames {
-		if given != "" && strings.EqualFold(groupSeparators.Replace(name), groupSeparators.Replace(given)) {
+		if given != "" && strings.EqualFold(separators.Replace(name), separators.Replace(given)) {
 			return number, nil
 		}
 	}
@@ -843,8 +842,6 @@ func parseConditions(option string, given []string, byDatabase bool) ([]conditio
 	}
 	return conditions, errors.Join(mistakes...)
 }
-
-var conditionClaims = setOf("username email group groupID userID")
 
 // A header is one of those that tell the service who is there.
 type header struct {
@@ -921,9 +918,10 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 }
 
 var (
-	headerName   = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
-	placeholder  = regexp.MustCompile(`\{([^{}]*)\}`)
-	placeholders = setOf("username email group groupID userID image token")
+	conditionClaims = setOf("username email group groupID userID")
+	headerName      = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
+	placeholder     = regexp.MustCompile(`\{([^{}]*)\}`)
+	placeholders    = setOf("username email group groupID userID image token")
 )
 
 // ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
@@ -990,66 +988,61 @@ func newRuleset(group int) *ruleset {
 	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}, patterns: map[string]string{}}
 }
 
-// A rule is one PATTERN=GROUP.
-type rule struct {
-	pattern string // [METHOD ]/PATH
-	group   int
-}
-
 // parseRules returns the rules that the option lists. Paths that end in a slash are matched among folders, others among
 // files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
 // rule there is around it.
 func parseRules(given []string, group int) (*rules, error) {
 	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), noFiles: true}
-	var list []rule
+	var patterns []string
 	var mistakes []error
 	for _, one := range given {
-		added, err := parseRule(one)
+		pattern, asked, err := parseRule(one)
 		if err == nil {
-			err = register(all.folders, added.pattern, added.group)
+			err = register(all.folders, pattern, asked)
 		}
 		if err != nil {
 			mistakes = append(mistakes, err)
 			continue
 		}
-		list = append(list, added)
-		all.noFiles = all.noFiles && strings.HasSuffix(added.pattern, "/")
-		if added.group < all.strictest {
-			all.strictest = added.group
+		patterns = append(patterns, pattern)
+		all.noFiles = all.noFiles && strings.HasSuffix(pattern, "/")
+		if asked < all.strictest {
+			all.strictest = asked
 		}
-		if !strings.HasSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/") {
-			mistakes = append(mistakes, register(all.files, added.pattern, added.group))
+		if !strings.HasSuffix(strings.TrimSuffix(pattern, "{$}"), "/") {
+			mistakes = append(mistakes, register(all.files, pattern, asked))
 		}
 	}
-	for _, one := range list {
-		if strings.HasSuffix(one.pattern, "/") {
-			mistakes = append(mistakes, registerUnlessTaken(all.files, one.pattern+"{organizrjwt}", one.group),
-				registerUnlessTaken(all.files, one.pattern+"{organizrjwt}/", one.group))
+	for _, pattern := range patterns {
+		asked := all.folders.groups[pattern]
+		if strings.HasSuffix(pattern, "/") {
+			mistakes = append(mistakes, registerUnlessTaken(all.files, pattern+"{organizrjwt}", asked),
+				registerUnlessTaken(all.files, pattern+"{organizrjwt}/", asked))
 		}
-		mistakes = append(mistakes, registerCareless(all.careless, one))
+		mistakes = append(mistakes, registerCareless(all.careless, pattern, asked))
 	}
 	all.settled = map[string]int{"": group}
-	for _, one := range list {
-		if foldPattern(one.pattern) == one.pattern {
-			pattern := all.careless.patterns[shapeOf(one.pattern)]
-			all.settled[pattern] = all.careless.groups[pattern]
+	for _, pattern := range patterns {
+		if foldPattern(pattern) == pattern {
+			same := all.careless.patterns[shapeOf(pattern)]
+			all.settled[same] = all.careless.groups[same]
 		}
 	}
 	return all, errors.Join(mistakes...)
 }
 
-// parseRule returns one rule of the option.
-func parseRule(given string) (rule, error) {
+// parseRule returns the pattern of one rule of the option, [METHOD ]/PATH, and its group.
+func parseRule(given string) (string, int, error) {
 	parts := ruleParts.FindStringSubmatch(given)
 	if parts == nil {
-		return rule{}, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+		return "", 0, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
 	group, err := parseGroup(fmt.Sprintf("rules: %q", given), parts[3])
 	if err == nil && strings.Index(parts[2], "/") > 0 {
 		err = fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
 	}
 	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+parts[2], " ")
-	return rule{anyRest.ReplaceAllString(pattern, "/"), group}, err
+	return anyRest.ReplaceAllString(pattern, "/"), group, err
 }
 
 var (
@@ -1083,18 +1076,18 @@ func registerUnlessTaken(set *ruleset, pattern string, group int) error {
 
 // registerCareless adds a rule in lower case to those for careless services, to which /api/ and /api are the same. Where
 // two patterns are the same to them, the more privileged group holds.
-func registerCareless(set *ruleset, one rule) error {
-	folder := foldPattern(one.pattern)
+func registerCareless(set *ruleset, given string, group int) error {
+	folder := foldPattern(given)
 	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
 	for _, pattern := range []string{folder, file} {
 		if !strings.Contains(pattern, "/") { // as the root has no name
 			break
 		}
-		if err := registerUnlessTaken(set, pattern, one.group); err != nil {
+		if err := registerUnlessTaken(set, pattern, group); err != nil {
 			return err
 		}
-		if same := set.patterns[shapeOf(pattern)]; one.group < set.groups[same] {
-			set.groups[same] = one.group
+		if same := set.patterns[shapeOf(pattern)]; group < set.groups[same] {
+			set.groups[same] = group
 		}
 	}
 	return nil
@@ -1146,11 +1139,13 @@ func strictestGroup(all *rules, req *http.Request) int {
 	return strictestOf(all, req, escaped, readings)
 }
 
-// oddPath matches paths that can be decoded or cut.
-var oddPath = regexp.MustCompile(`[%;?#\\]|/\.\.`)
+var (
+	oddPath    = regexp.MustCompile(`[%;?#\\]|/\.\.`) // which can be decoded or cut
+	parameters = regexp.MustCompile(`;[^/]*`)         // what some services cut off each name in a path
 
-// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
-var dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+	// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
+	dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+)
 
 // strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
 // among those in lower case.
@@ -1173,9 +1168,6 @@ func strictestOf(all *rules, req *http.Request, escaped string, readings []strin
 	}
 	return group
 }
-
-// parameters matches what some services cut off each name in a path.
-var parameters = regexp.MustCompile(`;[^/]*`)
 
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
 // it off before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after two
