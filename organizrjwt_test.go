@@ -614,6 +614,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 		{"a space behind the address", `"name":"bob","email":"alice@example.com "`},
 		{"a space before the address", `"name":"bob","email":" alice@example.com"`},
 		{"right to left in the address", `"name":"bob","email":"\u202emoc.elpmaxe@ecila"`},
+		{"a line feed in the user's number", `"name":"bob","userID":"2\n1"`},
 		{"a line feed in the picture", `"name":"bob","image":"x\ny"`},
 	} {
 		session := cookie + "=" + claimed(test.claims+`,"groupID":0`)
@@ -733,7 +734,7 @@ func TestCrossSite(t *testing.T) {
 		{"with a bearer token", Config{AcceptBearer: true}, "POST /", []string{"Authorization", "Bearer bob", "Sec-Fetch-Site", "cross-site"}, 200},
 		{"a stranger is asked to log in", Config{}, "POST /", []string{"Sec-Fetch-Site", "cross-site"}, 401},
 		{
-			"a WebSocket of Firefox from another site",
+			"Firefox's WebSocket of another site",
 			Config{},
 			"GET /",
 			bob("Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example", "Upgrade", "websocket"), 403,
@@ -895,6 +896,7 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 
 func TestTellsTheServiceWhoIsThere(t *testing.T) {
 	const nobody = `"name":"evil {email}","email":"","group":"Family","groupID":7,"userID":7`
+	one := func(name, text string) map[string]string { return map[string]string{name: text} }
 	for _, test := range []struct {
 		name    string
 		headers map[string]string
@@ -905,33 +907,19 @@ func TestTellsTheServiceWhoIsThere(t *testing.T) {
 		{"the name", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-User", "Zoë Müller"},
 		{"the address", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Email", "Zo@example.com"},
 		{"the group's number", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Group", "4"},
-		{
-			"all placeholders",
-			map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
-			tokenOf(t, "bob"), "X-All",
-			"bob|bob@example.com|User|4|2",
-		},
-		{"the picture", map[string]string{"X-Image": "{image}"}, claimed(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
-		{"the token as a bearer token", map[string]string{"Authorization": "Bearer {token}"}, tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
-		{"a text without placeholders", map[string]string{"X-Via": "organizr"}, tokenOf(t, "bob"), "X-Via", "organizr"},
-		{"an empty claim is not sent", map[string]string{"X-Mail": "mail {email}"}, claimed(nobody), "X-Mail", ""},
-		{"one of two claims is enough", map[string]string{"X-Both": "{email}/{userID}"}, claimed(nobody), "X-Both", "/7"},
+		{"all placeholders", one("X-All", "{username}|{email}|{group}|{groupID}|{userID}"), tokenOf(t, "bob"), "X-All", "bob|bob@example.com|User|4|2"},
+		{"the picture", one("X-Image", "{image}"), claimed(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
+		{"the token as a bearer token", one("Authorization", "Bearer {token}"), tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
+		{"a text without placeholders", one("X-Via", "organizr"), tokenOf(t, "bob"), "X-Via", "organizr"},
+		{"an empty claim is not sent", one("X-Mail", "mail {email}"), claimed(nobody), "X-Mail", ""},
+		{"one of two claims is enough", one("X-Both", "{email}/{userID}"), claimed(nobody), "X-Both", "/7"},
 		{"claims are not placeholders", nil, claimed(nobody), "X-Organizr-User", "evil {email}"},
-		{"a group of the administrator's own by its number, not by what the user says", map[string]string{"X-Group": "{group}"}, claimed(nobody), "X-Group", "7"},
-		{
-			"one of Organizr's groups by its name, not by what the user says",
-			map[string]string{"X-Group": "{group}"},
-			claimed(`"group":"Admin","groupID":4`), "X-Group", "User",
-		},
-		{"any logged-in user", map[string]string{"X-Group": "{group}"}, claimed(`"groupID":998`), "X-Group", "Logged In"},
-		{"an empty text switches a default header off", map[string]string{"X-Organizr-Email": ""}, tokenOf(t, "bob"), "X-Organizr-Email", ""},
-		{
-			"another spelling of a default header takes its place",
-			map[string]string{"x-organizr-user": "<{username}>"},
-			tokenOf(t, "bob"),
-			"X-Organizr-User", "<bob>",
-		},
-		{"the default headers stay beside others", map[string]string{"Remote-User": "{username}"}, tokenOf(t, "bob"), "X-Organizr-User", "bob"},
+		{"a group of the administrator's own by its number, not by the user's text", one("X-Group", "{group}"), claimed(nobody), "X-Group", "7"},
+		{"one of Organizr's groups by its name, not by the user's text", one("X-Group", "{group}"), claimed(`"group":"Admin","groupID":4`), "X-Group", "User"},
+		{"any logged-in user", one("X-Group", "{group}"), claimed(`"groupID":998`), "X-Group", "Logged In"},
+		{"an empty text switches a default header off", one("X-Organizr-Email", ""), tokenOf(t, "bob"), "X-Organizr-Email", ""},
+		{"another spelling of a default header takes its place", one("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
+		{"the default headers stay beside others", one("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, Config{Group: "998", Headers: test.headers})
@@ -1061,10 +1049,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 			"https://sonarr.example.com:8443/s",
 		},
 		{"a prefix that Traefik cut off", "/s", []string{"X-Forwarded-Prefix", "/sonarr"}, "http://sonarr.example.com/sonarr/s"},
-		{
-			"2 KiB", "/" + strings.Repeat("x", 2048-len("http://sonarr.example.com/")), nil,
-			"http://sonarr.example.com/" + strings.Repeat("x", 2048-len("http://sonarr.example.com/")),
-		},
+		{"2 KiB", "/" + strings.Repeat("x", 2022), nil, "http://sonarr.example.com/" + strings.Repeat("x", 2022)},
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			t.Run(test.name+" by "+method, func(t *testing.T) {
@@ -1087,17 +1072,14 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 	}
 	for _, test := range []struct{ name, organizr, target, want string }{
 		{
-			"as it was seen to come back from a real Organizr", organizrURL, "/s?q=100%25&x=a%2Fb",
+			"as it came back from a real Organizr", organizrURL, "/s?q=100%25&x=a%2Fb",
 			"https://organizr.example.com/?return=http%25253A%25252F%25252Fsonarr.example.com%25252Fs%25253Fq%25253D100%25252525%252526x%25253Da%2525252Fb",
 		},
 		{
 			"an Organizr with a path", "https://home.example.com/organizr", "/",
 			"https://home.example.com/organizr/?return=http%25253A%25252F%25252Fsonarr.example.com%25252F",
 		},
-		{
-			"an address of more than 2 KiB is left out", organizrURL, "/" + strings.Repeat("x", 2049-len("http://sonarr.example.com/")),
-			"https://organizr.example.com/",
-		},
+		{"more than 2 KiB is left out", organizrURL, "/" + strings.Repeat("x", 2023), "https://organizr.example.com/"},
 		{"900 KB of percent signs are left out", organizrURL, "/?" + strings.Repeat("%", 900_000), "https://organizr.example.com/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -1330,12 +1312,7 @@ func TestLogOfRefusals(t *testing.T) {
 		{"a path that would forge a line", Config{}, newRequest(t, "GET /%0aorganizrjwt:%22"), `path="/\\norganizrjwt:\\""`},
 		{"an endless path", Config{}, newRequest(t, "GET /"+strings.Repeat("x", 100_000)), `path="/x{255}" `},
 		{"an endless path beyond ASCII", Config{}, newRequest(t, "GET /"+url.PathEscape(long)), `path="/\x{1f98a}{255}" `},
-		{
-			"an endless name",
-			Config{},
-			newRequest(t, "GET /", "Cookie", cookie+"="+claimed(`"groupID":5,"name":"`+strings.Repeat("x", 5000)+`"`)),
-			`visitor="x{256}"`,
-		},
+		{"a long name", Config{}, newRequest(t, "GET /", "Cookie", cookie+"="+claimed(`"groupID":5,"name":"`+strings.Repeat("x", 5000)+`"`)), `visitor="x{256}"`},
 		{"an endless method", Config{}, newRequest(t, strings.Repeat("GET", 1000)+" /"), `method="(GET){6}GE"`},
 		{"an endless host", Config{}, newRequest(t, "GET http://"+strings.Repeat("x", 5000)+"/"), `host="x{256}"`},
 	} {
@@ -1372,10 +1349,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a blank secret and no uuid", func(c *Config) { c.UUID, c.Secret = "", " " }, "uuid: missing\nsecret: blank"},
 		{"two secrets", func(c *Config) { c.SecretFile = "/run/secrets/hash" }, "secret: more than one source; give only one of secret, secretFile and configFile"},
 		{"databaseFile auto without configFile", func(c *Config) { c.DatabaseFile = "auto" }, `databaseFile: "auto"` + "\nconfigFile"},
-		{
-			"an address without scheme", func(c *Config) { c.OrganizrURL = "organizr.example.com" },
-			`organizrURL: "organizr.example.com"` + "\nhttps://organizr.example.com",
-		},
+		{"no scheme", func(c *Config) { c.OrganizrURL = "organizr.example.com" }, `organizrURL: "organizr.example.com"` + "\nhttps://organizr.example.com"},
 		{"an address without host", func(c *Config) { c.OrganizrURL = "https:///x" }, `organizrURL: "https:///x"`},
 		{"an address of another scheme", func(c *Config) { c.OrganizrURL = "ftp://x.example" }, "organizrURL:"},
 		{"an address with a query", func(c *Config) { c.OrganizrURL = "https://x.example/?a" }, "organizrURL:"},
@@ -1384,10 +1358,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a pattern without a slash", func(c *Config) { c.Rules = []string{"api=Guest"} }, `rules: parsing "api"` + "\nmissing /"},
 		{"a pattern that ServeMux can't read", func(c *Config) { c.Rules = []string{"/{=Guest"} }, `rules: parsing "/{"`},
 		{"the same pattern twice", func(c *Config) { c.Rules = []string{"/a=1", "/a=2"} }, `rules: pattern "/a" conflicts with pattern "/a"`},
-		{
-			"two patterns, neither more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} },
-			`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`,
-		},
+		{"neither more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} }, `rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`},
 		{
 			"a closed file whose folder another rule shares", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b/=Guest"} },
 			`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`,
@@ -1559,7 +1530,7 @@ func TestConfigFilesAsPHPReadsThem(t *testing.T) {
 		{"the last of two keys", `<?php return ['organizrHash' => 'x', 'organizrHash' => 'y'];`, "y"},
 		{"a number after a text", `<?php return ['organizrHash' => 'x', 'organizrHash' => 5];`, ""},
 		{
-			"every kind of value",
+			"all kinds of values",
 			`<?php return ['a' => true, 'b' => null, 'c' => -1.5e3, 'd' => [], 'e' => ['f' => [0 => 'g']], 7 => 'h', 'organizrHash' => 'x'];`, "x",
 		},
 		{"a nested key only", `<?php return ['a' => ['organizrHash' => 'x']];`, ""},
@@ -1757,6 +1728,14 @@ func TestWhatARealOrganizrWrote(t *testing.T) {
 	}
 }
 
+// An accountVisit is what becomes of a user's session: the status that it gets from a service for group 3 and the group
+// Family, and what a service for all is told.
+type accountVisit struct {
+	name, username string
+	want           int
+	told           string
+}
+
 func TestTheDatabaseDecides(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
@@ -1768,52 +1747,51 @@ func TestTheDatabaseDecides(t *testing.T) {
 	s := newSite(t, config)
 	for i, state := range []struct {
 		file   string
-		visits []visit // request is whose session it is; headers are what a service for all is told
+		visits []accountVisit
 	}{
-		{"page-512.db", []visit{
-			{name: "an Admin", request: "alice", want: 200, headers: []string{"alice|alice@example.com|Admin|0|1"}},
-			{name: "a User", request: "bob", want: 403, headers: []string{"bob|bob@example.com|User|4|2"}},
-			{name: "a Co-Admin", request: "carol", want: 200, headers: []string{"carol|carol@example.com|Co-Admin|1|3"}},
-			{name: "a Super User", request: "sue", want: 200, headers: []string{"sue|sue@example.com|Super User|2|4"}},
-			{name: "a Power User", request: "pat", want: 200, headers: []string{"pat|pat@example.com|Power User|3|5"}},
-			{name: "somebody of the allowed group Family", request: "fay", want: 200, headers: []string{"fay|fay@example.com|Family|5|6"}},
-			{name: "another User", request: "Zoë Müller", want: 403, headers: []string{"Zoë Müller|zoe@example.com|User|4|7"}},
+		{"page-512.db", []accountVisit{
+			{"an Admin", "alice", 200, "alice|alice@example.com|Admin|0|1"},
+			{"a User", "bob", 403, "bob|bob@example.com|User|4|2"},
+			{"a Co-Admin", "carol", 200, "carol|carol@example.com|Co-Admin|1|3"},
+			{"a Super User", "sue", 200, "sue|sue@example.com|Super User|2|4"},
+			{"a Power User", "pat", 200, "pat|pat@example.com|Power User|3|5"},
+			{"somebody of the allowed group Family", "fay", 200, "fay|fay@example.com|Family|5|6"},
+			{"another User", "Zoë Müller", 403, "Zoë Müller|zoe@example.com|User|4|7"},
 		}},
-		{"later.db", []visit{
-			{name: "moved down", request: "alice", want: 403, headers: []string{"alice|alice@example.com|User|4|1"}},
-			{name: "moved up", request: "bob", want: 200, headers: []string{"bob|bob@example.com|Co-Admin|1|2"}},
-			{name: "locked", request: "carol", want: 403},
-			{name: "logged out", request: "sue", want: 401},
-			{name: "deleted", request: "pat", want: 401},
-			{name: "renamed, and the group is no longer called Family", request: "fay", want: 403, headers: []string{"Frances|frances@example.com|Kin|5|6"}},
-			{name: "a session that is listed for somebody else", request: "Zoë Müller", want: 401},
+		{"later.db", []accountVisit{
+			{"moved down", "alice", 403, "alice|alice@example.com|User|4|1"},
+			{"moved up", "bob", 200, "bob|bob@example.com|Co-Admin|1|2"},
+			{"locked", "carol", 403, ""},
+			{"logged out", "sue", 401, ""},
+			{"deleted", "pat", 401, ""},
+			{"renamed, and the group is no longer called Family", "fay", 403, "Frances|frances@example.com|Kin|5|6"},
+			{"a session that is listed for somebody else", "Zoë Müller", 401, ""},
 		}},
-		{"unprintable.db", []visit{
-			{name: "a bell in the name", request: "alice", want: 403},
-			{name: "right to left in the name", request: "bob", want: 403},
-			{name: "a zero-width space in the name", request: "carol", want: 403},
-			{name: "a space before the name", request: "sue", want: 403},
-			{name: "a space behind the address", request: "pat", want: 403},
-			{name: "a line feed in the address", request: "fay", want: 403},
-			{name: "a no-break space in the name", request: "Zoë Müller", want: 403},
+		{"unprintable.db", []accountVisit{
+			{"a bell in the name", "alice", 403, ""},
+			{"right to left in the name", "bob", 403, ""},
+			{"a zero-width space in the name", "carol", 403, ""},
+			{"a space before the name", "sue", 403, ""},
+			{"a space behind the address", "pat", 403, ""},
+			{"a line feed in the address", "fay", 403, ""},
+			{"a no-break space in the name", "Zoë Müller", 403, ""},
 		}},
-		{"numbers-as-text.db", []visit{{name: "back, with numbers as text", request: "sue", want: 200, headers: []string{"sue|sue@example.com|Super User|2|4"}}}},
-		{"empty-tables.db", []visit{{name: "no session is listed", request: "alice", want: 401}, {name: "nor this one", request: "bob", want: 401}}},
+		{"numbers-as-text.db", []accountVisit{{"back, with numbers as text", "sue", 200, "sue|sue@example.com|Super User|2|4"}}},
+		{"empty-tables.db", []accountVisit{{"no session is listed", "alice", 401, ""}, {"nor this one", "bob", 401, ""}}},
 	} {
 		write(t, file, readText(t, "databases/"+state.file))
 		for _, one := range state.visits {
 			t.Run(one.name+" ("+state.file+")", func(t *testing.T) {
 				setClock(t, 2*float64(i))
-				session := sessions[one.request]
-				for _, old := range []*site{s, newSite(t, config)} {
-					if got := old.send("GET /", "Cookie", session).Code; got != one.want {
+				session := sessions[one.username]
+				for _, each := range []*site{s, newSite(t, config)} {
+					if got := each.send("GET /", "Cookie", session).Code; got != one.want {
 						t.Errorf("got %d, want %d", got, one.want)
 					}
-					told := strings.Join(one.headers, "")
-					if got := old.send("GET /public/", "Cookie", session); got.Code != 200 || old.told("X-All") != told {
-						t.Errorf("on a Guest route: got %d, and the service was told %q, want %q", got.Code, old.told("X-All"), told)
+					if got := each.send("GET /public/", "Cookie", session).Code; got != 200 || each.told("X-All") != one.told {
+						t.Errorf("on a Guest route: got %d, and the service was told %q", got, each.told("X-All"))
 					}
-					if got := old.send("GET /all/", "Cookie", session).Code; (got == 200) != (told != "") {
+					if got := each.send("GET /all/", "Cookie", session).Code; (got == 200) != (one.told != "") {
 						t.Errorf("for all who are logged in: got %d", got)
 					}
 				}
@@ -1959,108 +1937,45 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	<-done
 }
 
+// files are texts by the names of files.
+type files map[string]string
+
 func TestFilesThatArentThereYet(t *testing.T) {
 	folder := t.TempDir() + "/"
-	database := readText(t, "databases/page-512.db")
+	php, db := configPHP(), readText(t, "databases/page-512.db")
+	located, elsewhere := configPHP("dbLocation", "{}", "dbName", "db", "driver", "sqlite3"), configPHP("dbLocation", "{}", "dbName", "db", "driver", "mysqli")
+	key, secret, database := Config{ConfigFile: "{}config.php"}, Config{SecretFile: "{}hash"}, Config{DatabaseFile: "{}db"}
+	auto, both := Config{ConfigFile: "{}config.php", DatabaseFile: "auto"}, Config{ConfigFile: "{}config.php", DatabaseFile: "{}db"}
 	for i, test := range []struct {
 		name   string
 		config Config // {} stands for the folder
-		before map[string]string
+		before files
 		says   string
-		after  map[string]string
+		after  files
 	}{
-		{"config.php is missing", Config{ConfigFile: "{}config.php"}, nil, `configFile: can't read`, map[string]string{"config.php": configPHP()}},
-		{
-			"config.php is empty",
-			Config{ConfigFile: "{}config.php"},
-			map[string]string{"config.php": ""},
-			`doesn't begin with`,
-			map[string]string{"config.php": configPHP()},
-		},
-		{
-			"config.php is half written",
-			Config{ConfigFile: "{}config.php"},
-			map[string]string{"config.php": configPHP()[:90]},
-			"half written",
-			map[string]string{"config.php": configPHP()},
-		},
-		{
-			"config.php has no key before the wizard",
-			Config{ConfigFile: "{}config.php"},
-			map[string]string{"config.php": "<?php\nreturn [\n];"},
-			"has Organizr been set up?",
-			map[string]string{"config.php": configPHP()},
-		},
-		{
-			"config.php is a folder, as Docker makes it",
-			Config{ConfigFile: "{}config.php"},
-			map[string]string{"config.php/": ""},
-			"isn't a file",
-			map[string]string{"config.php": configPHP()},
-		},
-		{"the secret's file is missing", Config{SecretFile: "{}hash"}, nil, "secretFile: can't read", map[string]string{"hash": organizr.OrganizrHash}},
-		{
-			"the secret's file is blank",
-			Config{SecretFile: "{}hash"},
-			map[string]string{"hash": " \n"},
-			"has no organizrHash",
-			map[string]string{"hash": organizr.OrganizrHash + "\r\n"},
-		},
-		{"the database is missing", Config{DatabaseFile: "{}db"}, nil, "databaseFile:", map[string]string{"db": database}},
-		{"the database is empty", Config{DatabaseFile: "{}db"}, map[string]string{"db": ""}, "isn't an SQLite database", map[string]string{"db": database}},
-		{
-			"the database is cut off",
-			Config{DatabaseFile: "{}db"},
-			map[string]string{"db": database[:512]},
-			"it is damaged or cut off",
-			map[string]string{"db": database},
-		},
-		{
-			"the database has no tables before the wizard",
-			Config{DatabaseFile: "{}db"},
-			map[string]string{"db": readText(t, "databases/no-tables.db")},
-			"it has no table",
-			map[string]string{"db": database},
-		},
-		{
-			"the database is just being written",
-			Config{DatabaseFile: "{}db"},
-			map[string]string{"db": database, "db-journal": "x"},
-			"",
-			map[string]string{"db-journal": ""},
-		},
-		{
-			"config.php and the database are missing",
-			Config{ConfigFile: "{}config.php", DatabaseFile: "auto"},
-			nil, "configFile: can't read",
-			map[string]string{"config.php": configPHP("dbLocation", "{}", "dbName", "db", "driver", "sqlite3"), "db": database},
-		},
-		{
-			"config.php says that the database is MySQL",
-			Config{ConfigFile: "{}config.php", DatabaseFile: "auto"},
-			map[string]string{"config.php": configPHP("dbLocation", "{}", "dbName", "db", "driver", "mysqli"), "db": database},
-			"database is mysqli, and only SQLite",
-			map[string]string{"config.php": configPHP("dbLocation", "{}", "dbName", "db", "driver", "sqlite3")},
-		},
-		{
-			"config.php says that the database is MySQL, and a path is given",
-			Config{ConfigFile: "{}config.php", DatabaseFile: "{}db"},
-			map[string]string{"config.php": configPHP("driver", "mysqli"), "db": database},
-			"is mysqli, and only SQLite",
-			map[string]string{"config.php": configPHP()},
-		},
-		{
-			"config.php doesn't say where the database is",
-			Config{ConfigFile: "{}config.php", DatabaseFile: "auto"},
-			map[string]string{"config.php": configPHP("driver", "sqlite3"), "db": database},
-			"doesn't say where the database is",
-			map[string]string{"config.php": configPHP("dbLocation", "{}", "dbName", "db")},
-		},
+		{"config.php is missing", key, nil, "configFile: can't read", files{"config.php": php}},
+		{"config.php is empty", key, files{"config.php": ""}, "doesn't begin with", files{"config.php": php}},
+		{"config.php is half written", key, files{"config.php": php[:90]}, "half written", files{"config.php": php}},
+		{"config.php is without a key", key, files{"config.php": "<?php\nreturn [\n];"}, "has Organizr been set up?", files{"config.php": php}},
+		{"config.php is a folder, as Docker makes it", key, files{"config.php/": ""}, "isn't a file", files{"config.php": php}},
+		{"the secret's file is missing", secret, nil, "secretFile: can't read", files{"hash": organizr.OrganizrHash}},
+		{"the secret's file is empty", secret, files{"hash": ""}, "has no organizrHash", files{"hash": organizr.OrganizrHash + "\r\n"}},
+		{"the secret's file is blank", secret, files{"hash": " \n"}, "has no organizrHash", files{"hash": organizr.OrganizrHash + "\n"}},
+		{"the database is missing", database, nil, "databaseFile:", files{"db": db}},
+		{"the database is empty", database, files{"db": ""}, "isn't an SQLite database", files{"db": db}},
+		{"the database is cut off", database, files{"db": db[:512]}, "it is damaged or cut off", files{"db": db}},
+		{"the database has no tables", database, files{"db": readText(t, "databases/no-tables.db")}, "it has no table", files{"db": db}},
+		{"the database is just being written", database, files{"db": db, "db-journal": "x"}, "", files{"db-journal": ""}},
+		{"both are missing", auto, nil, "configFile: can't read", files{"config.php": located, "db": db}},
+		{"the database alone is missing", auto, files{"config.php": located}, "db\" isn't a file", files{"db": db}},
+		{"it is MySQL", auto, files{"config.php": elsewhere, "db": db}, "database is mysqli, and only SQLite", files{"config.php": located}},
+		{"it is MySQL, and a path is given", both, files{"config.php": elsewhere, "db": db}, "database is mysqli", files{"config.php": php}},
+		{"config.php doesn't say where it is", auto, files{"config.php": php, "db": db}, "doesn't say where the database is", files{"config.php": located}},
 	} {
 		place := fmt.Sprint(folder, i, "/")
 		here := func(text string) string { return strings.ReplaceAll(text, "{}", place) }
-		put := func(files map[string]string) {
-			for name, text := range files {
+		put := func(given files) {
+			for name, text := range given {
 				if strings.HasSuffix(name, "/") {
 					_ = os.Mkdir(place+name, 0o700)
 					continue
