@@ -22,13 +22,14 @@ import (
 )
 
 const (
-	cookiePrefix    = "organizr_token_" // and then the uuid: Organizr's api/classes/organizr.class.php
-	longestToken    = 8 << 10           // bytes
-	signatureLength = 44                // bytes: 32 in base64, and the dot before them
-	nbfLeeway       = 60                // seconds by which Organizr's clock may be ahead
-	longestTime     = 9e9               // seconds since the epoch, the year 2255: later ones mean the same
-	everyone        = 1000              // what standing and group add up to for whoever may enter
-	guest           = 999               // the group of those who aren't logged in (also in Organizr's class)
+	organizrHeader  = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
+	cookiePrefix    = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
+	longestToken    = 8 << 10                                // bytes
+	signatureLength = 44                                     // bytes: 32 in base64, and the dot before them
+	nbfLeeway       = 60                                     // seconds by which Organizr's clock may be ahead
+	longestTime     = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
+	everyone        = 1000                                   // what standing and group add up to for whoever may enter
+	guest           = 999                                    // the group of those who aren't logged in (also in Organizr's class)
 )
 
 // The clock: at any moment since(epoch) is the Unix time. Tests set it.
@@ -106,9 +107,6 @@ var (
 	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
 )
 
-// base64url is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
-var base64url = base64.RawURLEncoding.Strict()
-
 // verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
 // for none. The token has no line breaks: the decoder would skip them.
 //
@@ -134,9 +132,6 @@ func verify(token string, by *authority, now time.Duration) (*session, error) {
 
 // signed reports whether verify found the token's signature to be right, whatever else is wrong with it.
 func signed(err error) bool { return err != errTooLong && err != errForm && err != errSignature }
-
-// organizrHeader is the header of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}.
-const organizrHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for.
 func open(token, text string, by *authority, now time.Duration) (*session, error) {
@@ -171,6 +166,7 @@ func printable(username, email, others string) bool {
 }
 
 var (
+	base64url  = base64.RawURLEncoding.Strict()  // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
 	usualText  = regexp.MustCompile(`^[!-~]*$`)  // which is printable, as most text is
 	spaceAtEnd = regexp.MustCompile(`(?m)^ | $`) // of a line
 )
@@ -438,6 +434,7 @@ const (
 	mostOfDatabase = 64 << 20                           // and of a database
 	longestWriting = 5 * time.Second                    // of a database, that needs no line in the log
 	deepestArray   = 100                                // in config.php
+	headerSize     = 100                                // bytes of a database
 
 	// configPlaces are the documented ones of Organizr's configuration.
 	configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
@@ -742,8 +739,6 @@ type sqliteFile struct {
 	columns   map[string][]string // the names of their columns, in lower case
 	err       error
 }
-
-const headerSize = 100 // bytes
 
 var errDamaged = errors.New("it is damaged or cut off")
 

@@ -287,9 +287,6 @@ func otherCandidates(m *middleware, req *http.Request, candidates []*http.Cookie
 	return candidates, cookies
 }
 
-// bearerToken matches the one line of an Authorization header that holds a token (RFC 6750, section 2.1).
-var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
-
 // acquaint returns the visitor whose session the request carries, and remembers them.
 func acquaint(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
 	who := holder
@@ -398,8 +395,11 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority
 	}
 }
 
-// anySession matches the cookies of any Organizr.
-var anySession = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*")
+var (
+	bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
+	compactJWS  = regexp.MustCompile(`[\w-]+\.[\w-]+\.[\w-]+`)               // what may be a token (RFC 7515, section 7.1)
+	anySession  = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
+)
 
 // withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. A
 // browser sends one, of the token, as Organizr set it: then the expression, which takes a quarter of what a request costs
@@ -423,9 +423,6 @@ func withoutSessions(cookies, token string, by *authority) string {
 	}
 	return strings.TrimLeft(strings.TrimPrefix(cut, ";"), " \t")
 }
-
-// compactJWS matches what may be a token (RFC 7515, section 7.1).
-var compactJWS = regexp.MustCompile(`[\w-]+\.[\w-]+\.[\w-]+`)
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or that it may have signed as long as its
 // files aren't there; or so many others that it isn't worth looking.
@@ -511,7 +508,7 @@ func refusalOf(who *visitor, group int) refusal {
 	return why
 }
 
-// What answers carry.
+// What answers carry, and go by.
 var (
 	noStore       = []string{"no-store"} // so that nobody is shown what was for another
 	asHTML        = []string{"text/html; charset=utf-8"}
@@ -523,7 +520,11 @@ var (
 	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
 	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
 
-	loginProblem = problemJSON(loginNeeded) // what programs are told that have no session
+	// secureSchemes are what the values of X-Forwarded-Proto mean.
+	secureSchemes = map[string]bool{"http": false, "ws": false, "https": true, "wss": true}
+
+	loginProblem = problemJSON(loginNeeded)            // what programs are told that have no session
+	htmlType     = regexp.MustCompile(`(?i)text/html`) // what a browser accepts that opens a page
 )
 
 // refuse answers a request that may not go on to the service, and logs it.
@@ -539,9 +540,6 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 		turnAway(m, who, rw, req)
 	}
 }
-
-// htmlType matches what a browser accepts that opens a page.
-var htmlType = regexp.MustCompile(`(?i)text/html`)
 
 // opensPage reports whether a browser opens what it asks for, rather than a script or a WebSocket. Not all browsers send
 // Sec-Fetch-Mode.
@@ -598,9 +596,6 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 	rw.WriteHeader(http.StatusFound)
 }
 
-// secureSchemes are what the values of X-Forwarded-Proto mean.
-var secureSchemes = map[string]bool{"http": false, "ws": false, "https": true, "wss": true}
-
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
@@ -639,24 +634,21 @@ func reaches(to *login, host string) bool { return strings.HasSuffix("."+host, t
 // own host: what its parseDomain makes of that (api/functions/normal-functions.php), unless browsers refuse it, as it isn't
 // above the host or is a public suffix. Then it is the host itself, for which Organizr sets the cookie too.
 func cookieDomain(host string) string {
-	labels := strings.Split(host, ".")
-	count := len(labels)
-	_, above, _ := strings.Cut(host, ".")
-	switch {
-	case count < 3 || count > 4: // of five labels it takes the second to fourth
-	case count == 4 && host[0] >= '0' && host[0] <= '9':
-	case count == 3 && labels[1] == "co":
-	case keptToItself[strings.Join(labels[count-2:], ".")] || publicSuffix.MatchString(above):
-	default:
-		return "." + above
+	if keptToItself.MatchString(host) {
+		return "." + host
 	}
-	return "." + host
+	return host[strings.Index(host, "."):]
 }
 
-// keptToItself are the providers of dynamic DNS under which Organizr keeps its cookie to its own host.
-var keptToItself = setOf("ddns.net ddnsking.com 3utilities.com bounceme.net freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org myddns.me myds.me " +
-	"myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net servecounterstrike.com serveftp.com servegame.com " +
-	"servehalflife.com servehttp.com serveirc.com serveminecraft.net servemp3.com servepics.com servequake.com sytes.net viewdns.net webhop.me zapto.org")
+// keptToItself matches hosts that share the cookie with none but those under them.
+var keptToItself = regexp.MustCompile(`^[^.]*(\.[^.]*)?$|(\..*){4}|` + // of five labels it takes the second to fourth
+	`^[0-9][^.]*(\.[^.]*){3}$|^[^.]*\.co\.[^.]*$|` +
+	// under these providers of dynamic DNS, Organizr doesn't share it
+	`\.((ddns|bounceme|freedynamicdns|redirectme|serveblog|serveminecraft|sytes|viewdns)\.net|(freedynamicdns|hopto|myftp|zapto)\.org|` +
+	`(ddnsking|3utilities|myvnc|noip|onthewifi|serve(counterstrike|ftp|game|halflife|http|irc|mp3|pics|quake))\.com|` +
+	`(myddns|myds|webhop)\.me|gotdns\.ch|myftp\.biz)$|` +
+	// and in these, browsers set none, since anybody can have a name there: more providers, and the usual public suffixes
+	`^[^.]*\.((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|(dynv6|myfritz)\.net|home\.arpa|(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
 
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
@@ -665,11 +657,6 @@ func setOf(words string) map[string]bool {
 	}
 	return set
 }
-
-// publicSuffix matches domains in which browsers set no cookie, since anybody can have a name under them: those of
-// providers of dynamic DNS, and the usual ones of countries.
-var publicSuffix = regexp.MustCompile(`^((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|(dynv6|myfritz)\.net|home\.arpa|` +
-	`(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
 
 // hostname returns the host of the address in lower case, without port and final dot.
 func hostname(address *url.URL) string {
@@ -1046,8 +1033,9 @@ func parseRule(given string) (string, int, error) {
 }
 
 var (
-	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
-	anyRest   = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
+	ruleParts    = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
+	registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
+	anyRest      = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 )
 
 // register adds the pattern to the set. It returns as an error what ServeMux panics with: what is wrong with the
@@ -1062,9 +1050,6 @@ func register(set *ruleset, pattern string, group int) (err error) {
 	set.groups[pattern], set.patterns[shapeOf(pattern)] = group, pattern
 	return nil
 }
-
-// registeredAt matches where in this file a pattern was registered, which ServeMux adds to its messages.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // registerUnlessTaken adds the pattern, unless the set has one that matches the same requests.
 func registerUnlessTaken(set *ruleset, pattern string, group int) error {
@@ -1094,6 +1079,7 @@ func registerCareless(set *ruleset, given string, group int) error {
 }
 
 var (
+	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
 	wildcard    = regexp.MustCompile(`\{[^{}$]*\}`)
 	literalPart = regexp.MustCompile(`/[^{}]*`)
 )
@@ -1112,9 +1098,6 @@ func foldPattern(pattern string) string {
 func foldPath(path string) string {
 	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
 }
-
-// endOfName matches the dots and spaces with which no name ends on Windows, so that its services overlook them.
-var endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
 
 const (
 	longestPath  = 1 << 10 // bytes of a path that isn't plain, for which the rules are asked
