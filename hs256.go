@@ -495,15 +495,15 @@ func refreshKey(files *follower) error {
 			values["uuid"] = from.uuid
 		}
 	}
-	if strings.TrimSpace(values["organizrHash"]) == "" || !cookieName.MatchString(values["uuid"]) {
+	if strings.TrimSpace(values["organizrHash"]) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
 	files.values, files.keyText = values, text
 	return nil
 }
 
-// cookieName matches a uuid that can end the name of a cookie (RFC 6265, section 4.1.1).
-var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+// httpName matches what can be the name of a header, or the end of one of a cookie (RFC 9110, section 5.6.2).
+var httpName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
 
 // readFile returns the text of a file of at most so many bytes. Its errors name the option.
 func readFile(option, path string, most int64) (string, error) {

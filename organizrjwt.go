@@ -1,8 +1,7 @@
 // Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login.
 //
-// It reads the session cookie that Organizr set, checks its signature with Organizr's own key, compares the
-// visitor's group with the one that the service asks for, and tells the service who is there. It never calls
-// Organizr.
+// It reads the session cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group
+// with the one that the service asks for, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
 import (
@@ -742,7 +741,7 @@ func findSource(config *Config) (source, error) {
 	var mistakes []error
 	if from.uuid == "" && from.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile"))
-	} else if from.uuid != "" && !cookieName.MatchString(from.uuid) {
+	} else if from.uuid != "" && !httpName.MatchString(from.uuid) {
 		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
 	}
 	switch {
@@ -906,9 +905,8 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 
 var (
 	conditionClaims = setOf("username email group groupID userID")
-	headerName      = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
-	placeholder     = regexp.MustCompile(`\{([^{}]*)\}`)
-	placeholders    = setOf("username email group groupID userID image token")
+	placeholder     = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
+	braces          = regexp.MustCompile(`\{[^{}]*\}`)
 )
 
 // ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
@@ -921,22 +919,18 @@ func parseHeader(name, text string) (*header, error) {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	added := &header{name: canonical, text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
-	case !headerName.MatchString(name):
+	case !httpName.MatchString(name):
 		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
 	case ownedHeaders[canonical]:
 		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
+	case braces.MatchString(added.bare):
+		return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; %s", name, braces.FindString(added.bare), right)
 	case strings.ContainsAny(added.bare, "{}"):
 		return nil, fmt.Errorf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
-	}
-	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
-		if !placeholders[match[1]] {
-			return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; %s", name, match[0], right)
-		}
-		if match[0] == text {
-			added.single = match[1]
-		}
+	case added.bare == "" && strings.Count(text, "{") == 1:
+		added.single = strings.Trim(text, "{}")
 	}
 	return added, nil
 }
