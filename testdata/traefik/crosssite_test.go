@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
 
 // What browsers say of where a request comes from: newer ones by Sec-Fetch-Site too, but for WebSockets.
@@ -61,7 +62,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 }
 
 func TestWebSocketsOfOtherSites(t *testing.T) {
-	backend := httptest.NewServer(http.HandlerFunc(echoWebSocket))
+	backend := httptest.NewServer(http.HandlerFunc(service.Echo))
 	t.Cleanup(backend.Close)
 	s := setUp(t, nil, func(options *proxy.Options) {
 		options.Dynamic = routes(map[string]table{"live": {"group": "User"}, "allowed": {"group": "User", "allowCrossSite": true}}, backend.URL)

@@ -50,7 +50,7 @@ func run(ctx context.Context, listen, program string) error {
 	}
 	defer demo.stop()
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "%s\tOrganizr: sign in, sign out, turn the key over\n", demo.url("organizr"))
+	fmt.Fprintf(table, "%s\tOrganizr: begin here; it says what there is to try\n", demo.url("organizr"))
 	for _, link := range demo.organizr.Links {
 		fmt.Fprintf(table, "%s\t%s\n", link.URL, link.About)
 	}
@@ -155,6 +155,7 @@ func (d *demo) guarded() []struct {
 		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
 		{"everyone", "for whoever is logged in (998)", options{"group": "998"}},
 		{"public", "for everybody (999)", options{"group": "Guest"}},
+		{"cross-site", "for whoever is logged in, and for other sites' pages in their name", options{"group": "998", "allowCrossSite": true}},
 		{"denied", "for everybody but bob and nobody", options{"group": "Logged In", "deny": []string{"username=bob"}}},
 		{"own-router", "a mistake: the middleware hangs on Organizr itself", options{"group": "User", "organizrURL": d.url("own-router")}},
 		{"apart", "a mistake: Organizr is under another domain", options{"group": "User", "organizrURL": "http://organizr.lan"}},

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/programs"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
@@ -261,20 +260,4 @@ func or(one, other string) string {
 		return other
 	}
 	return one
-}
-
-// echoWebSocket is a service that sends each message of a WebSocket back, and from whom it came.
-func echoWebSocket(rw http.ResponseWriter, req *http.Request) {
-	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	conn, err := upgrader.Upgrade(rw, req, nil)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	for {
-		kind, message, err := conn.ReadMessage()
-		if err != nil || conn.WriteMessage(kind, append(message, " from "+req.Header.Get("X-Organizr-User")...)) != nil {
-			return
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
 
 // insecure trusts the certificate that Traefik makes for itself at each start.
@@ -56,7 +57,7 @@ func transportBackend(t *testing.T, hungUp chan<- struct{}, read <-chan struct{}
 		<-req.Context().Done()
 		hungUp <- struct{}{}
 	})
-	mux.HandleFunc("/live", echoWebSocket)
+	mux.HandleFunc("/live", service.Echo)
 	mux.HandleFunc("/", func(rw http.ResponseWriter, req *http.Request) { fmt.Fprint(rw, req.Method, " ", req.Proto) })
 	backend := httptest.NewServer(mux)
 	t.Cleanup(backend.Close)

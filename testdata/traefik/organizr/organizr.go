@@ -4,15 +4,16 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 const (
@@ -99,43 +100,70 @@ func (o *Organizr) Rewrite(meanwhile func(state string)) error {
 	return file.Close()
 }
 
-// ServeHTTP answers as Organizr does where the login is concerned.
+// ServeHTTP answers as Organizr does where the login is concerned, and does by form what Organizr's pages do with
+// accounts. It asks nobody who they are.
 func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	var err error
 	switch req.Method + " " + req.URL.Path {
-	case "POST /api/v2/login":
-		account, ok := Find(req.PostFormValue("username"))
-		if !ok {
-			http.Error(rw, "no such account", http.StatusUnauthorized)
-			return
-		}
-		token := account.Token(o.Hash())
-		if err := o.Database.Begin(account, token); err != nil {
-			http.Error(rw, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		SetCookie(rw, req, CookieName, token)
-		rw.Header().Set("Content-Type", "application/json")
-		fmt.Fprintln(rw, `{"response":{"result":"success"}}`)
-	case "POST /api/v2/logout":
-		for _, cookie := range req.CookiesNamed(CookieName) {
-			if err := o.Database.End(cookie.Value); err != nil {
-				http.Error(rw, err.Error(), http.StatusInternalServerError)
-				return
-			}
-		}
-		SetCookie(rw, req, CookieName, "")
-		http.Redirect(rw, req, "/", http.StatusSeeOther)
-	case "POST /turn-key":
-		if err := o.TurnKey(); err != nil {
-			http.Error(rw, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		http.Redirect(rw, req, "/", http.StatusSeeOther)
 	case "GET /":
 		o.home(rw, req)
+		return
+	case "POST /api/v2/login":
+		o.logIn(rw, req)
+		return
+	case "POST /api/v2/logout":
+		for _, cookie := range req.CookiesNamed(CookieName) {
+			err = errors.Join(err, o.Database.End(cookie.Value))
+		}
+		SetCookie(rw, req, CookieName, "")
+	case "POST /accounts/move":
+		err = o.Database.Move(number(req, "id"), number(req, "group"))
+	case "POST /accounts/lock":
+		err = o.Database.Lock(number(req, "id"), true)
+	case "POST /accounts/unlock":
+		err = o.Database.Lock(number(req, "id"), false)
+	case "POST /turn-key":
+		err = o.TurnKey()
 	default:
 		http.NotFound(rw, req)
+		return
 	}
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	http.Redirect(rw, req, "/", http.StatusSeeOther)
+}
+
+// number returns a number of a form; -1, which no account and no group has, if there is none.
+func number(req *http.Request, name string) int {
+	value, err := strconv.Atoi(req.PostFormValue(name))
+	if err != nil {
+		return -1
+	}
+	return value
+}
+
+// logIn begins a session of the account that is named. Passwords are none of the plugin's business.
+func (o *Organizr) logIn(rw http.ResponseWriter, req *http.Request) {
+	users, err := o.Database.Users()
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	at := slices.IndexFunc(users, func(user User) bool { return user.Username == req.PostFormValue("username") })
+	if at < 0 {
+		http.Error(rw, "no such account", http.StatusUnauthorized)
+		return
+	}
+	token := users[at].Token(o.Hash())
+	if err := o.Database.Begin(users[at].Account, token); err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	SetCookie(rw, req, CookieName, token)
+	rw.Header().Set("Content-Type", "application/json")
+	fmt.Fprintln(rw, `{"response":{"result":"success"}}`)
 }
 
 //go:embed home.html
@@ -144,28 +172,27 @@ var homeText string
 var homePage = template.Must(template.New("home").Parse(homeText))
 
 func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
+	users, err := o.Database.Users()
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	groups := slices.DeleteFunc(slices.Clone(Groups), func(group Group) bool { return group.ID == 999 })
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.Header().Set("Cache-Control", "no-store")
-	_ = homePage.Execute(rw, map[string]any{"Who": o.loggedIn(req), "Accounts": Accounts, "Links": o.Links})
+	_ = homePage.Execute(rw, map[string]any{"Who": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links})
 }
 
-// loggedIn returns the name of whoever the request's first good cookie stands for.
-func (o *Organizr) loggedIn(req *http.Request) string {
+// loggedIn returns whose session the request's first good cookie carries; nil for nobody.
+func (o *Organizr) loggedIn(req *http.Request) *User {
 	for _, cookie := range req.CookiesNamed(CookieName) {
 		parts := strings.Split(cookie.Value, ".")
-		if len(parts) != 3 {
+		if len(parts) != 3 || SignText(parts[0]+"."+parts[1], o.Hash()) != cookie.Value {
 			continue
 		}
-		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
-		claims, _ := base64.RawURLEncoding.DecodeString(parts[1])
-		var known struct {
-			Name string
-			Exp  float64
-		}
-		if Sign(string(header), string(claims), o.Hash()) == cookie.Value && json.Unmarshal(claims, &known) == nil &&
-			known.Exp > float64(time.Now().Unix()) {
-			return known.Name
+		if user, found := o.Database.Find(cookie.Value); found {
+			return &user
 		}
 	}
-	return ""
+	return nil
 }

@@ -45,10 +45,10 @@ func Find(username string) (Account, bool) {
 
 // Claims returns what Organizr writes into the account's token, in its order, for a session that began at the time.
 func (account Account) Claims(began time.Time, lifetime time.Duration) string {
-	number := func(at time.Time) string { return fmt.Sprintf("%d.%06d", at.Unix(), at.Nanosecond()/1000) }
+	numeric := func(at time.Time) string { return fmt.Sprintf("%d.%06d", at.Unix(), at.Nanosecond()/1000) }
 	return fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":%s,"nbf":%s,"exp":%s,`+
 		`"name":%s,"group":%s,"groupID":%d,"email":%s,"image":"%s","userID":%d}`,
-		number(began), number(began), number(began.Add(lifetime)), quote(account.Username), quote(account.Group),
+		numeric(began), numeric(began), numeric(began.Add(lifetime)), quote(account.Username), quote(account.Group),
 		account.GroupID, quote(account.Email()), Image, account.UserID)
 }
 

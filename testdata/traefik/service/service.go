@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+
+	"github.com/gorilla/websocket"
 )
 
 // Seen is what reached the service.
@@ -16,8 +18,12 @@ type Seen struct {
 	Header http.Header
 }
 
-// Handler answers with what reached it: browsers with a page, others with JSON.
+// Handler answers with what reached it: browsers with a page, others with JSON, WebSockets with an echo.
 func Handler(rw http.ResponseWriter, req *http.Request) {
+	if websocket.IsWebSocketUpgrade(req) {
+		Echo(rw, req)
+		return
+	}
 	seen := Seen{Method: req.Method, Host: req.Host, Target: req.RequestURI, Header: req.Header}
 	rw.Header().Set("Cache-Control", "no-store")
 	if !strings.Contains(req.Header.Get("Accept"), "text/html") {
@@ -29,20 +35,68 @@ func Handler(rw http.ResponseWriter, req *http.Request) {
 	_ = page.Execute(rw, seen)
 }
 
+// Echo sends each message of a WebSocket back, and from whom it came.
+func Echo(rw http.ResponseWriter, req *http.Request) {
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	conn, err := upgrader.Upgrade(rw, req, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	for {
+		kind, message, err := conn.ReadMessage()
+		if err != nil || conn.WriteMessage(kind, append(message, " from "+req.Header.Get("X-Organizr-User")...)) != nil {
+			return
+		}
+	}
+}
+
+// Told returns the headers in which the plugin tells who the visitor is.
+func (seen Seen) Told() http.Header { return seen.headers(true) }
+
+// Others returns all other headers.
+func (seen Seen) Others() http.Header { return seen.headers(false) }
+
+func (seen Seen) headers(told bool) http.Header {
+	found := http.Header{}
+	for name, values := range seen.Header {
+		if strings.HasPrefix(name, "X-Organizr-") == told {
+			found[name] = values
+		}
+	}
+	return found
+}
+
 var page = template.Must(template.New("service").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Host}}</title>
 <style>
-body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif }
-td, th { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere }
+:root { color-scheme: light dark }
+body { margin: 2rem auto; max-width: 50rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere }
+h2 { margin: 2rem 0 .5rem; font-size: 1.125rem }
+table { border-collapse: collapse; width: 100% }
+td, th { padding: .375rem .75rem .375rem 0; border-top: 1px solid color-mix(in srgb, currentcolor 20%, transparent); text-align: left; vertical-align: top }
+th { width: 11rem; font-weight: 600 }
+td { overflow-wrap: anywhere }
+.others { font-size: .875rem }
+button { padding: .5rem 1rem; font: inherit }
+code { overflow-wrap: anywhere }
+@media (max-width: 30rem) { th { width: 8rem; overflow-wrap: anywhere } }
 </style>
 <h1>{{.Host}}</h1>
-<p>This service was asked to <code id="request">{{.Method}} {{.Target}}</code>, and told:
-<table>
-{{range $name, $values := .Header}}{{range $values}}<tr><th>{{$name}}<td data-header="{{$name}}">{{.}}
+<p>This service was asked to <code id="request">{{.Method}} {{.Target}}</code>
+<h2>What the plugin told it</h2>
+{{with .Told}}<table id="told">
+{{range $name, $values := .}}{{range $values}}<tr><th>{{$name}}<td data-header="{{$name}}">{{.}}
 {{end}}{{end}}</table>
-<form method="post"><button>Post a form to it</button></form>
+{{else}}<p>Nothing: to this service the visitor is nobody.
+{{end}}<h2>All other headers</h2>
+<table class="others">
+{{range $name, $values := .Others}}{{range $values}}<tr><th>{{$name}}<td data-header="{{$name}}">{{.}}
+{{end}}{{end}}</table>
+<form method="post"><p><button>Post a form to this service</button></form>
 </html>
 `))
