@@ -268,8 +268,7 @@ func numbersTo(last int) map[string]int {
 	return numbers
 }
 
-// A memory is what a middleware knows: the authority in force, and who was verified by it. All memories of one source
-// share a follower.
+// A memory is what a middleware knows: the authority in force, and who was verified by it. One source has one follower.
 type memory struct {
 	follower *follower
 
@@ -336,8 +335,7 @@ func verifyAtOnce(known *memory, token string, by *authority, now time.Duration)
 	}
 }
 
-// turnTo puts what a follower knows in force, and returns it. A new authority forgets all visitors but nobody, who comes
-// without credentials.
+// turnTo puts what a follower knows in force, and returns it. A new authority forgets all visitors but nobody.
 func turnTo(known *memory, files *follower) *authority {
 	known.Lock()
 	known.lookAgain = files.lookAgain
@@ -374,8 +372,7 @@ func remember(known *memory, credentials string, holder, who *visitor) {
 	known.Unlock()
 }
 
-// A source is where an authority comes from: one of secret, secretFile and configFile is set, and uuid unless
-// configFile supplies it.
+// A source is where an authority comes from: one of secret, secretFile and configFile, and uuid unless configFile has it.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 }
@@ -463,14 +460,12 @@ func renew(files *follower) {
 	}
 }
 
-// cookiesNamed matches the cookies of a name in a Cookie header that a semicolon was put before, and the semicolon that
-// ends them (RFC 6265, section 4.2.1).
+// cookiesNamed matches the cookies of a name in a header that a semicolon was put before, and the semicolon that ends them.
 func cookiesNamed(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
 
-// refreshKey reads uuid and secret, if their file has changed. No secret is blank: not one of a file, and findSource takes
-// no other blank one.
+// refreshKey reads uuid and secret, if their file has changed. No secret is blank: findSource takes no other blank one either.
 func refreshKey(files *follower) error {
 	from := files.source
 	values := map[string]string{"uuid": from.uuid, "organizrHash": from.secret}
@@ -684,8 +679,7 @@ func databasePath(files *follower) (string, error) {
 	return files.values["dbLocation"] + files.values["dbName"], nil
 }
 
-// parseDatabase returns what counts of an SQLite database that Organizr wrote. A user whose group isn't a number from 0 to
-// 999 is left out.
+// parseDatabase returns what counts of Organizr's database. A user whose group isn't a number from 0 to 999 is left out.
 func parseDatabase(text string) (*database, error) {
 	file := openTables(text)
 	names := map[string]string{}
@@ -699,9 +693,6 @@ func parseDatabase(text string) (*database, error) {
 		group, ok := groupNumbers[row[4]]
 		if !ok {
 			continue
-		}
-		for i, text := range row {
-			row[i] = strings.ToValidUTF8(text, "\x00") // which isn't printable either
 		}
 		user := &account{groupID: group, claims: map[string]string{
 			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": names[row[4]],
@@ -855,8 +846,7 @@ func pageOf(file *sqliteFile, page int) string {
 	return file.text[(page-1)*file.pageSize : page*file.pageSize]
 }
 
-// readRow returns one row (section 2.1). NULL, what the row is too short for, and what is neither text nor a whole
-// number is nothing.
+// readRow returns one row (section 2.1). What is missing, NULL, or neither text nor a whole number, is nothing.
 func readRow(file *sqliteFile, page string, cell int, places map[int]int, identity int) []string {
 	length, next := varint(page, cell)
 	id, next := varint(page, next)
@@ -901,7 +891,7 @@ func valueOf(value string, kind int) string {
 		}
 		return strconv.FormatInt(whole, 10)
 	case kind >= 13 && kind&1 == 1:
-		return value
+		return strings.ToValidUTF8(value, "\x00") // which isn't printable either
 	}
 	return ""
 }
@@ -938,8 +928,7 @@ func readPayload(file *sqliteFile, leaf string, at, length int) string {
 	return whole.String()
 }
 
-// number returns the number that so many bytes of the text are, the first of them counting most, or -1 if they aren't all
-// there.
+// number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
 func number(text string, at, count int) int {
 	if at < 0 || at+count > len(text) {
 		return -1

@@ -170,8 +170,7 @@ const (
 var (
 	usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS") // which need no folding
 
-	// plainPath matches a path that every service reads as the rules do: no upper case, nothing that could be decoded,
-	// cleaned or cut off.
+	// plainPath matches a path that every service reads as the rules do: no upper case, nothing to decode, clean or cut off.
 	plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
 
 	// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
@@ -220,8 +219,7 @@ func crossSite(organizr *login, req *http.Request) bool {
 	return false
 }
 
-// browserHost returns the host, and the port if there is one, that the browser asked for: proxies that Traefik trusts may
-// say another than the request.
+// browserHost returns the host, with its port, that the browser asked for: trusted proxies may say another than the request.
 func browserHost(req *http.Request) string {
 	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != "" && !strings.Contains(forwarded, ",") {
 		return forwarded
@@ -292,7 +290,7 @@ func acquaint(m *middleware, req *http.Request, credentials string, holder *visi
 	if !byCookie || len(credentials) != len(holder.session.by.cookie)+1+len(holder.session.token) { // there is more than the session
 		who = &visitor{session: holder.session, standing: holder.standing, byCookie: byCookie, expires: holder.expires}
 		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, holder.session.by)
+		forwardOthers(m, who, req, holder.session.by, holder.session.token)
 	}
 	remember(m.memory, credentials, holder, who)
 	return who
@@ -314,7 +312,7 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, by *authorit
 	}
 	cleaned := *who
 	cleaned.values = make([][]string, len(m.names))
-	forwardOthers(m, &cleaned, req, by)
+	forwardOthers(m, &cleaned, req, by, "\x00")
 	return &cleaned
 }
 
@@ -356,8 +354,7 @@ func standingOf(found *session, allow, deny []condition) int {
 	return standing
 }
 
-// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all their claims
-// are empty.
+// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all of them are empty.
 func headerText(one *header, found *session) string {
 	pairs := []string{"{token}", found.token}
 	for name, claim := range found.claims {
@@ -372,17 +369,12 @@ func headerText(one *header, found *session) string {
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
 // this Organizr. Of a Cookie header of more than 32 KiB it gets nothing.
-func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority) {
+func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority, token string) {
 	if m.forwardToken {
 		return
 	}
 	place := len(m.headers)
-	cookies := strings.Join(req.Header["Cookie"], "; ")
-	token := "\x00"
-	if who.session != nil {
-		token = who.session.token
-	}
-	if others := withoutSessions(cookies, token, by); others != "" {
+	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, by); others != "" {
 		who.values[place] = []string{others}
 	}
 	if len(who.values) > place+1 {
@@ -540,8 +532,7 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 	}
 }
 
-// opensPage reports whether a browser opens what it asks for, rather than a script or a WebSocket. Not all browsers send
-// Sec-Fetch-Mode.
+// opensPage reports whether a browser opens it, rather than a script or a WebSocket. Not all browsers send Sec-Fetch-Mode.
 func opensPage(req *http.Request) bool {
 	mode := req.Header.Get("Sec-Fetch-Mode")
 	return (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
@@ -786,8 +777,7 @@ func parseAccess(config *Config, byDatabase bool) (access, error) {
 	return parsed, errors.Join(mistakes...)
 }
 
-// parseGroup returns the number of a group, 0 to 999, that is given as number or name. Case, spaces, - and _ in
-// names don't matter. The error names the option.
+// parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
 func parseGroup(option, given string) (int, error) {
 	given = strings.TrimSpace(given)
 	if number, ok := groupNumbers[given]; ok {
@@ -862,8 +852,7 @@ func parseForwarding(config *Config) (forwarding, error) {
 	return parsed, err
 }
 
-// usualHeaders are the names that nearly all requests are made of, but for Upgrade. A request that has no others, and
-// changes nothing, needs no closer look.
+// usualHeaders are those that nearly all requests are made of, but for Upgrade. Whatever has others needs a closer look.
 var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection
 	Content-Length Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma
 	Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
@@ -871,8 +860,7 @@ var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-
 	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
 	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
-// parseHeaders returns the headers that the option lists, by name. Traefik adds the given ones to the default ones: one that
-// means the same as a default one takes its place.
+// parseHeaders returns the headers that the option lists. One that means the same as a default one takes its place.
 func parseHeaders(given map[string]string) ([]*header, error) {
 	names := make([]string, 0, len(given))
 	for name := range given {
@@ -935,8 +923,7 @@ func parseHeader(name, text string) (*header, error) {
 	return added, nil
 }
 
-// headerSeparators matches what services may read as the hyphen of a header's name: CGI, PHP and WSGI turn hyphens
-// into underscores, and some turn all but letters and digits into them.
+// headerSeparators matches what services may read as a header's hyphens: CGI, PHP and WSGI underscores, and some anything else.
 var headerSeparators = regexp.MustCompile(`[^0-9A-Za-z]`)
 
 // foldHeader returns what a header's name means to a service that knows neither case nor kinds of separators.
@@ -1032,8 +1019,7 @@ var (
 	anyRest      = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 )
 
-// register adds the pattern to the set. It returns as an error what ServeMux panics with: what is wrong with the
-// pattern, or with which other one it conflicts.
+// register adds the pattern to the set, or returns as an error what ServeMux panics with: what is wrong, or conflicts with it.
 func register(set *ruleset, pattern string, group int) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
