@@ -70,3 +70,7 @@ func hasModules(php string, modules []string) bool {
 
 // InCI reports whether this runs where no test may be left out. CI services set the variable, and so does .ci/run.
 func InCI() bool { return os.Getenv("CI") != "" }
+
+// ReportVariable names the environment variable with the file into which tests write what the runners that they started
+// said last. go test itself shows nothing of tests that pass.
+const ReportVariable = "TEST_REPORT"

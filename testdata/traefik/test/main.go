@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -20,8 +21,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println("Running all tests. They take some twenty minutes on two cores, and say nothing before their package is through.")
-	err := loudly(append([]string{"go", "test", "-timeout", "60m", "./..."}, os.Args[1:]...)...)
+	err := run(os.Args[1:])
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		os.Exit(failed.ExitCode()) // go test has said what is wrong
@@ -30,6 +30,25 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// run runs go test with more arguments, and shows what the other runners said that tests have started.
+func run(arguments []string) error {
+	report, err := os.CreateTemp("", "organizrjwt-tests-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(report.Name())
+	defer report.Close()
+	if err := os.Setenv(programs.ReportVariable, report.Name()); err != nil {
+		return err
+	}
+	fmt.Println("Running all tests. They take some twenty minutes on two cores, and say nothing before their package is through.")
+	failure := loudly(append([]string{"go", "test", "-timeout", "60m", "./..."}, arguments...)...)
+	if _, err := io.Copy(os.Stdout, report); err != nil {
+		return err
+	}
+	return failure
 }
 
 // prepare sees to the programs that tests need, as far as this machine lets it, and to Traefik.
