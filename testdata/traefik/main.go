@@ -156,7 +156,7 @@ func (d *demo) guarded() []struct {
 		{"everyone", "for whoever is logged in (998)", options{"group": "998"}},
 		{"public", "for everybody (999)", options{"group": "Guest"}},
 		{"cross-site", "for whoever is logged in, and for other sites' pages in their name", options{"group": "998", "allowCrossSite": true}},
-		{"denied", "for everybody but bob and nobody", options{"group": "Logged In", "deny": []string{"username=bob"}}},
+		{"denied", "for whoever is logged in, but not for bob", options{"group": "Logged In", "deny": []string{"username=bob"}}},
 		{"own-router", "a mistake: the middleware hangs on Organizr itself", options{"group": "User", "organizrURL": d.url("own-router")}},
 		{"apart", "a mistake: Organizr is under another domain", options{"group": "User", "organizrURL": "http://organizr.lan"}},
 		{"provider", "a mistake: a provider that lets no two names share a cookie", options{"group": "User", "organizrURL": "https://organizr.duckdns.org"}},
