@@ -8,16 +8,23 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 )
 
@@ -167,7 +174,9 @@ func (b browser) photograph(port, folder string) error {
 			size(440, 520, 1.5), chromedp.Navigate(service("everyone")), chromedp.WaitVisible(bob),
 		}},
 		{"2. Log in", []step{
-			chromedp.ScrollIntoView(bob), chromedp.Evaluate[chromedp.Void](`document.querySelector('button[data-username="bob"]').focus({focusVisible: true})`),
+			chromedp.Evaluate[chromedp.Void](`document.querySelector('#accounts').parentElement.scrollIntoView()`),
+			chromedp.Evaluate[chromedp.Void](`document.querySelector('button[data-username="bob"]').previousElementSibling.focus()`),
+			chromedp.KeyEvent(kb.Tab), // by the keyboard, so that the browser shows where it is
 		}},
 		{"3. You are back at the service", []step{chromedp.Click(bob), chromedp.WaitNotPresent(bob), chromedp.WaitVisible(chromedp.CSS("body"))}},
 		{"bob's group may not enter", []step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("a.button"))}},
@@ -230,6 +239,31 @@ func (b browser) write(page []byte, selector, file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d KiB\n", file, len(picture)>>10)
-	return os.WriteFile(file, picture, 0o644)
+	small, err := shrink(picture)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d KiB\n", file, len(small)>>10)
+	return os.WriteFile(file, small, 0o644)
+}
+
+// shrink returns a PNG with the 256 colors that it has most, which is enough for text and boxes.
+func shrink(picture []byte) ([]byte, error) {
+	full, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return nil, err
+	}
+	count := map[color.Color]int{}
+	for x := range full.Bounds().Dx() {
+		for y := range full.Bounds().Dy() {
+			count[full.At(x, y)]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(count), func(one, other color.Color) int { return count[other] - count[one] })
+	small := image.NewPaletted(full.Bounds(), colors[:min(len(colors), 256)])
+	draw.Draw(small, small.Rect, full, full.Bounds().Min, draw.Src)
+	var file bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	err = encoder.Encode(&file, small)
+	return file.Bytes(), err
 }
