@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -406,6 +407,45 @@ func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestTheSameOverHTTP2(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}}, func(options *proxy.Options) { options.TLS = true })
+	session := as("bob")[1]
+	for _, test := range []struct {
+		name, host, told string
+		cookies          []string
+		want             string // of the cookies
+	}{
+		{"cookies in one field", "user", "bob", []string{"a=1; " + session + "; b=2"}, "a=1; b=2"},
+		{"each cookie in a field of its own", "user", "bob", []string{"a=1", session, "b=2"}, "a=1; b=2"},
+		{"cookies on a guests' page", "guest", "bob", []string{session, "a=1"}, "a=1"},
+		{"nobody on a guests' page", "guest", "", []string{"a=1"}, "a=1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+test.host+".example.com/", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header["Cookie"] = test.cookies
+			for _, forged := range []string{"x-organizr-user", "x_organizr_user", "x-organizr_email", "x.organizr.group"} {
+				req.Header[forged] = []string{"forged"}
+			}
+			resp, err := s.in(t).client("HTTP/2.0").Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 2 {
+				t.Fatalf("%s %d and %v: %s", resp.Proto, resp.StatusCode, err, body)
+			}
+			told := answer{Response: resp, Body: string(body)}.seen().Header
+			if strings.Contains(string(body), "forged") || told.Get("X-Organizr-User") != test.told || strings.Join(told["Cookie"], "; ") != test.want {
+				t.Errorf("the service was told %v", told)
+			}
+		})
 	}
 }
 

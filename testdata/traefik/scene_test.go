@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -23,6 +25,9 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
+
+// insecure trusts the certificate that Traefik makes for itself at each start.
+var insecure = &tls.Config{InsecureSkipVerify: true}
 
 // hash is the key of the Organizr that wrote testdata/organizr.
 const hash = organizr.Hash
@@ -129,6 +134,19 @@ func (s *scene) ask(method, host, target string, headers ...string) answer {
 		s.t.Fatal(err)
 	}
 	return answer{Response: resp, Body: string(body)}
+}
+
+// client returns a client of that protocol, HTTP/1.1 or HTTP/2.0, that finds all hosts at Traefik, over TLS.
+func (s *scene) client(protocol string) *http.Client {
+	transport := &http.Transport{
+		TLSClientConfig:   insecure.Clone(),
+		ForceAttemptHTTP2: protocol == "HTTP/2.0",
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", s.traefik.Addr)
+		},
+	}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 // logged returns the lines of Traefik's log that match, as soon as there are so many. The log comes through a pipe, so

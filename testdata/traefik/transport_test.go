@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,9 +19,6 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/service"
 )
-
-// insecure trusts the certificate that Traefik makes for itself at each start.
-var insecure = &tls.Config{InsecureSkipVerify: true}
 
 // transportBackend is a service that shows whether anything between was held back or changed.
 func transportBackend(t *testing.T, hungUp chan<- struct{}, read <-chan struct{}) *httptest.Server {
@@ -72,17 +68,6 @@ func TestTransport(t *testing.T) {
 		options.TLS = true
 		options.Dynamic = routes(hosts, backend.URL)
 	})
-	client := func(protocol string) *http.Client {
-		transport := &http.Transport{
-			TLSClientConfig:   insecure.Clone(),
-			ForceAttemptHTTP2: protocol == "HTTP/2.0",
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", s.traefik.Addr)
-			},
-		}
-		t.Cleanup(transport.CloseIdleConnections)
-		return &http.Client{Transport: transport}
-	}
 	request := func(ctx context.Context, method, path string, body io.Reader) *http.Request {
 		req, err := http.NewRequestWithContext(ctx, method, "https://user.example.com"+path, body)
 		if err != nil {
@@ -93,7 +78,7 @@ func TestTransport(t *testing.T) {
 	}
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {
-			browser := client(protocol)
+			browser := s.in(t).client(protocol)
 			do := func(t *testing.T, req *http.Request) *http.Response {
 				t.Helper()
 				resp, err := browser.Do(req)
