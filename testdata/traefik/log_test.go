@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 
@@ -43,20 +42,44 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 	}
 }
 
-func TestAShortSecretWorksAndIsWarnedOfOnce(t *testing.T) {
-	s := setUp(t, map[string]table{"one": {"group": "User", "secret": "short"}, "other": {"group": "User", "secret": "short"}})
-	bob, _ := organizr.Find("bob")
-	for _, host := range []string{"one.example.com", "other.example.com"} {
-		if got := s.ask("GET", host, "/", "Cookie", organizr.CookieName+"="+bob.Token("short")).StatusCode; got != 200 {
-			t.Errorf("%s: got %d, want 200", host, got)
+func TestWeakSecretsWorkAndAreWarnedOfOnce(t *testing.T) {
+	const nineteen, twenty = "abcdefghijklmnopqrs", "abcdefghijklmnopqrst"
+	secrets := map[string]string{"short": "short", "nineteen": nineteen, "twenty": twenty, "shown": hash}
+	hosts := map[string]table{}
+	for name, secret := range secrets {
+		for _, router := range []string{"one", "other"} {
+			hosts[name+"-"+router] = table{"group": "User", "secret": secret}
 		}
 	}
-	if got := s.logged("the secret has 5 bytes", 1); len(got) != 1 {
-		t.Errorf("it is warned of %d times", len(got))
+	s := setUp(t, hosts)
+	bob, _ := organizr.Find("bob")
+	for _, test := range []struct {
+		name, secret, warning string
+		count                 int
+	}{
+		{"five bytes", "short", "the secret has 5 bytes", 1},
+		{"nineteen bytes", "nineteen", "the secret has 19 bytes", 1},
+		{"twenty bytes are enough", "twenty", "the secret has 20 bytes", 0},
+		{"one that the documentation shows", "shown", "the secret is the one that the documentation shows", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := s.in(t)
+			for _, router := range []string{"one", "other"} {
+				session := organizr.CookieName + "=" + bob.Token(secrets[test.secret])
+				if got := s.ask("GET", test.secret+"-"+router+".example.com", "/", "Cookie", session).StatusCode; got != 200 {
+					t.Errorf("at %s: got %d, want 200", router, got)
+				}
+			}
+			if got := s.logged("ERR.*"+test.warning, test.count); len(got) != test.count {
+				t.Errorf("it is warned of %d times, want %d", len(got), test.count)
+			}
+		})
 	}
-	for _, line := range regexp.MustCompile(`.*organizrjwt: .*`).FindAllString(s.traefik.Log(), -1) {
-		if strings.Contains(line, "short\"") || strings.Contains(line, "=short") {
-			t.Errorf("a line of ours holds the secret: %s", line)
+	for _, line := range s.logged("organizrjwt: ", 3) {
+		for _, secret := range []string{"short\"", "=short", nineteen, hash} {
+			if strings.Contains(line, secret) {
+				t.Errorf("a line of ours holds the secret: %s", line)
+			}
 		}
 	}
 }
