@@ -293,16 +293,13 @@ func newMemory(from source, middleware string, now time.Duration) *memory {
 	}
 	known := &memory{follower: followers[from]}
 	followersMutex.Unlock()
-	look(known, nil, now)
+	look(known, nil, 0, now)
 	return known
 }
 
 // look returns the authority that is in force after a look at the files, or nil if there is none yet. While somebody else
 // is looking, the one before will do, but not for long.
-func look(known *memory, in *authority, now time.Duration) *authority {
-	known.RLock()
-	overdue := now - known.lookAgain
-	known.RUnlock()
+func look(known *memory, in *authority, overdue, now time.Duration) *authority {
 	if in == nil || overdue > lookEvery/4 {
 		known.follower.Lock()
 	} else if !known.follower.TryLock() {

@@ -234,10 +234,10 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 	known := m.memory
 	known.RLock()
 	by := known.authority
-	due := now >= known.lookAgain
+	overdue := now - known.lookAgain
 	known.RUnlock()
-	if due {
-		by = look(known, by, now)
+	if overdue >= 0 {
+		by = look(known, by, overdue, now)
 	}
 	if by == nil || len(credentials) > longestCookies {
 		return withoutSession(m, req, nil, by, group)
