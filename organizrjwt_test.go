@@ -798,6 +798,13 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 			200,
 		},
 	})
+	t.Run("a sandboxed frame, and the request names no host", func(t *testing.T) {
+		req := newRequest(t, "POST /", "Cookie", "bob", "Origin", "null")
+		req.Host = ""
+		if got := newSite(t, Config{}).serve(req).Code; got != 403 {
+			t.Errorf("got %d", got)
+		}
+	})
 }
 
 func TestManyHeaders(t *testing.T) {
@@ -1049,7 +1056,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 			"https://sonarr.example.com:8443/s",
 		},
 		{"a prefix that Traefik cut off", "/s", []string{"X-Forwarded-Prefix", "/sonarr"}, "http://sonarr.example.com/sonarr/s"},
-		{"2 KiB", "/" + strings.Repeat("x", 2022), nil, "http://sonarr.example.com/" + strings.Repeat("x", 2022)},
+		{"2 KiB, of which the host has 26", "/" + strings.Repeat("x", 2022), nil, "http://sonarr.example.com/" + strings.Repeat("x", 2022)},
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			t.Run(test.name+" by "+method, func(t *testing.T) {
@@ -1468,6 +1475,32 @@ func TestWhereTheKeyComesFrom(t *testing.T) {
 			rec := httptest.NewRecorder()
 			if handler.ServeHTTP(rec, newRequest(t, "GET /", "Cookie", "bob")); rec.Code != 404 { // as NotFoundHandler has it
 				t.Errorf("got %d", rec.Code)
+			}
+		})
+	}
+}
+
+func TestAddressAndDatabaseFromTheEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/page-512.db"))
+	setenv(t, "ORGANIZR_URL", "https://login.example.com")
+	setenv(t, "ORGANIZR_DATABASE_FILE", file)
+	for _, test := range []struct {
+		name    string
+		config  Config
+		session string // of bob
+		want    int
+		login   string
+	}{
+		{"a session that the database lists", Config{}, sampleSessions(t)["bob"], 200, ""},
+		{"one that it doesn't list is nobody's, who logs in at that address", Config{}, "bob", 302, "https://login.example.com/?"},
+		{"an address of one's own wins", Config{OrganizrURL: organizrURL}, "bob", 302, "https://organizr.example.com/?"},
+		{"a database of one's own wins", Config{DatabaseFile: file + "-is-missing"}, sampleSessions(t)["bob"], 503, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rec := newSite(t, test.config).send("GET /", "Cookie", test.session, "Accept", html)
+			if got := rec.Header().Get("Location"); rec.Code != test.want || !strings.HasPrefix(got, test.login) {
+				t.Errorf("got %d to %q", rec.Code, got)
 			}
 		})
 	}
@@ -2258,11 +2291,10 @@ func BenchmarkRefusals(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			s := newSite(b, Config{AcceptBearer: true, OrganizrURL: organizrURL, Rules: []string{"/api/=Guest", "/api/private/=Admin"}})
 			req := newRequest(b, "GET "+bench.target)
+			req.Header = bench.header
 			b.ReportAllocs()
 			for i := 0; i < b.N; i++ {
-				again := *req
-				again.Header = bench.header.Clone()
-				if rec := s.serve(&again); rec.Code < 302 || rec.Code > 431 {
+				if rec := s.serve(req); rec.Code != http.StatusUnauthorized && rec.Code != http.StatusFound {
 					b.Fatal(rec.Code)
 				}
 			}
