@@ -868,6 +868,7 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 			"/status": 999, "/STATUS": 0, "/status/": 0,
 		}},
 		{"closed patterns that differ in case", "User", []string{"/a=0", "/A=3"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
+		{"the same the other way round", "User", []string{"/A=3", "/a=0"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
 		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{"/": 999, "/x": 4, "/x/": 4}},
 		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{
 			"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4,
