@@ -131,7 +131,9 @@ func verify(token string, by *authority, now time.Duration) (*session, error) {
 }
 
 // signed reports whether verify found the token's signature to be right, whatever else is wrong with it.
-func signed(err error) bool { return err != errTooLong && err != errForm && err != errSignature }
+func signed(err error) bool {
+	return !errors.Is(err, errTooLong) && !errors.Is(err, errForm) && !errors.Is(err, errSignature)
+}
 
 // open decodes the text of a token whose signature is right, and returns the session that it stands for.
 func open(token, text string, by *authority, now time.Duration) (*session, error) {
@@ -322,11 +324,12 @@ func verifyAtOnce(known *memory, token string, by *authority, now time.Duration)
 		in := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
-		if writing && try < tries {
+		switch {
+		case writing && try < tries:
 			time.Sleep(lookEvery / tries)
-		} else if in == by {
+		case in == by:
 			return nil, errEnded
-		} else {
+		default:
 			return verify(token, in, now)
 		}
 	}
@@ -534,20 +537,13 @@ func parseConfig(text string) (map[string]string, error) {
 		}
 		rest = rest[len(item[0]):]
 		key, value, opened, closed, comma := item[1], item[2], item[3]+item[4], item[5], item[6] != ""
-		last := len(brackets) - 1
-		if key != "" && !separated || opened != "" && comma || closed != "" && brackets[last:] != opening[closed] {
+		if key != "" && !separated || opened != "" && comma || !strings.HasSuffix(brackets, opening[closed]) {
 			return nil, errors.New("a comma or a bracket is missing or too many; it may be half written")
 		}
-		if key != "" && last == 0 {
-			delete(values, phpText(key))
-			if value != "" {
-				values[phpText(key)] = phpText(value)
-			}
+		if key != "" && len(brackets) == 1 {
+			values[phpText(key)] = phpText(value)
 		}
-		if closed != "" {
-			brackets = brackets[:last]
-		}
-		brackets += opened
+		brackets = strings.TrimSuffix(brackets, opening[closed]) + opened
 		separated = comma || opened != ""
 	}
 	if separated || strings.TrimSpace(rest) != ";" {
@@ -741,11 +737,12 @@ func openTables(text string) *sqliteFile {
 	}
 	file := &sqliteFile{text: text, pageSize: size, usable: size - number(text, 20, 1), bytesLeft: len(text)}
 	pages := number(text, 28, 4) // which counts if the same version wrote it
-	if file.usable < 480 || size&(size-1) != 0 || pages > len(text)/size && number(text, 24, 4) == number(text, 92, 4) {
+	switch {
+	case file.usable < 480 || size&(size-1) != 0 || pages > len(text)/size && number(text, 24, 4) == number(text, 92, 4):
 		file.err = errDamaged
-	} else if number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4 {
+	case number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4:
 		file.err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
-	} else {
+	default:
 		file.pagesLeft = len(text) / size
 	}
 	file.roots, file.columns = map[string]int{}, map[string][]string{}

@@ -254,7 +254,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		known.RUnlock()
 		if holder == nil || now >= holder.expires {
 			found, err := verify(candidate.Value, by, now)
-			if err == errEnded {
+			if err == errEnded { //nolint:errorlint // nothing wraps it, and errors.Is would cost at each first sight
 				found, err = verifyAtOnce(known, candidate.Value, by, now)
 			}
 			if err != nil {
@@ -627,7 +627,8 @@ func cookieDomain(host string) string {
 	if keptToItself.MatchString(host) {
 		return "." + host
 	}
-	return host[strings.Index(host, "."):]
+	_, above, _ := strings.Cut(host, ".")
+	return "." + above
 }
 
 // keptToItself matches hosts that share the cookie with none but those under them.
@@ -683,7 +684,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	}
 	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
-		if who.session != nil && who.session.refused == errUnprintable {
+		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
 			why.Who = strconv.Quote(name)
 		}
 		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable {
@@ -730,7 +731,7 @@ func findSource(config *Config) (source, error) {
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
 	from.databaseFile = orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
 	var mistakes []error
-	if from.uuid == "" && from.configFile == "" {
+	if from.uuid+from.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile"))
 	} else if from.uuid != "" && !httpName.MatchString(from.uuid) {
 		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
