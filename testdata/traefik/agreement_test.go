@@ -152,12 +152,12 @@ func (a *agreement) compare(state string, sessions map[string]string, changed ti
 	}
 }
 
-// each returns a session of every account, as make makes it.
-func (a *agreement) each(make func(account organizr.Account) (string, error)) map[string]string {
+// each returns a session of every account, as obtain returns it.
+func (a *agreement) each(obtain func(account organizr.Account) (string, error)) map[string]string {
 	a.t.Helper()
 	sessions := map[string]string{}
 	for _, account := range organizr.Accounts {
-		session, err := make(account)
+		session, err := obtain(account)
 		if err != nil {
 			a.t.Fatalf("%s: %v", account.Username, err)
 		}

@@ -66,10 +66,10 @@ type span struct {
 	from, until time.Time // until is zero while the value is in force
 }
 
-// change tells the timeline of a change that make makes.
-func (line *timeline) change(value string, make func() error) error {
+// change tells the timeline of a change that act makes.
+func (line *timeline) change(value string, act func() error) error {
 	began := time.Now()
-	err := make()
+	err := act()
 	line.mutex.Lock()
 	defer line.mutex.Unlock()
 	if last := len(line.spans) - 1; last >= 0 {
