@@ -100,6 +100,9 @@ func readData(t testing.TB, file string, into any) {
 	}
 }
 
+// files are texts by the names of files.
+type files map[string]string
+
 // write writes a file of the test.
 func write(t *testing.T, file, text string) {
 	t.Helper()
@@ -152,6 +155,54 @@ func sign(header, claims, secret string) string {
 func claimed(claims string) string {
 	const whole = `{"iss":"Organizr","aud":"Organizr","nbf":%d,"exp":%d.5,%s}`
 	return sign(jwt, fmt.Sprintf(whole, organizr.ValidAt, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
+}
+
+// A trick is one token of testdata/tokens.json.
+type trick struct{ Trick, Why, Token string }
+
+// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
+func tokenTable(t testing.TB) (fail, pass []trick) {
+	t.Helper()
+	var table struct{ Fail, Pass []trick }
+	readData(t, "tokens.json", &table)
+	return table.Fail, table.Pass
+}
+
+// paths is testdata/paths.json: how paths are read.
+type paths struct {
+	Group string
+	Rules []string
+	Cases []struct{ Why, Method, Target, Group string }
+}
+
+// samples is testdata/databases/databases.json: what a right reader finds in the files beside it.
+type samples struct {
+	Read []struct {
+		File, About string
+		Content     struct {
+			Users []struct {
+				ID                     int
+				Username, Email, Image string
+				GroupID                *int
+				Locked                 bool
+			}
+			Groups map[string]string
+			Tokens map[string]int
+		}
+	}
+	Busy, Refused, Ends []struct{ File, About string }
+}
+
+// sampleSessions returns the sessions that testdata/databases/page-512.db lists, as cookies, by their users' names.
+func sampleSessions(t *testing.T) map[string]string {
+	t.Helper()
+	var table samples
+	readData(t, "databases/databases.json", &table)
+	sessions := map[string]string{}
+	for token, id := range table.Read[0].Content.Tokens {
+		sessions[table.Read[0].Content.Users[id-1].Username] = cookie + "=" + token
+	}
+	return sessions
 }
 
 // A site is a service behind the middleware.
@@ -472,17 +523,6 @@ func TestWhatIsASession(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A trick is one token of testdata/tokens.json.
-type trick struct{ Trick, Why, Token string }
-
-// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
-func tokenTable(t testing.TB) (fail, pass []trick) {
-	t.Helper()
-	var table struct{ Fail, Pass []trick }
-	readData(t, "tokens.json", &table)
-	return table.Fail, table.Pass
 }
 
 func TestHostileTokens(t *testing.T) {
@@ -823,13 +863,6 @@ func TestManyHeaders(t *testing.T) {
 		{"40,000", Config{AllowCrossSite: true}, "POST /", odd(40000), 431},
 		{"many lines of one", Config{}, "GET /", append([]string{"Cookie", "bob"}, strings.Split(strings.Repeat("X-Else:x:", 300), ":")[:600]...), 200},
 	})
-}
-
-// paths is testdata/paths.json: how paths are read.
-type paths struct {
-	Group string
-	Rules []string
-	Cases []struct{ Why, Method, Target, Group string }
 }
 
 func TestHowPathsAreRead(t *testing.T) {
@@ -1652,36 +1685,6 @@ func TestTheKeyIsFollowed(t *testing.T) {
 	})
 }
 
-// samples is testdata/databases/databases.json: what a right reader finds in the files beside it.
-type samples struct {
-	Read []struct {
-		File, About string
-		Content     struct {
-			Users []struct {
-				ID                     int
-				Username, Email, Image string
-				GroupID                *int
-				Locked                 bool
-			}
-			Groups map[string]string
-			Tokens map[string]int
-		}
-	}
-	Busy, Refused, Ends []struct{ File, About string }
-}
-
-// sampleSessions returns the sessions that testdata/databases/page-512.db lists, as cookies, by their users' names.
-func sampleSessions(t *testing.T) map[string]string {
-	t.Helper()
-	var table samples
-	readData(t, "databases/databases.json", &table)
-	sessions := map[string]string{}
-	for token, id := range table.Read[0].Content.Tokens {
-		sessions[table.Read[0].Content.Users[id-1].Username] = cookie + "=" + token
-	}
-	return sessions
-}
-
 func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	var table samples
 	readData(t, "databases/databases.json", &table)
@@ -1972,9 +1975,6 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	}
 	<-done
 }
-
-// files are texts by the names of files.
-type files map[string]string
 
 func TestFilesThatArentThereYet(t *testing.T) {
 	folder := t.TempDir() + "/"
