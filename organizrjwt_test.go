@@ -302,6 +302,16 @@ func (s *site) remembers(headers ...string) bool {
 	return s.send("GET /", headers...).Code == http.StatusOK
 }
 
+// entries returns how many there are in the middleware's memory.
+func (s *site) entries() int {
+	s.t.Helper()
+	m, ok := s.handler.(*middleware)
+	if !ok {
+		s.t.Fatalf("the handler is a %T", s.handler)
+	}
+	return len(m.memory.visitors) + len(m.memory.holders)
+}
+
 // leastPrivileged returns the least privileged of the groups, given from the most privileged one, that gets in, or -1.
 func (s *site) leastPrivileged(request string, groups ...int) int {
 	s.t.Helper()
@@ -748,6 +758,15 @@ func TestBearer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("beside other cookies of any length", func(t *testing.T) {
+		s := newSite(t, Config{AcceptBearer: true})
+		for length := 1; length < 100; length++ {
+			cookies := "a=" + strings.Repeat("x", length)
+			if s.send("POST /", "Authorization", bob, "Cookie", cookies, "Sec-Fetch-Site", "cross-site"); s.told("Cookie") != cookies {
+				t.Errorf("the service got the cookies %q of %q", s.told("Cookie"), cookies)
+			}
+		}
+	})
 	t.Run("not unless it is switched on", func(t *testing.T) {
 		if got := newSite(t, Config{}).send("GET /", "Authorization", bob).Code; got != 401 {
 			t.Errorf("got %d, want 401", got)
@@ -1926,33 +1945,39 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 	}
 }
 
-// The file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
-func TestAFileThatIsAsItWasIsNotReadAgain(t *testing.T) {
+// A file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
+func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
 	good := readText(t, "databases/page-512.db")
-	broken := good[:100] + strings.Repeat("x", len(good)-100)
 	other := strings.ReplaceAll(good, sue[len(sue)-20:], strings.Repeat("x", 20)) // which doesn't list sue's session
+	broken := good[:100] + strings.Repeat("x", len(good)-100)
 	for _, test := range []struct {
-		name, before, after string
-		want                int
+		name          string
+		before, after string
+		later         time.Duration // by which the second is
+		first, second int           // what sue gets
 	}{
-		{"a good one", good, other, 200},
-		{"one that doesn't list a session, asked for that", other, good, 401},
-		{"a broken one, asked for a session that isn't listed", broken, good, 401},
+		{"nothing tells a good one from what it was", good, other, 0, 200, 200},
+		{"nor one that doesn't list a session, asked for that", other, good, 0, 401, 401},
+		{"nor a broken one, asked for a session that isn't listed", broken, good, 0, 401, 401},
+		{"another time", good, other, time.Nanosecond, 200, 401},
+		{"another counter of changes", good, other[:27] + "x" + other[28:], 0, 200, 401},
+		{"another size", good, other + strings.Repeat("\x00", 512), 0, 200, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "organizr.db")
 			write(t, file, readText(t, "databases/later.db"))
 			s := newSite(t, Config{DatabaseFile: file})
 			yesterday := time.Now().Add(-24 * time.Hour)
-			for i, text := range []string{test.before, test.after} {
-				write(t, file, text)
-				if err := os.Chtimes(file, yesterday, yesterday); err != nil {
+			for i, want := range []int{test.first, test.second} {
+				write(t, file, []string{test.before, test.after}[i])
+				changed := yesterday.Add(time.Duration(i) * test.later)
+				if err := os.Chtimes(file, changed, changed); err != nil {
 					t.Fatal(err)
 				}
 				setClock(t, 2*float64(i+1))
-				if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
-					t.Errorf("time %d: got %d, want %d", i+1, got, test.want)
+				if got := s.send("GET /", "Cookie", sue).Code; got != want {
+					t.Errorf("time %d: got %d, want %d", i+1, got, want)
 				}
 			}
 		})
@@ -2138,8 +2163,8 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		for i := 0; i < 1500; i++ {
 			s.send("GET /", "Cookie", session+"; a="+fmt.Sprint(i))
 		}
-		if !s.remembers("Cookie", "alice") {
-			t.Error("alice isn't remembered")
+		if !s.remembers("Cookie", "alice") || s.entries() > 5 { // nobody, and two for each of them
+			t.Errorf("alice isn't remembered, or too much is: %d entries", s.entries())
 		}
 		known, sessions := 0, make([]string, 1100)
 		for i := range sessions {
@@ -2151,25 +2176,40 @@ func TestVisitorsAreRemembered(t *testing.T) {
 				known++
 			}
 		}
-		if known == 0 || known > 1000 || !s.remembers("Cookie", sessions[1099]) {
-			t.Errorf("%d are remembered, want the last and at most 1,000", known)
+		if known == 0 || known > 1000 || !s.remembers("Cookie", sessions[1099]) || s.entries() > 2001 {
+			t.Errorf("%d are remembered in %d entries, want the last and at most 1,000", known, s.entries())
+		}
+	})
+	t.Run("with the same cookies at less cost than with others, and that at less than at first sight", func(t *testing.T) {
+		var others, firsts []string
+		for i := 0; i <= 100; i++ {
+			others = append(others, fmt.Sprintf("%s; a=%03d", session, i))
+			firsts = append(firsts, fmt.Sprintf("%s=%s; a=%03d", cookie, claimed(fmt.Sprintf(`"groupID":4,"userID":%d`, i)), i))
+		}
+		s := newSite(t, Config{})
+		cost := func(cookies []string) float64 {
+			next := 0
+			return testing.AllocsPerRun(100, func() {
+				s.send("GET /", "Cookie", cookies[next%len(cookies)])
+				next++
+			})
+		}
+		same, other, first := cost(others[:1]), cost(others), cost(firsts)
+		if same+5 > other || other+5 > first {
+			t.Errorf("%v, %v and %v allocations", same, other, first)
 		}
 	})
 	t.Run("not who wasn't verified", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
-		inside, ok := s.handler.(*middleware)
-		if !ok {
-			t.Fatalf("the handler is a %T", s.handler)
-		}
-		before := len(inside.memory.visitors) + len(inside.memory.holders)
+		before := s.entries()
 		for i := 0; i < 20; i++ {
 			s.send("GET /", "Cookie", session+strings.Repeat("x", i+1))
 			s.send("GET /", "Cookie", fmt.Sprint("a=", i))
 			s.send("GET /", "Authorization", fmt.Sprint("Bearer x", i))
 			s.send("GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, 1000+i)))
 		}
-		if after := len(inside.memory.visitors) + len(inside.memory.holders); after != before {
-			t.Errorf("%d entries, and %d before", after, before)
+		if s.entries() != before {
+			t.Errorf("%d entries, and %d before", s.entries(), before)
 		}
 	})
 }
