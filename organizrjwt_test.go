@@ -570,7 +570,7 @@ func TestHostileTokens(t *testing.T) {
 }
 
 func TestASessionEnds(t *testing.T) {
-	s := newSite(t, Config{})
+	same, changing := newSite(t, Config{}), newSite(t, Config{})
 	session := cookie + "=" + claimed(`"groupID":4`) // for 3600.5 seconds
 	for _, moment := range []struct {
 		seconds float64
@@ -578,10 +578,11 @@ func TestASessionEnds(t *testing.T) {
 	}{{0, 200}, {3600, 200}, {3600.499, 200}, {3600.5, 401}, {3601, 401}, {10, 200}} {
 		t.Run(fmt.Sprintf("after %v seconds", moment.seconds), func(t *testing.T) {
 			setClock(t, moment.seconds)
-			for _, cookies := range []string{session, session + "; a=" + fmt.Sprint(moment.seconds)} {
-				if got := s.send("GET /", "Cookie", cookies).Code; got != moment.want {
-					t.Errorf("got %d, want %d", got, moment.want)
-				}
+			if got := same.send("GET /", "Cookie", session).Code; got != moment.want {
+				t.Errorf("got %d, want %d", got, moment.want)
+			}
+			if got := changing.send("GET /", "Cookie", fmt.Sprint(session, "; a=", moment.seconds)).Code; got != moment.want {
+				t.Errorf("with other cookies: got %d, want %d", got, moment.want)
 			}
 		})
 	}
@@ -2108,6 +2109,7 @@ func checkNotReady(t *testing.T, s *site, session string) {
 
 func TestVisitorsAreRemembered(t *testing.T) {
 	bob, session := tokenOf(t, "bob"), cookie+"="+tokenOf(t, "bob")
+	forever := cookie + "=" + claimed(`"name":"bob","groupID":4,"exp":1e300`)
 	for _, test := range []struct {
 		name       string
 		config     Config
@@ -2120,6 +2122,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		{"with cookies of 6 KiB", Config{}, session, session + "; a=" + strings.Repeat("x", 6<<10), true},
 		{"where all may come in", Config{Group: "Guest"}, session + "; a=1", session + "; a=2", true},
 		{"with a stale one before it", Config{}, cookie + "=stale; " + session, session, true},
+		{"with a session that never ends", Config{}, forever, forever, true},
 		{"under another name", Config{}, session, "x=" + bob, false},
 		{"with one byte more", Config{}, session, session + "x", false},
 		{"with one byte less", Config{}, session, session[:len(session)-1], false},
@@ -2166,18 +2169,21 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		if !s.remembers("Cookie", "alice") || s.entries() > 5 { // nobody, and two for each of them
 			t.Errorf("alice isn't remembered, or too much is: %d entries", s.entries())
 		}
-		known, sessions := 0, make([]string, 1100)
+		sessions := make([]string, 998) // alice and bob make it a thousand
 		for i := range sessions {
 			sessions[i] = cookie + "=" + claimed(fmt.Sprintf(`"groupID":4,"userID":%d`, i))
 			s.send("GET /", "Cookie", sessions[i])
 		}
-		for _, one := range sessions {
-			if s.remembers("Cookie", one) {
-				known++
+		s.send("GET /", "Cookie", session+"; a=1500")
+		for _, one := range append(sessions, cookie+"="+tokenOf(t, "alice"), session) {
+			if !s.remembers("Cookie", one) {
+				t.Fatal("of a thousand not all are remembered")
 			}
 		}
-		if known == 0 || known > 1000 || !s.remembers("Cookie", sessions[1099]) || s.entries() > 2001 {
-			t.Errorf("%d are remembered in %d entries, want the last and at most 1,000", known, s.entries())
+		for _, username := range []string{"carol", "sue", "pat"} {
+			if s.send("GET /", "Cookie", username); !s.remembers("Cookie", username) || s.entries() > 2001 {
+				t.Errorf("%s isn't remembered, or more than a thousand are: %d entries", username, s.entries())
+			}
 		}
 	})
 	t.Run("with the same cookies at less cost than with others, and that at less than at first sight", func(t *testing.T) {
@@ -2248,6 +2254,22 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 			}
 		})
 	}
+	t.Run("and nobody is remembered later who was verified by what counts no more", func(t *testing.T) {
+		m, ok := s.handler.(*middleware)
+		if !ok {
+			t.Fatalf("the handler is a %T", s.handler)
+		}
+		setClock(t, 14)
+		s.send("GET /", "Cookie", sessions["bob"])
+		bob := m.memory.holders[strings.TrimPrefix(sessions["bob"], cookie+"=")]
+		write(t, file, readText(t, "databases/empty-tables.db"))
+		setClock(t, 15.5)
+		s.send("GET /")
+		remember(m.memory, sessions["bob"], bob, bob)
+		if got := s.send("GET /", "Cookie", sessions["bob"]).Code; got != 401 {
+			t.Errorf("got %d", got)
+		}
+	})
 }
 
 func TestManyAtOnce(t *testing.T) {
