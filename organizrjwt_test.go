@@ -181,13 +181,13 @@ type samples struct {
 		File, About string
 		Content     struct {
 			Users []struct {
-				ID                     int
+				ID                     int64 // on machines of 32 bits, too
 				Username, Email, Image string
 				GroupID                *int
 				Locked                 bool
 			}
 			Groups map[string]string
-			Tokens map[string]int
+			Tokens map[string]int64
 		}
 	}
 	Busy, Refused, Ends []struct{ File, About string }
@@ -1034,6 +1034,8 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 		{"another behind it", session + "; a=1", "a=1"},
 		{"another before it", "a=1; " + session, "a=1"},
 		{"others around it", "a=1; " + session + "; b=\"2 3\"", "a=1; b=\"2 3\""},
+		{"another right behind it", session + ";b=2", "b=2"},
+		{"a space behind it", session + " ;b=2", "b=2"},
 		{"without spaces", "a=1;" + session + ";b=2", "a=1;b=2"},
 		{"a stale one goes too", cookie + "=stale; " + session + "; a=1", "a=1"},
 		{"wherever it is", "a=1; " + session + "; " + cookie + "=stale; b=%3B", "a=1; b=%3B"},
