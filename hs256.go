@@ -600,6 +600,7 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	}
 	before, settled, err := glimpseOf(path)
 	if err != nil {
+		files.writingSince = 0
 		return err
 	}
 	if before != "" && before == files.glimpse {
@@ -848,13 +849,13 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
-	for column, left := 0, len(places); left > 0 && next < end && file.err == nil; column++ {
+	for column, left := 0, len(places); left > 0 && int64(next) < end && file.err == nil; column++ {
 		kind, following := varint(record, next)
 		size := (kind - 12) / 2
 		if kind >= 0 && kind < 12 {
 			size = sizes[kind]
 		}
-		if following < 0 || size < 0 || size > len(record)-value {
+		if following < 0 || size < 0 || size > int64(len(record))-value {
 			file.err = errDamaged
 			break
 		}
@@ -862,7 +863,7 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 			left--
 			row[place] = valueOf(record[value:value+size], kind)
 			if column == identity && kind == 0 {
-				row[place] = strconv.Itoa(id)
+				row[place] = strconv.FormatInt(id, 10)
 			}
 		}
 		next, value = following, value+size
@@ -871,13 +872,13 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 }
 
 // sizes are the bytes of the values of each type below 12 (section 2.1); 10 and 11 are never in a file.
-var sizes = []int{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+var sizes = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
 
 // valueOf returns a value of a type as text (section 2.1).
-func valueOf(value string, kind int) string {
+func valueOf(value string, kind int64) string {
 	switch {
 	case kind == 8 || kind == 9:
-		return strconv.Itoa(kind - 8)
+		return strconv.FormatInt(kind-8, 10)
 	case kind > 0 && kind < 7:
 		whole := int64(int8(value[0]))
 		for _, octet := range []byte(value[1:]) {
@@ -891,7 +892,12 @@ func valueOf(value string, kind int) string {
 }
 
 // readPayload returns so many bytes that begin at a place of a leaf, and go on in overflow pages (section 1.6).
-func readPayload(file *sqliteFile, leaf string, at, length int) string {
+func readPayload(file *sqliteFile, leaf string, at int, size int64) string {
+	if size < 1 || size > int64(file.bytesLeft) {
+		file.err = errDamaged
+		return ""
+	}
+	length := int(size)
 	file.bytesLeft -= length
 	local, least := length, (file.usable-12)*32/255-23
 	if length > file.usable-35 {
@@ -900,7 +906,7 @@ func readPayload(file *sqliteFile, leaf string, at, length int) string {
 			local = least
 		}
 	}
-	if at < 0 || length < 1 || file.bytesLeft < 0 || at+local > len(leaf) {
+	if at < 0 || at+local > len(leaf) {
 		file.err = errDamaged
 		return ""
 	}
@@ -935,13 +941,13 @@ func number(text string, at, count int) int {
 }
 
 // varint returns a number of one to nine bytes, and where the next begins, or -1 if it isn't all there (section 1.6).
-func varint(text string, at int) (int, int) {
-	value := 0
+func varint(text string, at int) (int64, int) {
+	value := int64(0)
 	for i := at; i >= 0 && i < len(text); i++ {
 		if i == at+8 {
-			return value<<8 | int(text[i]), i + 1
+			return value<<8 | int64(text[i]), i + 1
 		}
-		value = value<<7 | int(text[i]&0x7f)
+		value = value<<7 | int64(text[i]&0x7f)
 		if text[i] < 0x80 {
 			return value, i + 1
 		}

@@ -1112,25 +1112,41 @@ var (
 )
 
 // strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
-// among those in lower case.
+// among those in lower case. A reading that isn't the path itself is looked up among both: /api/..%2fAPI/x is in /api/ as it
+// came, and in lower case too, but not where a service reads /API/x.
 func strictestOf(all *rules, req *http.Request, escaped string, readings []string) int {
-	asGiven := all.files
-	if strings.HasSuffix(escaped, "/") {
-		asGiven = all.folders
-	}
-	_, pattern := asGiven.mux.Handler(req)
-	group := asGiven.groups[pattern]
+	group := groupAsGiven(all, req, escaped)
 	method := strings.ToUpper(req.Method)
 	for _, reading := range readings {
 		if group == all.strictest {
 			break
 		}
-		_, pattern = all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}})
+		cleaned := path.Clean("/" + reading)
+		_, pattern := all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(cleaned)}})
 		if other := all.careless.groups[pattern]; other < group {
+			group = other
+		}
+		if reading == escaped {
+			continue
+		}
+		if strings.HasSuffix(reading, "/") && cleaned != "/" {
+			cleaned += "/"
+		}
+		if other := groupAsGiven(all, &http.Request{Method: req.Method, URL: &url.URL{Path: cleaned}}, cleaned); other < group {
 			group = other
 		}
 	}
 	return group
+}
+
+// groupAsGiven returns the group of a path among the patterns as given.
+func groupAsGiven(all *rules, req *http.Request, escaped string) int {
+	asGiven := all.files
+	if strings.HasSuffix(escaped, "/") {
+		asGiven = all.folders
+	}
+	_, pattern := asGiven.mux.Handler(req)
+	return asGiven.groups[pattern]
 }
 
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
