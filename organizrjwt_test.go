@@ -2004,6 +2004,40 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	<-done
 }
 
+func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	sue := sampleSessions(t)["sue"]
+	write(t, file, readText(t, "databases/page-512.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	m, ok := s.handler.(*middleware)
+	if !ok {
+		t.Fatalf("the handler is a %T", s.handler)
+	}
+	s.send("GET /", "Cookie", sue)
+	write(t, file, readText(t, "databases/later.db"))
+	for _, test := range []struct {
+		name  string
+		clock float64
+		looks time.Duration // how long the other one looks, unless this one is answered before
+		want  int
+	}{
+		{"with what is known", 1.1, 10 * time.Second, 200},
+		{"but not for long", 1.3, 50 * time.Millisecond, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			setClock(t, test.clock)
+			m.memory.follower.Lock()
+			looking := time.AfterFunc(test.looks, m.memory.follower.Unlock)
+			if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+			if looking.Stop() {
+				m.memory.follower.Unlock()
+			}
+		})
+	}
+}
+
 func TestFilesThatArentThereYet(t *testing.T) {
 	folder := t.TempDir() + "/"
 	php, db := configPHP(), readText(t, "databases/page-512.db")
