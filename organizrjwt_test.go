@@ -936,6 +936,9 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 			"/": 0, "/api/": 3, "/api/x": 999, "/api/X": 3, "/API/x": 0,
 		}},
 		{"a pattern that is escaped", "User", []string{"/a%20b=0", "/%C3%BC/=Guest"}, map[string]int{"/a%20b": 0, "/A%20B": 0, "/%c3%bc/x": 999, "/%C3%9C/x": 4}},
+		{"another folder by way of an opened one", "User", []string{"/api/=Guest"}, map[string]int{
+			"/api/x": 999, "/api/a%2fb": 999, "/api/..%2fx": 4, "/api/..%2fAPI/x": 4, "/api/..%2fapi./x": 4,
+		}},
 		{"what no closing rule touches stays open", "User", []string{"/music/=Guest", "/secret=0"}, map[string]int{
 			"/music/Who%3F": 999, "/music/a%2Fb": 999, "/music/50%25": 999, "/music/AC%5CDC": 999, "/music/R.E.M.": 999, "/music/a;b": 999, "/music/%23": 999,
 		}},
@@ -2667,7 +2670,7 @@ func FuzzPaths(f *testing.F) {
 		}
 		group := groupFor(reading)
 		if group == 4 {
-			group = groupFor(strings.ToLower(endsOfNames.ReplaceAllString(cleanPath(reading), "$1$2"))) // an opened one may be spelled so
+			group = groupFor(cleanPath(reading)) // what no rule closes is nothing to a service unless it is clean
 		}
 		if group == guest {
 			return
