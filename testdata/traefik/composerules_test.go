@@ -71,13 +71,19 @@ func TestOrganizrStartsWithTheComposeFile(t *testing.T) {
 	const mount = "- ./organizr:/config:ro"
 	for _, one := range []struct{ sentence, old, changed, mistake string }{
 		{"the file as it is has no mistake", "", "", ""},
-		{"a folder of Organizr's web root is mounted", mount, "- ./organizr/www/organizr/data/config:/config/www/organizr/data/config:ro", "inside Organizr's volume"},
+		{
+			"a folder of Organizr's web root is mounted", mount,
+			"- ./organizr/www/organizr/data/config:/config/www/organizr/data/config:ro", "inside Organizr's volume",
+		},
 		{"Organizr's volume can be written", mount, "- ./organizr:/config", "could write"},
 		{
 			"a middleware is defined on Organizr's container", "      - ./organizr:/config\n",
 			"      - ./organizr:/config\n    labels:\n      traefik.http.middlewares.x.plugin.organizrjwt.group: User\n", "has a health check",
 		},
-		{"Traefik's container gets a health check", "image: traefik:v3.7", "image: traefik:v3.7\n    healthcheck: {test: [CMD, traefik, healthcheck]}", "has a health check"},
+		{
+			"Traefik's container gets a health check", "image: traefik:v3.7",
+			"image: traefik:v3.7\n    healthcheck: {test: [CMD, traefik, healthcheck]}", "has a health check",
+		},
 		{"config.php is outside of all mounts", "ORGANIZR_CONFIG_FILE: /config/", "ORGANIZR_CONFIG_FILE: /organizr/", "ORGANIZR_CONFIG_FILE"},
 		{"the volume is mounted under another path than Organizr's", mount, "- ./organizr:/organizr:ro", "ORGANIZR_DATABASE_FILE"},
 	} {

@@ -72,7 +72,11 @@ func TestTheRecipes(t *testing.T) {
 			"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob",
 		}},
 		{"Handing the token on", []visit{{"bob", "GET", "backend", "/", 200}}, map[string]string{"Authorization": "Bearer eyJ"}},
-		{"Organizr under a path of the same host", []visit{{"bob", "GET", "home", "/sonarr/x", 200}, {"", "GET", "home", "/sonarr/x", 401}, {"", "GET", "home", "/", 404}}, nil},
+		{
+			"Organizr under a path of the same host",
+			[]visit{{"bob", "GET", "home", "/sonarr/x", 200}, {"", "GET", "home", "/sonarr/x", 401}, {"", "GET", "home", "/", 404}},
+			nil,
+		},
 	} {
 		t.Run(recipe.heading, func(t *testing.T) {
 			s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
@@ -348,7 +352,8 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 // does.
 func TestProvidersThatKeepNamesApart(t *testing.T) {
 	text := strings.ReplaceAll(section(t, "Security"), "\n", " ")
-	found := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. One name further down it works under (.*?): .*, and under (.*?), Organizr itself keeps").
+	found := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. One name further down it works under (.*?): .*, " +
+		"and under (.*?), Organizr itself keeps").
 		FindStringSubmatch(text)
 	if found == nil {
 		t.Fatal("the readme has no such list")

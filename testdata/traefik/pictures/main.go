@@ -209,7 +209,8 @@ var frames = template.Must(template.New("frames").Parse(`<!DOCTYPE html><meta ch
 	div { border: 1px solid #55606b; border-radius: 8px; overflow: hidden; width: 330px; background: #fff }
 	p { margin: 0; padding: 6px 12px; background: #e7ebef; font: 12px system-ui, sans-serif; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
 	img { display: block; width: 330px }
-</style><body>{{range .}}<figure>{{with .Caption}}<figcaption>{{.}}</figcaption>{{end}}<div><p>{{.Address}}</p><img src="{{.Picture}}"></div></figure>{{end}}</body>`))
+</style><body>{{range .}}<figure>{{with .Caption}}<figcaption>{{.}}</figcaption>{{end}}
+<div><p>{{.Address}}</p><img src="{{.Picture}}"></div></figure>{{end}}</body>`))
 
 // frame writes a picture of the views.
 func (b browser) frame(views []view, file string) error {
