@@ -38,7 +38,7 @@ func run(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(report.Name())
+	defer func() { _ = os.Remove(report.Name()) }()
 	defer report.Close()
 	if err := os.Setenv(programs.ReportVariable, report.Name()); err != nil {
 		return err
