@@ -91,7 +91,7 @@ var (
 	errNotYet    = tokenError("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
 	errGroup     = tokenError("the token's groupID isn't a whole number from 0 to 999")
 	errEnded     = tokenError("Organizr's database doesn't list the session: it was ended there, or the database is another's")
-	errCookies   = tokenError("the Cookie header is longer than 32 KiB")
+	errCookies   = tokenError("the request's cookies and Authorization are longer than 32 KiB")
 )
 
 // tokenError returns an error of tokens, and enters the visitor who stands for it.
@@ -143,7 +143,7 @@ func open(token, text string, by *authority, now time.Duration) (*session, error
 	}
 	decoded, err := base64url.DecodeString(encoded)
 	if err != nil {
-		return nil, errForm
+		return nil, errClaims // it is signed, so not errForm
 	}
 	given := &payload{NotBefore: 0.0} // unless it says otherwise
 	if json.Unmarshal(decoded, given) != nil {
@@ -214,7 +214,11 @@ func validate(given *payload, now time.Duration) (*session, error) {
 	if given.ExpiresAt <= seconds {
 		return nil, errExpired
 	}
-	if from, ok := given.NotBefore.(float64); !ok || from > seconds+nbfLeeway {
+	from, ok := given.NotBefore.(float64)
+	if !ok {
+		return nil, errClaims
+	}
+	if from > seconds+nbfLeeway {
 		return nil, errNotYet
 	}
 	digits := textOf(given.GroupID)
@@ -411,6 +415,9 @@ func refresh(files *follower, now time.Duration) {
 	err := refreshKey(files)
 	if files.source.databaseFile != "" && files.values != nil {
 		err = errors.Join(err, refreshDatabase(files, now))
+	}
+	if files.writingSince > 0 && err == nil {
+		files.lookAgain = now + lookEvery/20 // so that what is being written counts soon after it
 	}
 	state := "until then requests that need a session are answered 503"
 	if files.authority != nil {
@@ -648,7 +655,8 @@ func glimpseOf(path string) (string, bool, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; give Organizr's database, or mount its volume into Traefik", path)
+		return "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; "+
+			"give the path of Organizr's database, or mount its volume into Traefik, for auto under the path that config.php names", path)
 	}
 	file, _ := os.Open(path) // readFile says what is wrong
 	beginning := make([]byte, headerSize)
@@ -661,7 +669,7 @@ func glimpseOf(path string) (string, bool, error) {
 // databasePath returns where the database is: what the option says, or config.php for auto.
 func databasePath(files *follower) (string, error) {
 	if driver := files.values["driver"]; driver != "" && driver != "sqlite3" {
-		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; leave databaseFile out",
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
 			files.source.configFile, driver)
 	}
 	if files.source.databaseFile != "auto" {

@@ -161,6 +161,7 @@ func groupByRules(all *rules, req *http.Request) int {
 }
 
 const (
+	longestName    = 200      // bytes of the name of a header that the plugin can set
 	mostHeaders    = 200      // names of headers that a request can have; browsers send some twenty
 	mostCookies    = 4        // of the same name that are tried; Organizr sets two
 	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
@@ -177,7 +178,8 @@ var (
 	unwritable = (*os.File)(nil)
 )
 
-// passesCloserLook takes a closer look at an unusual request of somebody who may enter. If it could do harm, it is refused.
+// passesCloserLook takes a closer look at an unusual request of somebody who may enter. Forged headers are taken out of it;
+// if it could do harm, it is refused.
 func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
 	switch {
 	case len(req.Header) > mostHeaders:
@@ -188,14 +190,14 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 		return false
 	}
 	for name := range req.Header {
-		if !m.harmless[name] && m.forged[foldHeader(name)] {
+		if !m.harmless[name] && len(name) <= longestName && m.forged[foldHeader(name)] {
 			delete(req.Header, name)
 		}
 	}
 	return true
 }
 
-// changesThings reports whether a request changes things (RFC 9110, section 9.2.1), or opens a WebSocket.
+// changesThings reports whether a request may change things, or opens a WebSocket.
 func changesThings(req *http.Request) bool {
 	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions || len(req.Header["Upgrade"]) > 0
 }
@@ -204,19 +206,29 @@ func changesThings(req *http.Request) bool {
 // so it came along without the visitor's doing. Programs say nothing.
 //
 // Chromium sends no Sec-Fetch-Site with a WebSocket's handshake. Where there is none, Origin decides: its host must be the
-// request's own, or get Organizr's cookie too. It is "null" in sandboxed frames, so that no host fits.
+// request's own, or get Organizr's cookie too. It is "null" in sandboxed frames, so that no host fits. Under Organizr's own
+// host the cookie comes along even if browsers refused the one for the domain above, so there no other name is trusted.
 func crossSite(organizr *login, req *http.Request) bool {
 	if site := req.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return strings.Contains(strings.Join(site, ","), "cross-site")
 	}
-	own := hostname(&url.URL{Host: browserHost(req)})
-	for _, origin := range req.Header["Origin"] {
-		address, err := url.Parse(origin)
-		if err != nil || address.Host == "" || hostname(address) != own && (organizr == nil || !reaches(organizr, hostname(address))) {
-			return true
-		}
+	origin := req.Header["Origin"]
+	if len(origin) == 0 {
+		return false
 	}
-	return false
+	address, err := url.Parse(origin[0])
+	if err != nil || address.Host == "" || len(origin) > 1 {
+		return true
+	}
+	host, own := hostname(address), hostname(&url.URL{Host: browserHost(req)})
+	if host == own || organizr == nil {
+		return host != own
+	}
+	domain := "." + organizr.host
+	if !strings.HasSuffix("."+own, domain) {
+		domain = organizr.domain
+	}
+	return !strings.HasSuffix("."+host, domain)
 }
 
 // browserHost returns the host, with its port, that the browser asked for: trusted proxies may say another than the request.
@@ -368,7 +380,7 @@ func headerText(one *header, found *session) string {
 }
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
-// this Organizr. Of a Cookie header of more than 32 KiB it gets nothing.
+// this Organizr. Of a Cookie header of more than 32 KiB, or more than four lines of Authorization, it gets nothing.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority, token string) {
 	if m.forwardToken {
 		return
@@ -377,8 +389,8 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority
 	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, by); others != "" {
 		who.values[place] = []string{others}
 	}
-	if len(who.values) > place+1 {
-		for _, line := range req.Header["Authorization"] {
+	if lines := req.Header["Authorization"]; len(who.values) > place+1 && len(lines) <= mostCookies {
+		for _, line := range lines {
 			if !holdsSession(line, by) {
 				who.values[place+1] = append(who.values[place+1], line)
 			}
@@ -457,7 +469,7 @@ const hintToAsk = "Ask whoever runs this Organizr for access. To come as somebod
 var (
 	loginNeeded = newRefusal(http.StatusUnauthorized, "", "Please log in",
 		"This service is for people who are logged in to Organizr.", "Log in there, then come back.")
-	loginCantHelp = newRefusal(http.StatusUnauthorized, "", "A login can't help here",
+	loginCantHelp = newRefusal(http.StatusUnauthorized, `"a login can't help here, as the page says"`, "A login can't help here",
 		"This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.", "")
 	loginNotReady = newRefusal(http.StatusServiceUnavailable, "", "The login isn't ready yet",
 		"This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
@@ -473,7 +485,7 @@ var (
 	accountRefused = map[error]refusal{
 		errLocked: newRefusal(http.StatusForbidden, strconv.Quote(errLocked.Error()), "Your account is locked",
 			"Your account is locked in Organizr, so no service lets you in.", "Ask whoever runs this Organizr to unlock it."),
-		errUnprintable: newRefusal(http.StatusForbidden, strconv.Quote(errUnprintable.Error()), "Your name can't be told",
+		errUnprintable: newRefusal(http.StatusForbidden, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on",
 			"Your name or address in Organizr has characters that can't be printed, or a space at an end, "+
 				"so services could take you for somebody else.", "Change it in Organizr, then log in again."),
 	}
@@ -489,14 +501,20 @@ func refusalOf(who *visitor, group int) refusal {
 	}
 	why := notForGroup
 	why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
-	why.Wanted = groupNames[group]
-	if why.Wanted == "" {
-		why.Wanted = "Group " + strconv.Itoa(group)
-	}
+	why.Wanted = numbered(groupNames[group], group)
 	if group > 0 {
-		why.Wanted += " or higher"
+		why.Wanted += " or a smaller number"
 	}
 	return why
+}
+
+// numbered returns the group's name with its number, by which groups are compared.
+func numbered(name string, group int) string {
+	number := strconv.Itoa(group)
+	if name == "" || name == number {
+		return "Group " + number
+	}
+	return name + " (" + number + ")"
 }
 
 // What answers carry, and go by.
@@ -514,8 +532,8 @@ var (
 	// secureSchemes are what the values of X-Forwarded-Proto mean.
 	secureSchemes = map[string]bool{"http": false, "ws": false, "https": true, "wss": true}
 
-	loginProblem = problemJSON(loginNeeded)            // what programs are told that have no session
-	htmlType     = regexp.MustCompile(`(?i)text/html`) // what a browser accepts that opens a page
+	loginProblem = problemJSON(loginNeeded)                      // what programs are told that have no session
+	htmlType     = regexp.MustCompile(`(?is)^.{0,99}?text/html`) // what a browser accepts that opens a page
 )
 
 // refuse answers a request that may not go on to the service, and logs it.
@@ -670,7 +688,8 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	name := ""
 	if who.session != nil {
 		name = who.session.claims["username"]
-		why.Who, why.Group = name, who.session.claims["group"]
+		why.Who = name
+		why.Group = numbered(who.session.claims["group"], who.session.groupID)
 	}
 	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, name)
 	headers := rw.Header()
@@ -687,7 +706,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
 			why.Who = strconv.Quote(name)
 		}
-		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable {
+		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable && why.Title != fromAnotherSite.Title {
 			why.Login = m.login.address
 		}
 		headers["Content-Type"], headers["Content-Security-Policy"] = asHTML, contentPolicy
@@ -729,23 +748,26 @@ func findSource(config *Config) (source, error) {
 		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
-	from.databaseFile = orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
+	from.databaseFile = strings.TrimSpace(orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE"))
+	if from.databaseFile == "none" {
+		from.databaseFile = ""
+	}
 	var mistakes []error
 	if from.uuid+from.configFile == "" {
-		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile"))
+		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
 	} else if from.uuid != "" && !httpName.MatchString(from.uuid) {
 		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
 	}
 	switch {
 	case from.secret+from.secretFile+from.configFile == "":
-		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile"))
+		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
 	case from.secret != "" && from.secretFile+from.configFile != "" || from.secretFile != "" && from.configFile != "":
 		mistakes = append(mistakes, errors.New("secret: more than one source; give only one of "+names))
 	case from.secret != "" && strings.TrimSpace(from.secret) == "":
 		mistakes = append(mistakes, errors.New("secret: blank; give Organizr's organizrHash"))
 	}
 	if from.databaseFile == "auto" && from.configFile == "" {
-		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the path of the database`))
+		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the database's path, or none if ORGANIZR_DATABASE_FILE is for others`))
 	}
 	return from, errors.Join(mistakes...)
 }
@@ -809,12 +831,17 @@ func parseConditions(option string, given []string, byDatabase bool) ([]conditio
 		claim, value, _ := strings.Cut(one, "=")
 		claim, value = strings.TrimSpace(claim), strings.TrimSpace(value)
 		conditions = append(conditions, condition{claim, value})
-		if !conditionClaims[claim] || value == "" {
+		switch {
+		case !conditionClaims[claim] || value == "":
 			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, "+
 				"with username, email, group, groupID or userID", option, one))
-		} else if claim == "group" && !byDatabase {
+		case claim == "group" && !byDatabase:
 			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
 				"give the group's number instead, like groupID=5", option, one))
+		case strings.ContainsAny(value[:1], "\"'`"):
+			mistakes = append(mistakes, fmt.Errorf("%s: %q has quotes around its value; give one like username=alice", option, one))
+		case strings.HasSuffix(claim, "ID") && !wholeNumber.MatchString(value):
+			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't a whole number; give one like groupID=5", option, one))
 		}
 	}
 	return conditions, errors.Join(mistakes...)
@@ -894,6 +921,7 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 
 var (
 	conditionClaims = setOf("username email group groupID userID")
+	wholeNumber     = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
 	placeholder     = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
 	braces          = regexp.MustCompile(`\{[^{}]*\}`)
 )
@@ -908,7 +936,7 @@ func parseHeader(name, text string) (*header, error) {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	added := &header{name: canonical, text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
-	case !httpName.MatchString(name):
+	case !httpName.MatchString(name) || len(name) > longestName:
 		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
 	case ownedHeaders[canonical]:
 		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
@@ -1007,8 +1035,16 @@ func parseRule(given string) (string, int, error) {
 		return "", 0, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
 	group, err := parseGroup(fmt.Sprintf("rules: %q", given), parts[3])
-	if err == nil && strings.Index(parts[2], "/") > 0 {
+	host, _, _ := strings.Cut(parts[2], "/")
+	odd := oddPattern.FindString(strings.ReplaceAll(parts[2], "{$}", ""))
+	switch {
+	case err != nil:
+	case strings.Contains(host, "."):
 		err = fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
+	case !strings.HasPrefix(parts[2], "/"):
+		err = fmt.Errorf("rules: %q doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest", given)
+	case odd != "":
+		err = fmt.Errorf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
 	}
 	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+parts[2], " ")
 	return anyRest.ReplaceAllString(pattern, "/"), group, err
@@ -1016,6 +1052,7 @@ func parseRule(given string) (string, int, error) {
 
 var (
 	ruleParts    = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
+	oddPattern   = regexp.MustCompile(`[*?#;=$^"'\\]|//|/\.\.?(?:/|$)`)                // what nobody means who knows the patterns
 	registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
 	anyRest      = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 )
