@@ -66,6 +66,7 @@ func TestTheComposeFile(t *testing.T) {
 	for name, one := range project.Services {
 		engine.run(name, one.Labels)
 	}
+	engine.run("unlabelled", nil)
 
 	// What is of the machine is replaced: addresses, the engine's socket, and paths in containers.
 	secure, err := proxy.FreeAddr()
@@ -177,6 +178,11 @@ func TestTheComposeFile(t *testing.T) {
 	t.Run("nobody at Traefik's dashboard", func(t *testing.T) {
 		if got, _ := visit("traefik", ""); got != http.StatusFound {
 			t.Errorf("got %d, want %d", got, http.StatusFound)
+		}
+	})
+	t.Run("nobody at a container without labels", func(t *testing.T) {
+		if got, _ := visit("unlabelled", ""); got != http.StatusNotFound {
+			t.Errorf("got %d, want %d", got, http.StatusNotFound)
 		}
 	})
 	t.Run("a container that stops and starts again", func(*testing.T) {

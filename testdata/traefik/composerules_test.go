@@ -77,7 +77,7 @@ func TestOrganizrStartsWithTheComposeFile(t *testing.T) {
 		},
 		{"Organizr's volume can be written", mount, "- ./organizr:/config", "could write"},
 		{
-			"a middleware is defined on Organizr's container", "      - ./organizr:/config\n",
+			"a middleware is defined on Organizr's container", "      - ./organizr:/config\n    labels:\n",
 			"      - ./organizr:/config\n    labels:\n      traefik.http.middlewares.x.plugin.organizrjwt.group: User\n", "has a health check",
 		},
 		{

@@ -48,6 +48,7 @@ type block struct {
 	Environment map[string]string
 	Labels      map[string]string
 	Volumes     []string
+	Secrets     any // a list of a service's, a map of a Compose file's
 	Deploy      struct{ Labels map[string]string }
 	Services    map[string]block
 }
@@ -183,11 +184,23 @@ func TestTheReadmesLinks(t *testing.T) {
 
 func TestTheReadmeHasEveryOption(t *testing.T) {
 	text := section(t, "Options")
-	decoded, err := label.DecodeConfiguration(labels(t, "Options"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(yamlText string) map[string]any {
+		t.Helper()
+		var container block
+		if err := yaml.Unmarshal([]byte(yamlText), &container); err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := label.DecodeConfiguration(container.Labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decoded.HTTP.Middlewares["door"].Plugin["organizrjwt"]
 	}
-	shown := decoded.HTTP.Middlewares["door"].Plugin["organizrjwt"]
+	lines := yamlBlocks(text)[0]
+	if copied := read(lines); copied["configFile"] == nil || copied["secret"] != nil || copied["secretFile"] != nil {
+		t.Errorf("who copies the labels has other sources than configFile: %v", copied)
+	}
+	shown := read(strings.ReplaceAll(lines, "# traefik.", "traefik.")) // with those that are comments
 	config := reflect.TypeFor[organizrjwt.Config]()
 	for i := range config.NumField() {
 		option, _, _ := strings.Cut(config.Field(i).Tag.Get("json"), ",")
@@ -219,6 +232,7 @@ func TestTheReadmeQuotesThePlugin(t *testing.T) {
 		for _, one := range quoted {
 			t.Run("the "+kind+" "+one[1], func(t *testing.T) {
 				text := regexp.MustCompile(`\b[0-9]+\b`).ReplaceAllString(one[1], "%d")
+				text = strings.Replace(text, " … ", " %q ", 1)
 				text = strings.Replace(text, "cookie organizr_token_", "cookie ", 1)     // the plugin knows the name at run time
 				if text != "conflicts with pattern" && !strings.Contains(source, text) { // that one is of net/http
 					t.Errorf("the plugin never says %q", text)

@@ -73,7 +73,7 @@ func TestTheRecipes(t *testing.T) {
 		}},
 		{"Handing the token on", []visit{{"bob", "GET", "backend", "/", 200}}, map[string]string{"Authorization": "Bearer eyJ"}},
 		{
-			"Organizr under a path of the same host",
+			"Services under paths of Organizr's host",
 			[]visit{{"bob", "GET", "home", "/sonarr/x", 200}, {"", "GET", "home", "/sonarr/x", 401}, {"", "GET", "home", "/", 404}},
 			nil,
 		},
@@ -229,6 +229,20 @@ func TestARecipeForTraefikItself(t *testing.T) {
 		got := s.await(http.StatusFound, "sonarr.home.lan", "Accept", pageAccept).Header.Get("Location")
 		if want := "http://organizr.home.lan/?return=http%25253A%25252F%25252Fsonarr.home.lan%25252F"; got != want {
 			t.Errorf("sent to %s, want %s", got, want)
+		}
+	})
+
+	t.Run("the Compose file without what the readme removes for that", func(t *testing.T) {
+		var list []string
+		removed := regexp.MustCompile("`([A-Z]+)`").FindAllStringSubmatch(section(t, "At home without TLS"), -1)
+		for name, value := range compose(t, "docker-compose.yml").Services["traefik"].Environment {
+			if value != nil && !slices.ContainsFunc(removed, func(word []string) bool { return strings.Contains(name, word[1]) }) {
+				list = append(list, name+"="+*value)
+			}
+		}
+		taken := staticOf(t, nil, append(list, variables(t, "At home without TLS")...))
+		if web := taken.EntryPoints["web"]; len(taken.EntryPoints) != 1 || web == nil || web.HTTP.Redirections != nil || len(taken.CertificatesResolvers) > 0 {
+			t.Errorf("the entry points are %v, the resolvers %v", taken.EntryPoints, taken.CertificatesResolvers)
 		}
 	})
 

@@ -88,7 +88,7 @@ func TestServicesUseMiddlewaresOfOtherProviders(t *testing.T) {
 	t.Cleanup(backend.Close)
 	engine := newEngine(t, "home", backend.URL)
 	engine.run("traefik", blockOf(t, "The middlewares", 0).Labels)
-	engine.run("radarr", blockOf(t, "The middlewares", 2).Services["radarr"].Labels)
+	engine.run("radarr", blockOf(t, "The middlewares", 3).Services["radarr"].Labels)
 	engine.run("lidarr", map[string]string{"traefik.http.routers.lidarr.middlewares": "users@file"})
 	engine.run("bazarr", map[string]string{"traefik.http.routers.bazarr.middlewares": "admin"})
 
@@ -131,8 +131,8 @@ func fileOf(t *testing.T, heading string, number int) string {
 }
 
 func TestANetworkInCommon(t *testing.T) {
-	traefik := composeFiles(t, data("docker-compose.yml"), fileOf(t, "The middlewares", 1))
-	other := composeFiles(t, fileOf(t, "The middlewares", 2))
+	traefik := composeFiles(t, data("docker-compose.yml"), fileOf(t, "The middlewares", 2))
+	other := composeFiles(t, fileOf(t, "The middlewares", 3))
 	networks := func(project *types.Project, name string) []string {
 		return slices.Sorted(maps.Keys(project.Services[name].Networks))
 	}
@@ -190,8 +190,16 @@ func TestTheHelmValues(t *testing.T) {
 	}
 }
 
-func TestTheSwarmsLabels(t *testing.T) {
-	decoded, err := label.DecodeConfiguration(blockOf(t, "Docker Swarm", 0).Services["sonarr"].Deploy.Labels)
+// The file that Traefik is to read is one of the secrets that the stack gives it.
+func TestTheSwarmsStack(t *testing.T) {
+	stack := blockOf(t, "Docker Swarm", 0)
+	traefik := stack.Services["traefik"]
+	name, ok := strings.CutPrefix(traefik.Environment["ORGANIZR_SECRET_FILE"], "/run/secrets/")
+	defined, _ := stack.Secrets.(table)
+	if given, _ := traefik.Secrets.([]any); !ok || !slices.Contains(given, any(name)) || defined[name] == nil {
+		t.Errorf("Traefik has the secrets %v of %v, and the file of %q", traefik.Secrets, stack.Secrets, name)
+	}
+	decoded, err := label.DecodeConfiguration(stack.Services["sonarr"].Deploy.Labels)
 	if err != nil || !slices.Equal(decoded.HTTP.Routers["sonarr"].Middlewares, []string{"users"}) ||
 		decoded.HTTP.Middlewares["users"].Plugin["organizrjwt"]["group"] != "User" {
 		t.Errorf("%v %v", decoded, err)
@@ -225,7 +233,7 @@ func TestUUIDAndHashReadByPHP(t *testing.T) {
 		t.Fatal("the readme has no such command")
 	}
 	code, _, _ := strings.Cut(command, "'\n```")
-	code = strings.Replace(code, "/config/www/organizr/data/config/config.php", data("organizr", "config.php"), 1)
+	code = strings.Replace(code, blockOf(t, "Organizr outside Docker", 0).Environment["ORGANIZR_CONFIG_FILE"], data("organizr", "config.php"), 1)
 	output, err := exec.CommandContext(t.Context(), "php", "-r", code).Output()
 	if err != nil {
 		t.Fatal(err)
