@@ -1158,22 +1158,28 @@ func strictestOf(all *rules, req *http.Request, escaped string, readings []strin
 		if group == all.strictest {
 			break
 		}
-		cleaned := path.Clean("/" + reading)
-		_, pattern := all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(cleaned)}})
+		_, pattern := all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}})
 		if other := all.careless.groups[pattern]; other < group {
 			group = other
 		}
 		if reading == escaped {
 			continue
 		}
-		if strings.HasSuffix(reading, "/") && cleaned != "/" {
-			cleaned += "/"
-		}
-		if other := groupAsGiven(all, &http.Request{Method: req.Method, URL: &url.URL{Path: cleaned}}, cleaned); other < group {
+		whole := cleaned(reading)
+		if other := groupAsGiven(all, &http.Request{Method: req.Method, URL: &url.URL{Path: whole}}, whole); other < group {
 			group = other
 		}
 	}
 	return group
+}
+
+// cleaned returns the path without . and .., and with one slash for many.
+func cleaned(reading string) string {
+	whole := path.Clean("/" + reading)
+	if strings.HasSuffix(reading, "/") && whole != "/" {
+		return whole + "/"
+	}
+	return whole
 }
 
 // groupAsGiven returns the group of a path among the patterns as given.
@@ -1186,10 +1192,10 @@ func groupAsGiven(all *rules, req *http.Request, escaped string) int {
 	return asGiven.groups[pattern]
 }
 
-// readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of
-// it off before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after two
-// decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
-// Windows, or there are more than 16 readings or semicolons.
+// readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of it
+// off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after
+// two decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
+// Windows, or there are more than 16 readings, on the way to them or in the end, or as many semicolons.
 func readingsOf(escaped string) []string {
 	decoded := decoder.Replace(decoder.Replace(escaped))
 	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
@@ -1212,7 +1218,7 @@ func readingsOf(escaped string) []string {
 		if strings.Contains(withoutParameters, ";") {
 			withoutParameters = parameters.ReplaceAllString(withoutParameters, "")
 		}
-		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"), withoutParameters}
+		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"), withoutParameters, cleaned(queue[0])}
 		for _, other := range others {
 			if !known[other] {
 				known[other] = true
