@@ -152,7 +152,7 @@ func TestTheKeyIsTurnedOver(t *testing.T) {
 func TestAServiceInAFrameOfOrganizr(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
-	do(t, browser, open(d.url("organizr")), wait("#accounts"), signIn("bob"), wait("iframe"))
+	do(t, browser, open(d.url("organizr")), wait("#accounts"), signIn("bob"), wait("#logout"))
 	for name, text := range map[string]string{"everyone": "This service was asked to GET", "admin": "Not for your group"} {
 		do(t, browser, click(`a[target="tab"][href="`+d.url(name)+`"]`))
 		deadline := time.Now().Add(20 * time.Second)
