@@ -735,6 +735,15 @@ func orEnvironment(value, variable string) string {
 	return value
 }
 
+// withoutNone returns the path of a database, or nothing if it is to be none.
+func withoutNone(path string) string {
+	path = strings.TrimSpace(path)
+	if path == "none" {
+		return ""
+	}
+	return path
+}
+
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
 func findSource(config *Config) (source, error) {
@@ -748,10 +757,7 @@ func findSource(config *Config) (source, error) {
 		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
-	from.databaseFile = strings.TrimSpace(orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE"))
-	if from.databaseFile == "none" {
-		from.databaseFile = ""
-	}
+	from.databaseFile = withoutNone(orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE"))
 	var mistakes []error
 	if from.uuid+from.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
@@ -760,14 +766,16 @@ func findSource(config *Config) (source, error) {
 	}
 	switch {
 	case from.secret+from.secretFile+from.configFile == "":
-		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
+		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, "+
+			"or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
 	case from.secret != "" && from.secretFile+from.configFile != "" || from.secretFile != "" && from.configFile != "":
 		mistakes = append(mistakes, errors.New("secret: more than one source; give only one of "+names))
 	case from.secret != "" && strings.TrimSpace(from.secret) == "":
 		mistakes = append(mistakes, errors.New("secret: blank; give Organizr's organizrHash"))
 	}
 	if from.databaseFile == "auto" && from.configFile == "" {
-		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, or the database's path, or none if ORGANIZR_DATABASE_FILE is for others`))
+		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; `+
+			"give that as configFile, or the database's path, or none if ORGANIZR_DATABASE_FILE is for others"))
 	}
 	return from, errors.Join(mistakes...)
 }

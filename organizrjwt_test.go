@@ -828,7 +828,7 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 		{"something without a host", siblings, "/", []string{"file://"}, 403},
 		{"an empty one", siblings, "/", []string{""}, 403},
 		{"two of them, one another site's", siblings, "/", []string{"http://sonarr.example.com", "https://evil.example"}, 403},
-		{"a neighbour under a suffix that the plugin does not know", Config{OrganizrURL: "https://me.dynu.net"}, "http://a.me.dynu.net/", []string{"https://evil.dynu.net"}, 403},
+		{"a neighbour under an unknown suffix", Config{OrganizrURL: "https://me.dynu.net"}, "http://a.me.dynu.net/", []string{"https://evil.dynu.net"}, 403},
 		{"a neighbour under com.au", Config{OrganizrURL: "https://example.com.au"}, "http://example.com.au/", []string{"https://evil.com.au"}, 403},
 		{"a sibling under com.au", Config{OrganizrURL: "https://example.com.au"}, "http://sonarr.example.com.au/", []string{"https://radarr.example.com.au"}, 200},
 		{"a neighbour under duckdns.org", Config{OrganizrURL: "https://me.duckdns.org"}, "http://me.duckdns.org/", []string{"https://evil.duckdns.org"}, 403},
@@ -1253,7 +1253,8 @@ func TestAnswers(t *testing.T) {
 			"GET /",
 			[]string{"Cookie", "bob", "Accept", html},
 			403,
-			"<dd>bob</dd>\n<dd>User (4)</dd>\n<dd>Power User (3) or a smaller number</dd>\nhref=\"https://organizr.example.com/\"\n<html lang=\"en\">\n<main>\nNot for your group", "",
+			"<dd>bob</dd>\n<dd>User (4)</dd>\n<dd>Power User (3) or a smaller number</dd>\n" +
+				"href=\"https://organizr.example.com/\"\n<html lang=\"en\">\n<main>\nNot for your group", "",
 		},
 		{
 			"too low a group, for a program",
@@ -1424,7 +1425,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a rule with an unknown group", func(c *Config) { c.Rules = []string{"/api/=gast"} }, `rules: "/api/=gast": "gast" isn't a group`},
 		{"a pattern without a slash", func(c *Config) { c.Rules = []string{"api=Guest"} }, `rules: "api=Guest" doesn't begin with /`},
 		{"a quoted pattern", func(c *Config) { c.Rules = []string{"'/api/'=Guest"} }, `doesn't begin with /`},
-		{"a pattern that would be a wildcard elsewhere", func(c *Config) { c.Rules = []string{"/settings/*=Admin"} }, `rules: "/settings/*=Admin" has "*" in its path`},
+		{"a wildcard as elsewhere", func(c *Config) { c.Rules = []string{"/settings/*=Admin"} }, `rules: "/settings/*=Admin" has "*" in its path`},
 		{"two rules in one", func(c *Config) { c.Rules = []string{"/a/=Admin;/b/=Admin"} }, `has "=" in its path`},
 		{"a query", func(c *Config) { c.Rules = []string{"/settings?tab=Admin"} }, `has "?" in its path`},
 		{"an end as expressions have it", func(c *Config) { c.Rules = []string{"/api/$=Guest"} }, `has "$" in its path`},
