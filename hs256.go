@@ -49,11 +49,16 @@ type authority struct {
 
 // A session is a token that verify found good.
 type session struct {
+	*account
 	token   string
+	by      *authority    // that says so
+	expires time.Duration // the Unix time
+}
+
+// An account is one of Organizr's users, as the token or the database describes it.
+type account struct {
 	claims  map[string]string // by the names that the options have for them
 	groupID int               // 0 to 999
-	by      *authority        // that says so
-	expires time.Duration     // the Unix time
 	refused error             // errLocked or errUnprintable, or nil
 }
 
@@ -76,29 +81,23 @@ var groupNames = map[int]string{
 	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
 }
 
-// strangers are the visitors with a token that is no session, by what is wrong with it.
-var strangers = map[error]*visitor{}
-
-// What can be wrong with a token. None of them holds any part of it.
+// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
 var (
-	errTooLong   = tokenError("the token is longer than 8 KiB")
-	errForm      = tokenError("the token isn't three parts of base64url")
-	errSignature = tokenError("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
-	errHeader    = tokenError("the token's header isn't that of a JWT signed with HS256")
-	errClaims    = tokenError("the token's claims aren't a JSON object with the types that Organizr gives them")
-	errIssuer    = tokenError("the token's issuer or audience isn't Organizr")
-	errExpired   = tokenError("the session has expired")
-	errNotYet    = tokenError("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
-	errGroup     = tokenError("the token's groupID isn't a whole number from 0 to 999")
-	errEnded     = tokenError("Organizr's database doesn't list the session: it was ended there, or the database is another's")
-	errCookies   = tokenError("the request's cookies and Authorization are longer than 32 KiB")
+	tokenTooLong   = stranger("the token is longer than 8 KiB")
+	malformed      = stranger("the token isn't three parts of base64url")
+	wrongSignature = stranger("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
+	wrongHeader    = stranger("the token's header isn't that of a JWT signed with HS256")
+	wrongClaims    = stranger("the token's claims aren't a JSON object with the types that Organizr gives them")
+	wrongIssuer    = stranger("the token's issuer or audience isn't Organizr")
+	expired        = stranger("the session has expired")
+	notYetValid    = stranger("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
+	wrongGroup     = stranger("the token's groupID isn't a whole number from 0 to 999")
+	ended          = stranger("Organizr's database doesn't list the session: it was ended there, or the database is another's")
 )
 
-// tokenError returns an error of tokens, and enters the visitor who stands for it.
-func tokenError(text string) error {
-	err := errors.New(text)
-	strangers[err] = &visitor{standing: everyone - guest, reason: strconv.Quote(text), hadToken: true}
-	return err
+// stranger returns the visitor with a token that is no session.
+func stranger(reason string) *visitor {
+	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
 }
 
 // What can be wrong with a session, so that it counts for nothing.
@@ -107,18 +106,18 @@ var (
 	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
 )
 
-// verify returns the session that the token stands for at the given Unix time, or the error that says why it stands
-// for none. The token has no line breaks: the decoder would skip them.
+// verify returns the session that the token stands for at the given Unix time, or whom it makes of its sender if it
+// stands for none. The token has no line breaks: the decoder would skip them.
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
 // Nothing else is decoded before that, so a forger reaches no more code than this.
-func verify(token string, by *authority, now time.Duration) (*session, error) {
+func verify(token string, by *authority, now time.Duration) (*session, *visitor) {
 	if len(token) > longestToken {
-		return nil, errTooLong
+		return nil, tokenTooLong
 	}
 	end := len(token) - signatureLength
 	if end < 0 || token[end] != '.' {
-		return nil, errForm
+		return nil, malformed
 	}
 	text := token[:end]
 	mac := hmac.New(sha256.New, by.secret)
@@ -127,51 +126,41 @@ func verify(token string, by *authority, now time.Duration) (*session, error) {
 	if hmac.Equal(mac.Sum(nil), signature) {
 		return open(token, text, by, now)
 	}
-	return nil, errSignature
+	return nil, wrongSignature
 }
 
-// signed reports whether verify found the token's signature to be right, whatever else is wrong with it.
-func signed(err error) bool {
-	return !errors.Is(err, errTooLong) && !errors.Is(err, errForm) && !errors.Is(err, errSignature)
+// signed reports whether by verify's answer the token's signature is right, whatever else is wrong with it.
+func signed(sender *visitor) bool {
+	return sender != tokenTooLong && sender != malformed && sender != wrongSignature
 }
 
-// open decodes the text of a token whose signature is right, and returns the session that it stands for.
-func open(token, text string, by *authority, now time.Duration) (*session, error) {
+// base64url is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
+var base64url = base64.RawURLEncoding.Strict()
+
+// open returns the session that a token stands for whose signature is right: its text is what was signed.
+func open(token, text string, by *authority, now time.Duration) (*session, *visitor) {
 	header, encoded, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
-		return nil, errHeader
-	}
-	decoded, err := base64url.DecodeString(encoded)
-	if err != nil {
-		return nil, errClaims // it is signed, so not errForm
+		return nil, wrongHeader
 	}
 	given := &payload{NotBefore: 0.0} // unless it says otherwise
-	if json.Unmarshal(decoded, given) != nil {
-		return nil, errClaims
+	decoded, err := base64url.DecodeString(encoded)
+	if err != nil || json.Unmarshal(decoded, given) != nil {
+		return nil, wrongClaims
 	}
-	found, err := validate(given, now)
-	if err != nil {
-		return nil, err
+	described, problem := validate(given, now)
+	if problem != nil {
+		return nil, problem
 	}
-	found.token, found.by = token, by
-	if by.database != nil && !confirm(found, by.database) {
-		return nil, errEnded
+	if by.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
+		listed := by.database.accounts[token]
+		if listed == nil || listed.claims["userID"] != described.claims["userID"] {
+			return nil, ended
+		}
+		described = listed
 	}
-	return found, nil
+	return &session{account: described, token: token, by: by, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}, nil
 }
-
-// printable reports whether services, logs and people read an account's texts alike: they hold nothing but what
-// unicode.IsPrint lets pass, and name and address no space at an end. A user can choose to be called "alice\a": whoever
-// strips that makes it the administrator's name.
-func printable(username, email, others string) bool {
-	return strings.TrimFunc(username+email+others, unicode.IsPrint) == "" && !spaceAtEnd.MatchString(username+"\n"+email)
-}
-
-var (
-	base64url  = base64.RawURLEncoding.Strict()  // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
-	usualText  = regexp.MustCompile(`^[!-~]*$`)  // which is printable, as most text is
-	spaceAtEnd = regexp.MustCompile(`(?m)^ | $`) // of a line
-)
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
 // exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
@@ -200,49 +189,39 @@ type payload struct {
 	Name      string  `json:"name"`     // of a newer one
 	Email     string  `json:"email"`
 	GroupID   any     `json:"groupID"` // a number, or digits
-	UserID    any     `json:"userID"`
 	Image     string  `json:"image"`
+
+	UserID json.Number `json:"userID"` // or digits, too
 }
 
-// validate returns the session that a payload stands for whose signature is right. Organizr's times have fractions of
-// a second. The claim group is left out: its owner can choose that text.
-func validate(given *payload, now time.Duration) (*session, error) {
+// validate returns the account that a payload describes whose signature is right. Organizr's times have fractions of a
+// second. The token's own claim group is left out: its owner can choose that text.
+func validate(given *payload, now time.Duration) (*account, *visitor) {
 	if given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience) {
-		return nil, errIssuer
+		return nil, wrongIssuer
 	}
 	seconds := now.Seconds()
 	if given.ExpiresAt <= seconds {
-		return nil, errExpired
+		return nil, expired
 	}
 	from, ok := given.NotBefore.(float64)
 	if !ok {
-		return nil, errClaims
+		return nil, wrongClaims
 	}
 	if from > seconds+nbfLeeway {
-		return nil, errNotYet
+		return nil, notYetValid
 	}
-	digits := textOf(given.GroupID)
-	group, ok := groupNumbers[digits]
-	if !ok {
-		return nil, errGroup
-	}
-	if given.Username == "" {
-		given.Username = given.Name
-	}
-	name := groupNames[group]
+	name := given.Username
 	if name == "" {
-		name = digits
+		name = given.Name
 	}
-	claims := map[string]string{
-		"username": given.Username, "email": given.Email, "group": name, "groupID": digits,
-		"userID": textOf(given.UserID), "image": given.Image,
+	described := newAccount(map[string]string{
+		"username": name, "email": given.Email, "image": given.Image, "userID": string(given.UserID), "groupID": fmt.Sprint(given.GroupID),
+	})
+	if described == nil {
+		return nil, wrongGroup
 	}
-	found := &session{claims: claims, groupID: group, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}
-	others := given.Image + claims["userID"]
-	if !usualText.MatchString(given.Username+given.Email+others) && !printable(given.Username, given.Email, others) {
-		found.refused = errUnprintable
-	}
-	return found, nil
+	return described, nil
 }
 
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
@@ -251,16 +230,33 @@ func listed(aud any) bool {
 	return slices.Contains(list, any("Organizr"))
 }
 
-// textOf returns a claim that is text or a number as text, and nothing for any other.
-func textOf(claim any) string {
-	switch claim := claim.(type) {
-	case string:
-		return claim
-	case float64:
-		return strconv.FormatFloat(claim, 'f', -1, 64)
+// newAccount returns the account with these claims, or nil if its groupID isn't one. Where there is no name for its group, it
+// gets Organizr's, or the number.
+//
+// Services, logs and people must read its texts alike. A user can choose to be called "alice\a": whoever strips that makes
+// it the administrator's name.
+func newAccount(claims map[string]string) *account {
+	digits := claims["groupID"]
+	group, ok := groupNumbers[digits]
+	if !ok {
+		return nil
 	}
-	return ""
+	named := &account{claims: claims, groupID: group}
+	if !printable.MatchString(claims["username"] + "\n" + claims["email"] + "\n" + claims["image"] + claims["userID"]) {
+		named.refused = errUnprintable
+	}
+	if claims["group"] == "" {
+		claims["group"] = groupNames[group]
+	}
+	if claims["group"] == "" {
+		claims["group"] = digits
+	}
+	return named
 }
+
+// printable matches an account's texts, a line each: they hold nothing but what unicode.IsPrint lets pass, and name and
+// address no space at an end.
+var printable = regexp.MustCompile(strings.ReplaceAll(`^(P( *P)*)?\n(P( *P)*)?\n( |P)*$`, "P", `[\pL\pM\pN\pP\pS]`))
 
 // groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
 // digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
@@ -318,7 +314,7 @@ func look(known *memory, in *authority, overdue, now time.Duration) *authority {
 
 // verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
-func verifyAtOnce(known *memory, token string, by *authority, now time.Duration) (*session, error) {
+func verifyAtOnce(known *memory, token string, by *authority, now time.Duration) (*session, *visitor) {
 	const tries = 200
 	files := known.follower
 	for try := 1; ; try++ {
@@ -332,7 +328,7 @@ func verifyAtOnce(known *memory, token string, by *authority, now time.Duration)
 		case writing && try < tries:
 			time.Sleep(lookEvery / tries)
 		case in == by:
-			return nil, errEnded
+			return nil, ended
 		default:
 			return verify(token, in, now)
 		}
@@ -543,12 +539,12 @@ func parseConfig(text string) (map[string]string, error) {
 			return nil, errors.New("a line isn't 'key' => value; it may be half written")
 		}
 		rest = rest[len(item[0]):]
-		key, value, opened, closed, comma := item[1], item[2], item[3]+item[4], item[5], item[6] != ""
-		if key != "" && !separated || opened != "" && comma || !strings.HasSuffix(brackets, opening[closed]) {
+		keyed, opened, closed, comma := item[2] != "", item[4]+item[5], item[6], item[7] != ""
+		if keyed && !separated || opened != "" && comma || !strings.HasSuffix(brackets, opening[closed]) {
 			return nil, errors.New("a comma or a bracket is missing or too many; it may be half written")
 		}
-		if key != "" && len(brackets) == 1 {
-			values[phpText(key)] = phpText(value)
+		if keyed && len(brackets) == 1 {
+			values[phpUnescape.Replace(item[1])] = phpUnescape.Replace(item[3])
 		}
 		brackets = strings.TrimSuffix(brackets, opening[closed]) + opened
 		separated = comma || opened != ""
@@ -563,38 +559,15 @@ func parseConfig(text string) (map[string]string, error) {
 // array, behind its key; or the end of an array; and a comma.
 var (
 	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
-	phpItem      = regexp.MustCompile(`^\s*(?:('(?:[^'\\]|\\(?s:.))*'|-?[0-9]+)\s*=>\s*(?:('(?:[^'\\]|\\(?s:.))*')|` +
+	phpItem      = regexp.MustCompile(`^\s*(?:(?:'((?:[^'\\]|\\(?s:.))*)'|-?[0-9]+)\s*(=>)\s*(?:'((?:[^'\\]|\\(?s:.))*)'|` +
 		`-?[0-9][0-9.eE+-]*|(?i:true|false|null)|(\[)|(?i:array)\s*(\())|([\])]))\s*(,?)`)
 	opening     = map[string]string{"]": "[", ")": "("}
 	phpUnescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
 )
 
-// phpText returns what a text in single quotes says, and others as they stand.
-func phpText(token string) string {
-	return phpUnescape.Replace(strings.TrimSuffix(strings.TrimPrefix(token, "'"), "'"))
-}
-
 // A database is what counts of Organizr's database.
 type database struct {
 	accounts map[string]*account // by the text of each token that Organizr lists
-}
-
-// An account is one of Organizr's users.
-type account struct {
-	claims  map[string]string
-	groupID int
-	refused error // errLocked or errUnprintable, or nil
-}
-
-// confirm gives a session what the database says of its account, as Organizr's own check does (validateToken in its
-// api/classes/organizr.class.php). It reports false if the database doesn't list it for that user.
-func confirm(found *session, by *database) bool {
-	listed := by.accounts[found.token]
-	if listed == nil || listed.claims["userID"] != found.claims["userID"] {
-		return false
-	}
-	found.claims, found.groupID, found.refused = listed.claims, listed.groupID, listed.refused
-	return true
 }
 
 // refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that: as long as
@@ -692,20 +665,11 @@ func parseDatabase(text string) (*database, error) {
 	}
 	users := map[string]*account{}
 	for _, row := range readTable(file, "users", "id", "username", "email", "image", "group_id", "locked") {
-		group, ok := groupNumbers[row[4]]
-		if !ok {
-			continue
-		}
-		user := &account{groupID: group, claims: map[string]string{
+		user := newAccount(map[string]string{
 			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": names[row[4]],
-		}}
-		if user.claims["group"] == "" {
-			user.claims["group"] = row[4]
-		}
-		if row[5] == "1" {
+		})
+		if user != nil && row[5] == "1" {
 			user.refused = errLocked
-		} else if !printable(row[1], row[2], row[0]+row[3]) {
-			user.refused = errUnprintable
 		}
 		users[row[0]] = user
 	}
@@ -766,28 +730,17 @@ func openTables(text string) *sqliteFile {
 	return file
 }
 
-// sqlToken matches a name, in whatever quotes, a comment, or a mark of an SQL statement.
-var sqlToken = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*(?s:.*?)\\*/|[\\pL\\pN_$]+|[(),]")
+var (
+	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // in which a comma can be
+	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
+)
 
-// columnsOf returns the names of a table's columns from the statement that made it: in its brackets the first name, and
-// the first behind each comma that isn't in brackets of its own.
+// columnsOf returns the names of a table's columns from the statement that made it.
 func columnsOf(statement string) []string {
 	_, definitions, _ := strings.Cut(statement, "(")
 	var columns []string
-	depth, first := 0, true
-	for _, token := range sqlToken.FindAllString(definitions, -1) {
-		switch {
-		case strings.HasPrefix(token, "--") || strings.HasPrefix(token, "/*"):
-		case token == "(":
-			depth++
-		case token == ")":
-			depth--
-		case token == ",":
-			first = first || depth == 0
-		case first && depth == 0:
-			columns = append(columns, strings.ToLower(strings.Trim(token, "\"'`[]")))
-			first = false
-		}
+	for _, definition := range strings.Split(notNames.ReplaceAllString(definitions, ""), ",") {
+		columns = append(columns, strings.ToLower(columnName.FindString(definition)))
 	}
 	return columns
 }

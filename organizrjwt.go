@@ -265,12 +265,12 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		holder := known.holders[candidate.Value]
 		known.RUnlock()
 		if holder == nil || now >= holder.expires {
-			found, err := verify(candidate.Value, by, now)
-			if err == errEnded { //nolint:errorlint // nothing wraps it, and errors.Is would cost at each first sight
-				found, err = verifyAtOnce(known, candidate.Value, by, now)
+			found, sender := verify(candidate.Value, by, now)
+			if sender == ended {
+				found, sender = verifyAtOnce(known, candidate.Value, by, now)
 			}
-			if err != nil {
-				who = strangers[err]
+			if sender != nil {
+				who = sender
 				continue
 			}
 			holder = newVisitor(m, found)
@@ -308,8 +308,11 @@ func acquaint(m *middleware, req *http.Request, credentials string, holder *visi
 	return who
 }
 
-// notReady is whoever comes while Organizr's files aren't there yet.
-var notReady = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
+// Who has no session, whatever they sent: whoever comes while Organizr's files aren't there yet, or with too much to look for one.
+var (
+	notReady        = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
+	longCredentials = &visitor{standing: everyone - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
+)
 
 // withoutSession returns the visitor who has no session, whose other cookies a service for guests gets: who, or if that isn't
 // known, somebody who came before Organizr's files were there, or with credentials that are too long.
@@ -317,7 +320,7 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, by *authorit
 	if by == nil {
 		who = notReady
 	} else if who == nil {
-		who = strangers[errCookies]
+		who = longCredentials
 	}
 	if group != guest {
 		return who
@@ -436,8 +439,7 @@ func holdsSession(text string, by *authority) bool {
 			return true
 		}
 		if by != nil {
-			_, err := verify(token, by, 0)
-			if signed(err) {
+			if _, sender := verify(token, by, 0); signed(sender) {
 				return true
 			}
 		}
