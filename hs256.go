@@ -211,17 +211,21 @@ func validate(given *payload, now time.Duration) (*account, *visitor) {
 	if from > seconds+nbfLeeway {
 		return nil, notYetValid
 	}
-	name := given.Username
-	if name == "" {
-		name = given.Name
-	}
 	described := newAccount(map[string]string{
-		"username": name, "email": given.Email, "image": given.Image, "userID": string(given.UserID), "groupID": fmt.Sprint(given.GroupID),
+		"username": or(given.Username, given.Name), "email": given.Email, "image": given.Image, "userID": string(given.UserID), "groupID": fmt.Sprint(given.GroupID),
 	})
 	if described == nil {
 		return nil, wrongGroup
 	}
 	return described, nil
+}
+
+// or returns the text, or if it is empty, the other.
+func or(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
 }
 
 // listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
@@ -245,12 +249,7 @@ func newAccount(claims map[string]string) *account {
 	if !printable.MatchString(claims["username"] + "\n" + claims["email"] + "\n" + claims["image"] + claims["userID"]) {
 		named.refused = errUnprintable
 	}
-	if claims["group"] == "" {
-		claims["group"] = groupNames[group]
-	}
-	if claims["group"] == "" {
-		claims["group"] = digits
-	}
+	claims["group"] = or(claims["group"], or(groupNames[group], digits))
 	return named
 }
 

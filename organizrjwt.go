@@ -87,7 +87,7 @@ type login struct {
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	from, mistakes := findSource(config)
-	login, noLogin := parseLogin(orEnvironment(config.OrganizrURL, "ORGANIZR_URL"))
+	login, noLogin := parseLogin(or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	access, noAccess := parseAccess(config, from.databaseFile != "")
 	forwarding, noForwarding := parseForwarding(config)
 	if err := errors.Join(mistakes, noLogin, noAccess, noForwarding); err != nil {
@@ -251,8 +251,11 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 	if overdue >= 0 {
 		by = look(known, by, overdue, now)
 	}
-	if by == nil || len(credentials) > longestCookies {
-		return withoutSession(m, req, nil, by, group)
+	if by == nil {
+		return withoutSession(m, req, notReady, nil, group)
+	}
+	if len(credentials) > longestCookies {
+		return withoutSession(m, req, longCredentials, by, group)
 	}
 	who := by.nobody
 	candidates := req.CookiesNamed(by.cookie)
@@ -277,10 +280,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		}
 		return acquaint(m, req, credentials, holder, i < cookies)
 	}
-	if group == guest {
-		return withoutSession(m, req, who, by, group)
-	}
-	return who
+	return withoutSession(m, req, who, by, group)
 }
 
 // otherCandidates returns the first four cookies, how many they are, and the bearer token behind them if that is accepted.
@@ -314,14 +314,8 @@ var (
 	longCredentials = &visitor{standing: everyone - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
 )
 
-// withoutSession returns the visitor who has no session, whose other cookies a service for guests gets: who, or if that isn't
-// known, somebody who came before Organizr's files were there, or with credentials that are too long.
+// withoutSession returns the visitor who has no session, whose other cookies a service for guests gets.
 func withoutSession(m *middleware, req *http.Request, who *visitor, by *authority, group int) *visitor {
-	if by == nil {
-		who = notReady
-	} else if who == nil {
-		who = longCredentials
-	}
 	if group != guest {
 		return who
 	}
@@ -422,12 +416,7 @@ func withoutSessions(cookies, token string, by *authority) string {
 	if len(cookies) > longestCookies {
 		return ""
 	}
-	line := ";" + cookies
-	cut := sessions.ReplaceAllString(line, "$1")
-	if cut == line {
-		return cookies
-	}
-	return strings.TrimLeft(strings.TrimPrefix(cut, ";"), " \t")
+	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or that it may have signed as long as its
@@ -626,7 +615,7 @@ func whyNoLogin(to *login, wanted string) string {
 	if host == to.host && portOf(address) == portOf(to.organizr) && path.Clean("/"+address.Path) == path.Clean("/"+to.organizr.Path) {
 		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
 	}
-	if reaches(to, host) {
+	if strings.HasSuffix("."+host, to.domain) {
 		return ""
 	}
 	reached := "names that end in " + to.domain
@@ -636,9 +625,6 @@ func whyNoLogin(to *login, wanted string) string {
 	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names under one domain of your own, "+
 		"like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.", to.host, reached, host, to.host)
 }
-
-// reaches reports whether the cookie that Organizr sets gets to the host.
-func reaches(to *login, host string) bool { return strings.HasSuffix("."+host, to.domain) }
 
 // cookieDomain returns the domain, with a dot before it, in which all hosts get the cookie that Organizr sets under its
 // own host: what its parseDomain makes of that (api/functions/normal-functions.php), unless browsers refuse it, as it isn't
@@ -676,24 +662,16 @@ func hostname(address *url.URL) string {
 
 // portOf returns the port of the address, said or not.
 func portOf(address *url.URL) string {
-	if port := address.Port(); port != "" {
-		return port
-	}
-	return map[string]string{"http": "80", "https": "443"}[address.Scheme]
+	return or(address.Port(), map[string]string{"http": "80", "https": "443"}[address.Scheme])
 }
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
-	if why.reason == "" {
-		why.reason = who.reason
-	}
-	name := ""
+	why.reason = or(why.reason, who.reason)
 	if who.session != nil {
-		name = who.session.claims["username"]
-		why.Who = name
-		why.Group = numbered(who.session.claims["group"], who.session.groupID)
+		why.Who, why.Group = who.session.claims["username"], numbered(who.session.claims["group"], who.session.groupID)
 	}
-	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, name)
+	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
 	headers := rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = asIs
@@ -706,7 +684,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
 		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
-			why.Who = strconv.Quote(name)
+			why.Who = strconv.Quote(why.Who)
 		}
 		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable && why.Title != fromAnotherSite.Title {
 			why.Login = m.login.address
@@ -729,23 +707,6 @@ func problemJSON(why refusal) []byte {
 		`,"detail":"` + why.Text + `"}` + "\n")
 }
 
-// orEnvironment returns the value, or if it is empty, that of Traefik's environment variable.
-func orEnvironment(value, variable string) string {
-	if value == "" {
-		return os.Getenv(variable)
-	}
-	return value
-}
-
-// withoutNone returns the path of a database, or nothing if it is to be none.
-func withoutNone(path string) string {
-	path = strings.TrimSpace(path)
-	if path == "none" {
-		return ""
-	}
-	return path
-}
-
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
 func findSource(config *Config) (source, error) {
@@ -756,10 +717,13 @@ func findSource(config *Config) (source, error) {
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
 	}
 	if config.ConfigFile == "" {
-		from.uuid = orEnvironment(from.uuid, "ORGANIZR_UUID")
+		from.uuid = or(from.uuid, os.Getenv("ORGANIZR_UUID"))
 	}
 	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
-	from.databaseFile = withoutNone(orEnvironment(config.DatabaseFile, "ORGANIZR_DATABASE_FILE"))
+	from.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	if from.databaseFile == "none" {
+		from.databaseFile = ""
+	}
 	var mistakes []error
 	if from.uuid+from.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
@@ -932,8 +896,8 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 var (
 	conditionClaims = setOf("username email group groupID userID")
 	wholeNumber     = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
-	placeholder     = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
 	braces          = regexp.MustCompile(`\{[^{}]*\}`)
+	placeholder     = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
 )
 
 // ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
@@ -1219,17 +1183,13 @@ func readingsOf(escaped string) []string {
 		if once == queue[0] {
 			readings = append(readings, once)
 		}
-		untilQuery := queue[0]
-		if at := strings.IndexAny(untilQuery, "?#"); at >= 0 {
-			untilQuery = untilQuery[:at]
-		}
+		untilFragment, _, _ := strings.Cut(queue[0], "#")
+		untilQuery, _, _ := strings.Cut(untilFragment, "?")
 		untilUp, _, _ := strings.Cut(queue[0]+"/", "/../") // some go by how a path begins, whatever follows
-		withoutParameters := queue[0]
-		if strings.Contains(withoutParameters, ";") {
-			withoutParameters = parameters.ReplaceAllString(withoutParameters, "")
-		}
-		others := []string{once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"), withoutParameters, cleaned(queue[0])}
-		for _, other := range others {
+		for _, other := range []string{
+			once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"),
+			parameters.ReplaceAllString(queue[0], ""), cleaned(queue[0]),
+		} {
 			if !known[other] {
 				known[other] = true
 				queue = append(queue, other)
@@ -1246,13 +1206,11 @@ func readingsOf(escaped string) []string {
 var decoder = newDecoder()
 
 func newDecoder() *strings.Replacer {
-	const digits = "0123456789abcdefABCDEF"
 	var pairs []string
-	for _, high := range digits {
-		for _, low := range digits {
-			octet, _ := strconv.ParseUint(string(high)+string(low), 16, 8)
-			pairs = append(pairs, "%"+string(high)+string(low), string([]byte{byte(octet)}))
-		}
+	for octet := 0; octet < 256; octet++ {
+		text, lower := string([]byte{byte(octet)}), fmt.Sprintf("%%%02x", octet)
+		upper := strings.ToUpper(lower)
+		pairs = append(pairs, lower, text, upper, text, lower[:2]+upper[2:], text, upper[:2]+lower[2:], text)
 	}
 	return strings.NewReplacer(pairs...)
 }
