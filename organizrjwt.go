@@ -153,8 +153,8 @@ func groupByRules(all *rules, req *http.Request) int {
 	}
 	if all.noFiles || address.Path == "/" || address.Path[len(address.Path)-1] != '/' {
 		_, pattern := all.careless.mux.Handler(req)
-		if group, settled := all.settled[pattern]; settled {
-			return group
+		if all.settled[pattern] {
+			return all.careless.groups[pattern]
 		}
 	}
 	return strictestOf(all, req, address.Path, []string{address.Path})
@@ -669,7 +669,8 @@ func portOf(address *url.URL) string {
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
 	why.reason = or(why.reason, who.reason)
 	if who.session != nil {
-		why.Who, why.Group = who.session.claims["username"], numbered(who.session.claims["group"], who.session.groupID)
+		why.Who = who.session.claims["username"]
+		why.Group = numbered(who.session.claims["group"], who.session.groupID)
 	}
 	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
 	headers := rw.Header()
@@ -940,28 +941,27 @@ func foldHeader(name string) string {
 // given, so a rule that opens opens exactly what it says; and as careless services may read it, among the patterns in
 // lower case, so a rule that closes closes all that could be taken for it.
 type rules struct {
-	strictest int            // the most privileged group of all
-	folders   *ruleset       // the patterns as given, for paths that end in a slash
-	files     *ruleset       // the same, for other paths
-	careless  *ruleset       // the patterns in lower case, for paths without their final slash
-	noFiles   bool           // all patterns end in a slash, so that those of careless do for paths with one too
-	settled   map[string]int // groups by patterns of careless that were given in lower case, and by "" for none
+	strictest int             // the most privileged group of all
+	folders   *ruleset        // the patterns as given, for paths that end in a slash
+	files     *ruleset        // the same, for other paths
+	careless  *ruleset        // the patterns in lower case, for paths without their final slash
+	noFiles   bool            // all patterns end in a slash, so that those of careless do for paths with one too
+	settled   map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
 }
 
-// A ruleset is a ServeMux and the groups that its patterns ask for.
+// A ruleset is a ServeMux, and the groups that its patterns ask for, and "" where none matches.
 type ruleset struct {
-	mux      *http.ServeMux
-	groups   map[string]int    // by pattern, and by "" where none matches
-	patterns map[string]string // by what they are but for the names of their wildcards
+	mux    *http.ServeMux
+	groups map[string]int
 }
 
 func newRuleset(group int) *ruleset {
-	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}, patterns: map[string]string{}}
+	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}}
 }
 
 // parseRules returns the rules that the option lists. Paths that end in a slash are matched among folders, others among
 // files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
-// rule there is around it.
+// rule there is around it. To careless services /api/ and /api are the same; of two such rules the more privileged group holds.
 func parseRules(given []string, group int) (*rules, error) {
 	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), noFiles: true}
 	var patterns []string
@@ -975,6 +975,8 @@ func parseRules(given []string, group int) (*rules, error) {
 			mistakes = append(mistakes, err)
 			continue
 		}
+		pattern = nameByPlace(pattern) // from now on, as messages give it as it was
+		all.folders.groups[pattern] = asked
 		patterns = append(patterns, pattern)
 		all.noFiles = all.noFiles && strings.HasSuffix(pattern, "/")
 		if asked < all.strictest {
@@ -984,20 +986,25 @@ func parseRules(given []string, group int) (*rules, error) {
 			mistakes = append(mistakes, register(all.files, pattern, asked))
 		}
 	}
+	all.settled = map[string]bool{"": true}
 	for _, pattern := range patterns {
 		asked := all.folders.groups[pattern]
-		if strings.HasSuffix(pattern, "/") {
-			mistakes = append(mistakes, registerUnlessTaken(all.files, pattern+"{organizrjwt}", asked),
-				registerUnlessTaken(all.files, pattern+"{organizrjwt}/", asked))
+		for _, name := range []string{"{name}", "{name}/"} {
+			below := nameByPlace(pattern + name)
+			if _, taken := all.files.groups[below]; !taken && strings.HasSuffix(pattern, "/") {
+				mistakes = append(mistakes, register(all.files, below, asked))
+			}
 		}
-		mistakes = append(mistakes, registerCareless(all.careless, pattern, asked))
-	}
-	all.settled = map[string]int{"": group}
-	for _, pattern := range patterns {
-		if foldPattern(pattern) == pattern {
-			same := all.careless.patterns[shapeOf(pattern)]
-			all.settled[same] = all.careless.groups[same]
+		folder := foldPattern(pattern)
+		for _, same := range []string{folder, strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")} {
+			other, taken := all.careless.groups[same]
+			if !taken && strings.Contains(same, "/") { // as the root has no name
+				mistakes = append(mistakes, register(all.careless, same, asked))
+			} else if asked < other {
+				all.careless.groups[same] = asked
+			}
 		}
+		all.settled[folder] = all.settled[folder] || folder == pattern
 	}
 	return all, errors.Join(mistakes...)
 }
@@ -1020,8 +1027,8 @@ func parseRule(given string) (string, int, error) {
 	case odd != "":
 		err = fmt.Errorf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
 	}
-	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+parts[2], " ")
-	return anyRest.ReplaceAllString(pattern, "/"), group, err
+	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+anyRest.ReplaceAllString(parts[2], "/"), " ")
+	return pattern, group, err
 }
 
 var (
@@ -1039,45 +1046,27 @@ func register(set *ruleset, pattern string, group int) (err error) {
 		}
 	}()
 	set.mux.Handle(pattern, http.NotFoundHandler())
-	set.groups[pattern], set.patterns[shapeOf(pattern)] = group, pattern
+	set.groups[pattern] = group
 	return nil
 }
 
-// registerUnlessTaken adds the pattern, unless the set has one that matches the same requests.
-func registerUnlessTaken(set *ruleset, pattern string, group int) error {
-	if _, taken := set.patterns[shapeOf(pattern)]; taken {
-		return nil
+// nameByPlace names a pattern's wildcards by their places, so that two that match the same requests are the same.
+func nameByPlace(pattern string) string {
+	named := ""
+	for place, between := range wildcard.Split(pattern, -1) {
+		if place > 0 {
+			named += "{name" + strconv.Itoa(place) + "}"
+		}
+		named += between
 	}
-	return register(set, pattern, group)
-}
-
-// registerCareless adds a rule in lower case to those for careless services, to which /api/ and /api are the same. Where
-// two patterns are the same to them, the more privileged group holds.
-func registerCareless(set *ruleset, given string, group int) error {
-	folder := foldPattern(given)
-	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
-	for _, pattern := range []string{folder, file} {
-		if !strings.Contains(pattern, "/") { // as the root has no name
-			break
-		}
-		if err := registerUnlessTaken(set, pattern, group); err != nil {
-			return err
-		}
-		if same := set.patterns[shapeOf(pattern)]; group < set.groups[same] {
-			set.groups[same] = group
-		}
-	}
-	return nil
+	return named
 }
 
 var (
 	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
-	wildcard    = regexp.MustCompile(`\{[^{}$]*\}`)
+	wildcard    = regexp.MustCompile(`\{[\pL_][\pL\pN_]*\}`)
 	literalPart = regexp.MustCompile(`/[^{}]*`)
 )
-
-// shapeOf returns what two patterns have in common that match the same requests.
-func shapeOf(pattern string) string { return wildcard.ReplaceAllString(pattern, "{}") }
 
 // foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
 func foldPattern(pattern string) string {
@@ -1208,7 +1197,8 @@ var decoder = newDecoder()
 func newDecoder() *strings.Replacer {
 	var pairs []string
 	for octet := 0; octet < 256; octet++ {
-		text, lower := string([]byte{byte(octet)}), fmt.Sprintf("%%%02x", octet)
+		text := string([]byte{byte(octet)})
+		lower := fmt.Sprintf("%%%02x", octet)
 		upper := strings.ToUpper(lower)
 		pairs = append(pairs, lower, text, upper, text, lower[:2]+upper[2:], text, upper[:2]+lower[2:], text)
 	}

@@ -1437,7 +1437,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"neither more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} }, `rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`},
 		{
 			"a closed file whose folder another rule shares", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b/=Guest"} },
-			`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`,
+			`rules: pattern "/{name1}/b" conflicts with pattern "/a/{name1}"`,
 		},
 		{
 			"a pattern with a host", func(c *Config) { c.Rules = []string{"GET admin.example.com/=1"} },
