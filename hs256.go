@@ -313,24 +313,19 @@ func look(known *memory, in *authority, overdue, now time.Duration) *authority {
 
 // verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
-func verifyAtOnce(known *memory, token string, by *authority, now time.Duration) (*session, *visitor) {
-	const tries = 200
+func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *visitor) {
 	files := known.follower
-	for try := 1; ; try++ {
+	for tries := 200; ; tries-- {
 		files.Lock()
 		_ = refreshDatabase(files, now) // whoever looks next reports it
 		renew(files)
 		in := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
-		switch {
-		case writing && try < tries:
-			time.Sleep(lookEvery / tries)
-		case in == by:
-			return nil, ended
-		default:
+		if !writing || tries == 0 {
 			return verify(token, in, now)
 		}
+		time.Sleep(lookEvery / 200)
 	}
 }
 
@@ -717,8 +712,9 @@ func openTables(text string) *sqliteFile {
 	default:
 		file.pagesLeft = len(text) / size
 	}
-	file.roots, file.columns = map[string]int{}, map[string][]string{}
-	for _, row := range readRows(file, 1, map[int]int{0: 0, 1: 1, 3: 2, 4: 3}, -1) {
+	file.roots = map[string]int{"sqlite_schema": 1}
+	file.columns = map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}}
+	for _, row := range readTable(file, "sqlite_schema", "type", "name", "rootpage", "sql") {
 		if row[0] == "table" {
 			name := strings.ToLower(row[1])
 			root, _ := strconv.Atoi(row[2])
@@ -730,8 +726,10 @@ func openTables(text string) *sqliteFile {
 }
 
 var (
-	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // in which a comma can be
 	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
+
+	// notNames matches what of a column's definition may hold a comma.
+	notNames = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`)
 )
 
 // columnsOf returns the names of a table's columns from the statement that made it.
@@ -744,8 +742,9 @@ func columnsOf(statement string) []string {
 	return columns
 }
 
-// readTable returns the named columns of all rows of a table as text, in no order.
+// readTable returns the named columns of all rows of a table as text, in no order (section 1.6).
 func readTable(file *sqliteFile, table string, names ...string) [][]string {
+	const interior, leaf = 5, 13
 	columns := file.columns[table]
 	places := map[int]int{}
 	for place, name := range names {
@@ -755,15 +754,9 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 		}
 		places[column] = place
 	}
-	return readRows(file, file.roots[table], places, slices.Index(columns, "id"))
-}
-
-// readRows returns all rows of the table whose first page is given, with each column that has a place there (section 1.6).
-// The column of the row's own number, if there is one, is identity.
-func readRows(file *sqliteFile, root int, places map[int]int, identity int) [][]string {
-	const interior, leaf = 5, 13
+	identity := slices.Index(columns, "id") // the column of the row's own number
 	var rows [][]string
-	pages := []int{root}
+	pages := []int{file.roots[table]}
 	for i := 0; i < len(pages) && file.err == nil; i++ {
 		page := pageOf(file, pages[i])
 		header := 0

@@ -270,7 +270,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		if holder == nil || now >= holder.expires {
 			found, sender := verify(candidate.Value, by, now)
 			if sender == ended {
-				found, sender = verifyAtOnce(known, candidate.Value, by, now)
+				found, sender = verifyAtOnce(known, candidate.Value, now)
 			}
 			if sender != nil {
 				who = sender
@@ -510,18 +510,12 @@ func numbered(name string, group int) string {
 
 // What answers carry, and go by.
 var (
-	noStore       = []string{"no-store"} // so that nobody is shown what was for another
-	asHTML        = []string{"text/html; charset=utf-8"}
-	asJSON        = []string{"application/problem+json"}
-	asIs          = []string{"nosniff"}
-	retryAfter    = []string{"5"} // seconds, as the page does
-	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+	noStore = []string{"no-store"} // so that nobody is shown what was for another
+	asJSON  = []string{"application/problem+json"}
+	asIs    = []string{"nosniff"}
 
 	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
 	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
-
-	// secureSchemes are what the values of X-Forwarded-Proto mean.
-	secureSchemes = map[string]bool{"http": false, "ws": false, "https": true, "wss": true}
 
 	loginProblem = problemJSON(loginNeeded)                      // what programs are told that have no session
 	htmlType     = regexp.MustCompile(`(?is)^.{0,99}?text/html`) // what a browser accepts that opens a page
@@ -599,7 +593,8 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 // was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
 func wantedAddress(req *http.Request, host string) string {
 	scheme := "http://"
-	if secure, told := secureSchemes[req.Header.Get("X-Forwarded-Proto")]; secure || !told && req.TLS != nil {
+	proto := req.Header.Get("X-Forwarded-Proto")
+	if proto == "https" || proto == "wss" || proto == "" && req.TLS != nil {
 		scheme = "https://"
 	}
 	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
@@ -680,7 +675,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
 	if why.Status == http.StatusServiceUnavailable {
-		headers["Retry-After"] = retryAfter
+		headers.Set("Retry-After", "5") // seconds, as the page does
 	}
 	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
@@ -690,7 +685,8 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable && why.Title != fromAnotherSite.Title {
 			why.Login = m.login.address
 		}
-		headers["Content-Type"], headers["Content-Security-Policy"] = asHTML, contentPolicy
+		headers.Set("Content-Type", "text/html; charset=utf-8")
+		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
 		_ = page.Execute(&body, why)
 	} else {
 		headers["Content-Type"] = asJSON
