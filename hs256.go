@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -428,7 +429,8 @@ const (
 	mostOfDatabase = 64 << 20                           // and of a database
 	longestWriting = 5 * time.Second                    // of a database, that needs no line in the log
 	deepestArray   = 100                                // in config.php
-	headerSize     = 100                                // bytes of a database
+	headerSize     = 100                                // bytes of a database's header
+	logHeaderSize  = 32                                 // and of its write-ahead log's
 
 	// configPlaces are the documented ones of Organizr's configuration.
 	configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
@@ -564,15 +566,16 @@ type database struct {
 	accounts map[string]*account // by the text of each token that Organizr lists
 }
 
-// refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that: as long as
-// there is neither a rollback journal nor a write-ahead log with anything in it, before and after the file was read, and
-// the file is the same, what was read is one of its states (its file format, sections 3 and 4).
+// refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that (its file format,
+// sections 3 and 4): what was read is one of its states if there is no rollback journal with anything in it, and the file is
+// the same before and after, or else the beginning of its write-ahead log. Then SQLite copies into the file what is in the
+// log, and no more until it begins another; so the file is read first, and the log over it.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
 	if err != nil {
 		return err
 	}
-	before, settled, err := glimpseOf(path)
+	before, log, settled, err := glimpseOf(path)
 	if err != nil {
 		files.writingSince = 0
 		return err
@@ -581,21 +584,26 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		files.writingSince = 0
 		return files.broken
 	}
-	text, after := "", ""
-	if before != "" {
+	text, writing := "", before == ""
+	if !writing {
 		if text, err = readFile("databaseFile", path, mostOfDatabase); err != nil {
 			return err
 		}
-		after, _, err = glimpseOf(path)
+		if log != "" {
+			logged, _ := os.ReadFile(path + "-wal")
+			text = withLog(text, string(logged))
+		}
+		after, logAfter, _, _ := glimpseOf(path)
+		writing = before != after && (log == "" || log != logAfter) || log != "" && text == ""
 	}
-	if before == "" || before != after {
+	if writing {
 		if files.writingSince == 0 {
 			files.writingSince = now
 		} else if now-files.writingSince > longestWriting {
 			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
 				"if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
 		}
-		return err
+		return nil
 	}
 	read, err := parseDatabase(text)
 	if err != nil {
@@ -610,27 +618,79 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	return err
 }
 
-// glimpseOf returns what tells a database from what it was before: its size, its modification time and its first 100
-// bytes, in which SQLite counts changes; or nothing if there is something in a rollback journal or a write-ahead log. It
-// reports false if that doesn't settle it: with a write-ahead log SQLite doesn't always count (its file format, section
-// 1.3), and within one tick of its clock a file can change without another modification time.
-func glimpseOf(path string) (string, bool, error) {
-	for _, suffix := range []string{"-journal", "-wal"} {
-		if info, err := os.Stat(path + suffix); err == nil && info.Size() > 0 {
-			return "", false, nil
-		}
+// glimpseOf returns what tells a database from what it was before: size, modification time and beginning, of it and of its
+// write-ahead log, and the beginning of that alone, if there is anything in it; or nothing if there is something in a
+// rollback journal. It reports false if that doesn't settle it: with a write-ahead log SQLite doesn't always count its changes
+// in the beginning (its file format, section 1.3), and within one tick of its clock a file can change and keep its time.
+func glimpseOf(path string) (string, string, bool, error) {
+	if info, err := os.Stat(path + "-journal"); err == nil && info.Size() > 0 {
+		return "", "", false, nil
 	}
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; "+
+		return "", "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; "+
 			"give the path of Organizr's database, or mount its volume into Traefik, for auto under the path that config.php names", path)
 	}
-	file, _ := os.Open(path) // readFile says what is wrong
-	beginning := make([]byte, headerSize)
-	_, _ = io.ReadFull(file, beginning)
+	beginning := beginningOf(path, headerSize)
+	glimpse := fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", beginning)
+	log := beginningOf(path+"-wal", logHeaderSize)
+	logInfo, err := os.Stat(path + "-wal")
+	if err != nil || log == "" {
+		return glimpse, "", number(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
+	}
+	if logInfo.Size() > mostOfDatabase {
+		return "", "", false, fmt.Errorf("databaseFile: %q has a write-ahead log of more than %d MiB", path, mostOfDatabase>>20)
+	}
+	return fmt.Sprint(glimpse, " ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", log), log, time.Since(logInfo.ModTime()) > time.Second, nil
+}
+
+// beginningOf returns the first so many bytes of a file, or all that it has.
+func beginningOf(path string, length int) string {
+	beginning := make([]byte, length)
+	file, _ := os.Open(path) // nothing can be read from none
+	got, _ := io.ReadFull(file, beginning)
 	_ = file.Close()
-	settled := beginning[18] == 1 || time.Since(info.ModTime()) > time.Second
-	return fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", string(beginning)), settled, nil
+	return string(beginning[:got])
+}
+
+// withLog returns a database with all that its write-ahead log has committed, or nothing if it can't be said what that is,
+// since the last commit is just being written.
+func withLog(text, log string) string {
+	const frameHeader = 24    // bytes, before each page
+	size := number(log, 8, 4) // of a page
+	if size < 512 || number(log, 0, 4) != 0x377f0682 {
+		return ""
+	}
+	length, committed, pages := frameHeader+size, 0, 0
+	for at := logHeaderSize; at+length <= len(log) && log[at+8:at+16] == log[16:24]; at += length {
+		if all := number(log, at+4, 4); all > 0 {
+			committed = at + length
+			pages = all
+		}
+	}
+	if committed == 0 {
+		return text
+	}
+	last := committed - length
+	before := last - length + 16 // the checksum, with which that of the last commit begins
+	if last == logHeaderSize {
+		before = 24
+	}
+	first, second := uint32(number(log, before, 4)), uint32(number(log, before+4, 4))
+	for words := []byte(log[last:last+8] + log[last+frameHeader:committed]); len(words) > 0; words = words[8:] {
+		first += binary.LittleEndian.Uint32(words) + second
+		second += binary.LittleEndian.Uint32(words[4:]) + first
+	}
+	if int(first) != number(log, last+16, 4) || int(second) != number(log, last+20, 4) || pages*size > mostOfDatabase {
+		return ""
+	}
+	whole := append([]byte(text), make([]byte, pages*size)...)
+	for at := logHeaderSize; at < committed; at += length {
+		if end := number(log, at, 4) * size; end >= size && end <= len(whole) {
+			copy(whole[end-size:end], log[at+frameHeader:])
+		}
+	}
+	return string(whole[:pages*size])
 }
 
 // databasePath returns where the database is: what the option says, or config.php for auto.

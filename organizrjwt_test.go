@@ -1725,7 +1725,11 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	readData(t, "databases/databases.json", &table)
 	for _, test := range table.Read {
 		t.Run(test.File+", "+test.About, func(t *testing.T) {
-			read, err := parseDatabase(readText(t, "databases/"+test.File))
+			text := readText(t, "databases/"+test.File)
+			if _, err := os.Stat("testdata/databases/" + test.File + "-wal"); err == nil {
+				text = withLog(text, readText(t, "databases/"+test.File+"-wal"))
+			}
+			read, err := parseDatabase(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1899,6 +1903,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 func TestTheDatabaseIsFollowed(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
 	before, later := readText(t, "databases/page-512.db"), readText(t, "databases/later.db") // which lists sue's session no more
+	log := readText(t, "databases/log.db-wal") // in which that session is somebody else's
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	write(t, file, before)
 	s := newSite(t, Config{DatabaseFile: file})
@@ -1928,6 +1933,12 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		{"between two writes", 88, func() { remove(t, file+"-journal"); write(t, file, readText(t, "databases/page-1024.db")) }, 200, ""},
 		{"written again", 92, func() { write(t, file+"-journal", "x") }, 200, ""},
 		{"at rest", 94, func() { remove(t, file+"-journal") }, 200, ""},
+		{"logged out, and the last commit of the log is just being written", 96, func() {
+			write(t, file, readText(t, "databases/log.db"))
+			write(t, file+"-wal", log[:len(log)-100]+"x"+log[len(log)-99:])
+		}, 200, ""},
+		{"committed, in the log alone", 97, func() { write(t, file+"-wal", log) }, 401, ""},
+		{"and in the log no more", 98, func() { remove(t, file+"-wal") }, 200, ""},
 
 		{"missing", 100, func() { remove(t, file) }, 200, "isn't a file that can be read"},
 		{"still missing", 102, func() {}, 200, ""},

@@ -102,10 +102,25 @@ func TestReadersBesideWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := followOrganizr(t, o.ConfigFile(), map[string]table{"everyone": {"group": 998}, "power": {"group": 3}})
-	for _, mode := range []string{"DELETE", "WAL"} {
-		t.Run("journal mode "+mode, func(t *testing.T) {
-			if err := organizr.OpenDatabase(path).SetJournalMode(mode); err != nil {
+	for _, test := range []struct {
+		name, mode string
+		held       bool
+	}{
+		{"with a rollback journal", "DELETE", false},
+		{"with a write-ahead log", "WAL", false},
+		{"with a write-ahead log that stays, since another program has the database open", "WAL", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db := organizr.OpenDatabase(path)
+			if err := db.SetJournalMode(test.mode); err != nil {
 				t.Fatal(err)
+			}
+			if test.held {
+				release, err := db.Hold()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer release()
 			}
 			race(&racers{t: t, organizr: o, visitor: newVisitor(s.traefik), counts: map[string]int{}}, length)
 		})

@@ -38,69 +38,82 @@ func patched(patches ...patch) func(path string) error {
 	}
 }
 
-// writeBusy leaves databases as they are while somebody writes: the file, and its journal or log beside it.
+// writeBusy leaves a database as it is while somebody writes: the file, and its journal beside it.
 func writeBusy(folder string) ([]sample, error) {
-	busy := []struct{ file, about, mode, beside string }{
-		{"busy-journal.db", "half of a change is in the file, and a journal says how to undo it", "DELETE", "-journal"},
-		{"busy-wal.db", "the latest changes are in the write-ahead log alone", "WAL", "-wal"},
+	const file = "busy-journal.db"
+	if _, err := leaveOpen(filepath.Join(folder, file), "DELETE", "-journal", "BEGIN", setAll); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	samples := make([]sample, 0, len(busy))
-	for _, one := range busy {
-		path := filepath.Join(folder, one.file)
-		if err := leaveBusy(path, one.mode, one.beside); err != nil {
+	return []sample{{File: file, About: "half of a change is in the file, and a journal says how to undo it"}}, nil
+}
+
+const setAll = "UPDATE users SET group_id = 0; UPDATE tokens SET user_id = 1"
+
+// writeLogged leaves databases as they are while somebody has them open: the file, and its write-ahead log beside it.
+func writeLogged(folder string) ([]sample, error) {
+	var samples []sample
+	for _, one := range []struct {
+		file, about string
+		changes     []string
+	}{
+		{"log.db", "the latest changes are in the write-ahead log alone", []string{emptyLog, setAll}},
+		{"log-of-all.db", "all tables are in the write-ahead log alone", []string{setAll}},
+		{"log-of-nothing.db", "all that is in the write-ahead log is in the file, too", []string{"PRAGMA wal_checkpoint(PASSIVE)"}},
+		{"log-unfinished.db", "at the end of the log there is half of a change", []string{emptyLog, setAll, "BEGIN", "DELETE FROM tokens; DELETE FROM users"}},
+		{"log-begun-anew.db", "behind the latest changes there are older ones, of the log before", []string{
+			emptyLog, setAll, "PRAGMA wal_checkpoint(RESTART)", "UPDATE users SET group_id = 998 WHERE id = 1",
+		}},
+		{"log-of-a-smaller.db", "the log makes the database smaller", []string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"}},
+		{"log-of-a-larger.db", "the log makes the database larger", []string{emptyLog, "INSERT INTO tokens (token, user_id) SELECT token || id || hex(zeroblob(900)), 1 FROM tokens"}},
+	} {
+		found, err := leaveOpen(filepath.Join(folder, one.file), "WAL", "-wal", one.changes...)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.file, err)
 		}
-		samples = append(samples, sample{File: one.file, About: one.about})
+		samples = append(samples, sample{File: one.file, About: one.about, Content: found})
 	}
 	return samples, nil
 }
 
-// leaveBusy makes a database and changes it, and copies it with what lies beside it before the change is finished.
-func leaveBusy(path, mode, beside string) error {
-	work, err := os.MkdirTemp("", "busy-")
+const emptyLog = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+// leaveOpen makes a database and changes it, and copies it with what lies beside it while it is open. It returns what
+// SQLite finds in it if that is a write-ahead log.
+func leaveOpen(path, mode, beside string, changes ...string) (*content, error) {
+	work, err := os.MkdirTemp("", "open-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(work)
 	source := filepath.Join(work, filepath.Base(path))
 	db, err := open(source)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer db.Close()
 	// So small a cache spills what is changed into the file before the change is finished.
 	if err := run(db, "PRAGMA page_size = 512", "PRAGMA cache_size = 2", "PRAGMA journal_mode = "+mode, plain); err != nil {
-		return err
+		return nil, err
 	}
-	if err := then(everybody, sessions(10))(db); err != nil {
-		return err
-	}
-	if mode == "WAL" {
-		if err := run(db, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-			return err
-		}
-	}
-	if err := run(db, "BEGIN", "UPDATE users SET group_id = 0", "UPDATE tokens SET user_id = 1"); err != nil {
-		return err
-	}
-	if mode == "WAL" {
-		if err := run(db, "COMMIT"); err != nil {
-			return err
-		}
+	if err := then(everybody, sessions(10), statements(changes...))(db); err != nil {
+		return nil, err
 	}
 	for _, suffix := range []string{"", beside} {
 		content, err := os.ReadFile(source + suffix)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if suffix != "" && len(content) == 0 {
-			return errors.New("nothing lies beside it")
+			return nil, errors.New("nothing lies beside it")
 		}
 		if err := os.WriteFile(path+suffix, content, 0o644); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	if beside != "-wal" {
+		return nil, nil
+	}
+	return read(context.Background(), source+"?mode=ro")
 }
 
 // A victim is a whole database that is then broken: its bytes, and the pages where its table of tokens is.

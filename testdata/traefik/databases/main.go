@@ -66,6 +66,11 @@ func write(folder string) error {
 	if index[0], err = writeWhole(folder); err != nil {
 		return err
 	}
+	logged, err := writeLogged(folder)
+	if err != nil {
+		return err
+	}
+	index[0] = append(index[0], logged...)
 	if index[1], err = writeBusy(folder); err != nil {
 		return err
 	}
@@ -76,7 +81,7 @@ func write(folder string) error {
 }
 
 // about says what databases.json is.
-const about = "What a right reader finds in the databases of this folder: the content of those under read; nothing yet in those under busy, " +
+const about = "What a right reader finds in the databases of this folder: the content of those under read, with the -wal beside them; nothing yet in those under busy, " +
 	"since somebody is writing; those under refused are refused; those under ends may be refused or read, but reading comes to an end soon. " +
 	"Written by testdata/traefik/databases, most of it by SQLite."
 
@@ -122,9 +127,10 @@ func run(db *sql.DB, statements ...string) error {
 	return nil
 }
 
-// read returns what SQLite finds in the file. A number counts if it is a whole one, stored as number or as digits.
+// read returns what SQLite finds at the path, which options can follow. A number counts if it is a whole one, stored as number
+// or as digits.
 func read(ctx context.Context, path string) (*content, error) {
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&immutable=1")
+	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		return nil, err
 	}

@@ -227,7 +227,7 @@ func writeWhole(folder string) ([]sample, error) {
 		if err := r.make(path); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.file, err)
 		}
-		found, err := read(context.Background(), path)
+		found, err := read(context.Background(), path+"?mode=ro&immutable=1")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.file, err)
 		}

@@ -155,6 +155,20 @@ func (d *Database) SetJournalMode(mode string) error {
 	return nil
 }
 
+// Hold opens the database and reads from it, as a program does with which somebody looks into it. It has it open until it is
+// released, and as long a write-ahead log stays.
+func (d *Database) Hold() (release func() error, err error) {
+	db, err := sql.Open("sqlite", d.path)
+	if err != nil {
+		return nil, err
+	}
+	var users int
+	if err := db.QueryRow("SELECT count(*) FROM users").Scan(&users); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db.Close, nil
+}
+
 // Users returns all accounts.
 func (d *Database) Users() (users []User, err error) {
 	err = d.transact(func(tx *sql.Tx) error {
