@@ -184,17 +184,17 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 	switch {
 	case len(req.Header) > mostHeaders:
 		answer(m, who, tooManyHeaders, rw, req)
-		return false
 	case group != guest && !m.allowCrossSite && who.byCookie && changesThings(req) && crossSite(m.login, req):
 		answer(m, who, fromAnotherSite, rw, req)
-		return false
-	}
-	for name := range req.Header {
-		if !m.harmless[name] && len(name) <= longestName && m.forged[foldHeader(name)] {
-			delete(req.Header, name)
+	default:
+		for name := range req.Header {
+			if !m.harmless[name] && len(name) <= longestName && m.forged[foldHeader(name)] {
+				delete(req.Header, name)
+			}
 		}
+		return true
 	}
-	return true
+	return false
 }
 
 // changesThings reports whether a request may change things, or opens a WebSocket.
@@ -259,11 +259,10 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 	}
 	who := by.nobody
 	candidates := req.CookiesNamed(by.cookie)
-	cookies := len(candidates)
-	if cookies > mostCookies || m.acceptBearer {
-		candidates, cookies = otherCandidates(m, req, candidates)
+	if len(candidates) > mostCookies || m.acceptBearer {
+		candidates = fewerOrBearer(m, req, candidates)
 	}
-	for i, candidate := range candidates {
+	for _, candidate := range candidates {
 		known.RLock()
 		holder := known.holders[candidate.Value]
 		known.RUnlock()
@@ -278,22 +277,24 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 			}
 			holder = newVisitor(m, found)
 		}
-		return acquaint(m, req, credentials, holder, i < cookies)
+		return acquaint(m, req, credentials, holder, candidate.Name != "")
 	}
-	return withoutSession(m, req, who, by, group)
+	if group == guest {
+		return withoutSession(m, req, who, by, group)
+	}
+	return who
 }
 
-// otherCandidates returns the first four cookies, how many they are, and the bearer token behind them if that is accepted.
-func otherCandidates(m *middleware, req *http.Request, candidates []*http.Cookie) ([]*http.Cookie, int) {
+// fewerOrBearer returns the first four cookies, and behind them the bearer token if that is accepted, as a cookie without name.
+func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) []*http.Cookie {
 	if len(candidates) > mostCookies {
 		candidates = candidates[:mostCookies]
 	}
-	cookies := len(candidates)
 	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
 	if m.acceptBearer && bearer != nil {
 		candidates = append(candidates, &http.Cookie{Value: bearer[1]})
 	}
-	return candidates, cookies
+	return candidates
 }
 
 // acquaint returns the visitor whose session the request carries, and remembers them.

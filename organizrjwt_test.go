@@ -1903,7 +1903,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 func TestTheDatabaseIsFollowed(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
 	before, later := readText(t, "databases/page-512.db"), readText(t, "databases/later.db") // which lists sue's session no more
-	log := readText(t, "databases/log.db-wal") // in which that session is somebody else's
+	log := readText(t, "databases/log.db-wal")                                               // in which that session is somebody else's
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	write(t, file, before)
 	s := newSite(t, Config{DatabaseFile: file})
