@@ -100,8 +100,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
 // by the same credentials is known, unless the session has expired or it is time to look at the files.
 //
-// Traefik interprets it. Then each expression of a function takes memory at every call, whether it is reached or not, so
-// what few requests need is in functions of its own.
+// Interpreted, each expression of a function takes memory at every call, reached or not: what few requests need is elsewhere.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	group := m.group
 	if m.rules != nil {
@@ -178,8 +177,7 @@ var (
 	unwritable = (*os.File)(nil)
 )
 
-// passesCloserLook takes a closer look at an unusual request of somebody who may enter. Forged headers are taken out of it;
-// if it could do harm, it is refused.
+// passesCloserLook takes forged headers out of an unusual request of somebody who may enter, or refuses one that could do harm.
 func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
 	switch {
 	case len(req.Header) > mostHeaders:
@@ -572,9 +570,8 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 	host := browserHost(req)
 	wanted := wantedAddress(req, host)
 	if host == to.host || !strings.HasSuffix(host, to.domain) {
-		if advice := whyNoLogin(to, wanted); advice != "" {
-			why := loginCantHelp
-			why.Advice = advice
+		why := loginCantHelp
+		if why.Advice = whyNoLogin(to, wanted); why.Advice != "" {
 			answer(m, who, why, rw, req)
 			return
 		}
@@ -873,12 +870,10 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 	places := map[string]int{}
 	for _, name := range names {
 		added, err := parseHeader(name, given[name])
-		if err != nil {
-			mistakes = append(mistakes, err)
-			continue
-		}
 		place, twice := places[foldHeader(name)]
 		switch {
+		case err != nil:
+			mistakes = append(mistakes, err)
 		case !twice:
 			places[foldHeader(name)] = len(headers)
 			headers = append(headers, added)
@@ -1207,35 +1202,31 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="dark light">
-<meta name="robots" content="noindex">
-{{if eq .Status 503}}<meta http-equiv="refresh" content="5">
-{{end}}<title>{{.Title}}</title>
+<meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
+{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}
+<title>{{.Title}}</title>
 <style>
 :root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
 @media (prefers-color-scheme: light) {
   :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff }
 }
-* { box-sizing: border-box; margin: 0 }
+* { box-sizing: border-box; margin: 0; overflow-wrap: anywhere }
 body { min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); overflow-wrap: anywhere }
-main, .advice { border: 1px solid var(--line); border-radius: .5rem }
-main { border-top: 4px solid var(--link) }
+main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); border-top: 4px solid var(--link); border-radius: .5rem }
 h1 { margin-bottom: .75rem; font-size: 1.5rem; line-height: 1.25 }
 p { margin-bottom: 1rem }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin-bottom: 1.25rem; padding: .75rem 0; border-block: 1px solid var(--line) }
 dt, .status { color: var(--soft) }
 dd { font-weight: 600; unicode-bidi: isolate }
 .status { margin: 0; font-size: .875rem; letter-spacing: .05em }
-.advice, .button { padding: .75rem 1rem }
-.button { display: block; border-radius: .5rem; background: var(--link); color: var(--on); font-weight: 600; text-align: center; text-decoration: none }
+.advice { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem }
+.button { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); font-weight: 600; text-align: center; text-decoration: none }
 .button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
 <main>
 <p class="status">{{.Status}}</p>
 <h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-{{with .Hint}}<p>{{.}}</p>{{end}}
+<p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
 {{with .Advice}}<p class="advice">{{.}}</p>{{end}}
 {{if .Who}}<dl><dt>You are</dt><dd>{{.Who}}</dd><dt>Your group</dt><dd>{{.Group}}</dd>
 {{with .Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
