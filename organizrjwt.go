@@ -124,10 +124,9 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		refuse(m, who, group, rw, req)
 		return
 	}
-	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil {
-		if !passesCloserLook(m, who, group, rw, req) {
-			return
-		}
+	if (req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil) &&
+		!passesCloserLook(m, who, group, rw, req) {
+		return
 	}
 	for i, values := range who.values {
 		headers[m.names[i]] = values
@@ -182,7 +181,7 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 	switch {
 	case len(req.Header) > mostHeaders:
 		answer(m, who, tooManyHeaders, rw, req)
-	case group != guest && !m.allowCrossSite && who.byCookie && changesThings(req) && crossSite(m.login, req):
+	case group != guest && !m.allowCrossSite && who.byCookie && crossSite(m.login, req):
 		answer(m, who, fromAnotherSite, rw, req)
 	default:
 		for name := range req.Header {
@@ -195,18 +194,16 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 	return false
 }
 
-// changesThings reports whether a request may change things, or opens a WebSocket.
-func changesThings(req *http.Request) bool {
-	return req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions || len(req.Header["Upgrade"]) > 0
-}
-
-// crossSite reports whether a browser says that another site's page made the request. Organizr's cookie is SameSite=None,
-// so it came along without the visitor's doing. Programs say nothing.
+// crossSite reports whether the request may change things, or opens a WebSocket, and a browser says that another site's page
+// made it. Organizr's cookie is SameSite=None, so it came along without the visitor's doing. Programs say nothing.
 //
 // Chromium sends no Sec-Fetch-Site with a WebSocket's handshake. Where there is none, Origin decides: its host must be the
 // request's own, or get Organizr's cookie too. It is "null" in sandboxed frames, so that no host fits. Under Organizr's own
 // host the cookie comes along even if browsers refused the one for the domain above, so there no other name is trusted.
 func crossSite(organizr *login, req *http.Request) bool {
+	if (req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions) && len(req.Header["Upgrade"]) == 0 {
+		return false
+	}
 	if site := req.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return strings.Contains(strings.Join(site, ","), "cross-site")
 	}
@@ -418,18 +415,17 @@ func withoutSessions(cookies, token string, by *authority) string {
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// holdsSession reports whether a text holds a token that this Organizr signed, or that it may have signed as long as its
-// files aren't there; or so many others that it isn't worth looking.
+// holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
+// there; or so many others that it isn't worth looking.
 func holdsSession(text string, by *authority) bool {
 	tokens := compactJWS.FindAllString(text, mostCookies+1)
 	for _, token := range tokens {
-		if by == nil && strings.HasPrefix(token, organizrHeader) {
-			return true
-		}
+		sender := wrongSignature
 		if by != nil {
-			if _, sender := verify(token, by, 0); signed(sender) {
-				return true
-			}
+			_, sender = verify(token, by, 0)
+		}
+		if signed(sender) || by == nil && strings.HasPrefix(token, organizrHeader) {
+			return true
 		}
 	}
 	return len(tokens) > mostCookies
@@ -611,12 +607,9 @@ func whyNoLogin(to *login, wanted string) string {
 	if strings.HasSuffix("."+host, to.domain) {
 		return ""
 	}
-	reached := "names that end in " + to.domain
-	if to.domain == "."+to.host {
-		reached = "that name and names under it"
-	}
-	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names under one domain of your own, "+
-		"like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.", to.host, reached, host, to.host)
+	return fmt.Sprintf("Organizr's login at %s reaches %s and names under it, and not %s: browsers share a cookie only between names under one domain "+
+		"of your own, like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.",
+		to.host, to.domain[1:], host, to.host)
 }
 
 // cookieDomain returns the domain, with a dot before it, in which all hosts get the cookie that Organizr sets under its
@@ -1008,14 +1001,12 @@ func parseRule(given string) (string, int, error) {
 		return "", 0, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
 	}
 	group, err := parseGroup(fmt.Sprintf("rules: %q", given), parts[3])
-	host, _, _ := strings.Cut(parts[2], "/")
 	odd := oddPattern.FindString(strings.ReplaceAll(parts[2], "{$}", ""))
 	switch {
 	case err != nil:
-	case strings.Contains(host, "."):
-		err = fmt.Errorf("rules: %q has a host; give a path like /api/, and leave hosts to Traefik's routers", given)
 	case !strings.HasPrefix(parts[2], "/"):
-		err = fmt.Errorf("rules: %q doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest", given)
+		err = fmt.Errorf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest, "+
+			"and leave hosts to Traefik's routers", given)
 	case odd != "":
 		err = fmt.Errorf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
 	}

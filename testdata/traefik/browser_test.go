@@ -310,7 +310,7 @@ func TestThePagesOfTheDemo(t *testing.T) {
 	do(t, browser, open(d.url("apart")))
 	shows(t, browser, d.url("apart")+"/", "browsers share a cookie only between names under one domain")
 	do(t, browser, open(d.url("provider")))
-	shows(t, browser, d.url("provider")+"/", "organizr.duckdns.org reaches that name and names under it, and not sonarr.duckdns.org")
+	shows(t, browser, d.url("provider")+"/", "organizr.duckdns.org reaches organizr.duckdns.org and names under it, and not sonarr.duckdns.org")
 	do(t, browser, open(d.url("denied")+"/"), wait("#accounts"), signIn("bob"))
 	shows(t, browser, d.url("denied")+"/", "Not for you", "The settings of this service don't let you in")
 }
