@@ -163,6 +163,7 @@ const (
 	mostHeaders    = 200      // names of headers that a request can have; browsers send some twenty
 	mostCookies    = 4        // of the same name that are tried; Organizr sets two
 	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
+	mostBeginnings = 8        // of tokens in a line of Authorization; each has two
 	longestReturn  = 2 << 10  // bytes of an address that a visitor comes back to
 )
 
@@ -373,7 +374,7 @@ func headerText(one *header, found *session) string {
 }
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
-// this Organizr. Of a Cookie header of more than 32 KiB, or more than four lines of Authorization, it gets nothing.
+// this Organizr. Of more than 32 KiB of either, or more than four lines of Authorization, it gets nothing.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority, token string) {
 	if m.forwardToken {
 		return
@@ -382,7 +383,8 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority
 	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, by); others != "" {
 		who.values[place] = []string{others}
 	}
-	if lines := req.Header["Authorization"]; len(who.values) > place+1 && len(lines) <= mostCookies {
+	lines := req.Header["Authorization"]
+	if len(who.values) > place+1 && len(lines) <= mostCookies && len(strings.Join(lines, "")) <= longestCookies {
 		for _, line := range lines {
 			if !holdsSession(line, by) {
 				who.values[place+1] = append(who.values[place+1], line)
@@ -393,7 +395,8 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority
 
 var (
 	bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
-	compactJWS  = regexp.MustCompile(`[\w-]+\.[\w-]+\.[\w-]+`)               // what may be a token (RFC 7515, section 7.1)
+	beginning   = regexp.MustCompile(`ey`)                                   // of a JSON object in base64url
+	compactJWS  = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]{43}`)           // what may be a token (RFC 7515, section 7.1)
 	anySession  = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
 )
 
@@ -416,11 +419,12 @@ func withoutSessions(cookies, token string, by *authority) string {
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
-// there; or so many others that it isn't worth looking.
+// there, whatever is before and behind it; or so much that could be one that it isn't worth looking.
 func holdsSession(text string, by *authority) bool {
-	tokens := compactJWS.FindAllString(text, mostCookies+1)
-	for _, token := range tokens {
-		sender := wrongSignature
+	beginnings := beginning.FindAllStringIndex(text, mostBeginnings)
+	for _, place := range beginnings {
+		token := compactJWS.FindString(text[place[0]:])
+		sender := malformed
 		if by != nil {
 			_, sender = verify(token, by, 0)
 		}
@@ -428,7 +432,7 @@ func holdsSession(text string, by *authority) bool {
 			return true
 		}
 	}
-	return len(tokens) > mostCookies
+	return len(beginnings) == mostBeginnings
 }
 
 // A refusal is what a visitor is told who may not enter, and what the log says.
