@@ -396,7 +396,6 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority
 var (
 	bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
 	beginning   = regexp.MustCompile(`ey`)                                   // of a JSON object in base64url
-	compactJWS  = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]{43}`)           // what may be a token (RFC 7515, section 7.1)
 	anySession  = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
 )
 
@@ -423,12 +422,12 @@ func withoutSessions(cookies, token string, by *authority) string {
 func holdsSession(text string, by *authority) bool {
 	beginnings := beginning.FindAllStringIndex(text, mostBeginnings)
 	for _, place := range beginnings {
-		token := compactJWS.FindString(text[place[0]:])
+		parts := strings.SplitN(text[place[0]:], ".", 4) // of a token (RFC 7515, section 7.1), and the rest
 		sender := malformed
-		if by != nil {
-			_, sender = verify(token, by, 0)
+		if by != nil && len(parts) > 2 && len(parts[2]) >= signatureLength-1 {
+			_, sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], by, 0)
 		}
-		if signed(sender) || by == nil && strings.HasPrefix(token, organizrHeader) {
+		if signed(sender) || by == nil && parts[0] == organizrHeader {
 			return true
 		}
 	}
