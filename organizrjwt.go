@@ -109,7 +109,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
 	credentials := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
 	if m.acceptBearer {
-		credentials = withBearer(credentials, headers)
+		credentials = withBearer(credentials, headers["Authorization"])
 	}
 	now := since(epoch)
 	known := m.memory
@@ -135,11 +135,8 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 }
 
 // withBearer returns the credentials of a request whose session may be in the Authorization header.
-func withBearer(cookies string, headers http.Header) string {
-	if authorization := headers["Authorization"]; len(authorization) > 0 {
-		return cookies + "\x00" + strings.Join(authorization, "\x00")
-	}
-	return cookies
+func withBearer(cookies string, authorization []string) string {
+	return strings.Join(append([]string{cookies}, authorization...), "\x00")
 }
 
 // groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
@@ -165,10 +162,13 @@ const (
 	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
 	mostBeginnings = 8        // of tokens in a line of Authorization; each has two
 	longestReturn  = 2 << 10  // bytes of an address that a visitor comes back to
+	longestPath    = 1 << 10  // bytes of a path that isn't plain, for which the rules are asked
+	longestPlain   = 8 << 10  // and of one that is
+	mostReadings   = 16       // of one path
 )
 
 var (
-	usualMethods = setOf("GET HEAD POST PUT PATCH DELETE OPTIONS") // which need no folding
+	usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
 
 	// plainPath matches a path that every service reads as the rules do: no upper case, nothing to decode, clean or cut off.
 	plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
@@ -622,8 +622,7 @@ func cookieDomain(host string) string {
 	if keptToItself.MatchString(host) {
 		return "." + host
 	}
-	_, above, _ := strings.Cut(host, ".")
-	return "." + above
+	return host[strings.Index(host, "."):]
 }
 
 // keptToItself matches hosts that share the cookie with none but those under them.
@@ -635,14 +634,6 @@ var keptToItself = regexp.MustCompile(`^[^.]*(\.[^.]*)?$|(\..*){4}|` + // of fiv
 	`(myddns|myds|webhop)\.me|gotdns\.ch|myftp\.biz)$|` +
 	// and in these, browsers set none, since anybody can have a name there: more providers, and the usual public suffixes
 	`^[^.]*\.((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|(dynv6|myfritz)\.net|home\.arpa|(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
-
-func setOf(words string) map[string]bool {
-	set := map[string]bool{}
-	for _, word := range strings.Fields(words) {
-		set[word] = true
-	}
-	return set
-}
 
 // hostname returns the host of the address in lower case, without port and final dot.
 func hostname(address *url.URL) string {
@@ -793,13 +784,15 @@ func parseConditions(option string, given []string, byDatabase bool) ([]conditio
 	var conditions []condition
 	var mistakes []error
 	for _, one := range given {
-		claim, value, _ := strings.Cut(one, "=")
-		claim, value = strings.TrimSpace(claim), strings.TrimSpace(value)
-		conditions = append(conditions, condition{claim, value})
-		switch {
-		case !conditionClaims[claim] || value == "":
+		parts := conditionParts.FindStringSubmatch(one)
+		if parts == nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, "+
 				"with username, email, group, groupID or userID", option, one))
+			continue
+		}
+		claim, value := parts[1], parts[2]
+		conditions = append(conditions, condition{claim, value})
+		switch {
 		case claim == "group" && !byDatabase:
 			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
 				"give the group's number instead, like groupID=5", option, one))
@@ -883,25 +876,24 @@ func parseHeaders(given map[string]string) ([]*header, error) {
 }
 
 var (
-	conditionClaims = setOf("username email group groupID userID")
-	wholeNumber     = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
-	braces          = regexp.MustCompile(`\{[^{}]*\}`)
-	placeholder     = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
+	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
+	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
+	braces         = regexp.MustCompile(`\{[^{}]*\}`)
+	placeholder    = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
 )
 
-// ownedHeaders are those that belong to the connection, to the request's form or to the plugin.
-var ownedHeaders = setOf(`Host Connection Content-Length Content-Type Content-Encoding Transfer-Encoding Trailer Te Upgrade
-	Keep-Alive Proxy-Connection Cookie Expect`)
+// ownedHeaders matches those that belong to the connection, to the request's form or to the plugin.
+var ownedHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|Te|Upgrade|` +
+	`Keep-Alive|Proxy-Connection|Cookie|Expect)$`)
 
 // parseHeader returns one header of the option.
 func parseHeader(name, text string) (*header, error) {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
-	canonical := textproto.CanonicalMIMEHeaderKey(name)
-	added := &header{name: canonical, text: text, bare: placeholder.ReplaceAllString(text, "")}
+	added := &header{name: textproto.CanonicalMIMEHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
 	case !httpName.MatchString(name) || len(name) > longestName:
 		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
-	case ownedHeaders[canonical]:
+	case ownedHeaders.MatchString(name):
 		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
@@ -1049,9 +1041,14 @@ func nameByPlace(pattern string) string {
 }
 
 var (
+	oddPath     = regexp.MustCompile(`[%;?#\\]|/\.\.`)     // which can be decoded or cut
+	parameters  = regexp.MustCompile(`;[^/]*`)             // what some services cut off each name in a path
 	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
 	wildcard    = regexp.MustCompile(`\{[\pL_][\pL\pN_]*\}`)
 	literalPart = regexp.MustCompile(`/[^{}]*`)
+
+	// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
+	dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
 )
 
 // foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
@@ -1065,12 +1062,6 @@ func foldPattern(pattern string) string {
 func foldPath(path string) string {
 	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
 }
-
-const (
-	longestPath  = 1 << 10 // bytes of a path that isn't plain, for which the rules are asked
-	longestPlain = 8 << 10 // and of one that is
-	mostReadings = 16      // of one path
-)
 
 // strictestGroup is groupByRules for all other paths: the most privileged group of all readings. If it can't be said
 // what a service makes of the path, it is the most privileged of all.
@@ -1088,14 +1079,6 @@ func strictestGroup(all *rules, req *http.Request) int {
 	}
 	return strictestOf(all, req, escaped, readings)
 }
-
-var (
-	oddPath    = regexp.MustCompile(`[%;?#\\]|/\.\.`) // which can be decoded or cut
-	parameters = regexp.MustCompile(`;[^/]*`)         // what some services cut off each name in a path
-
-	// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
-	dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
-)
 
 // strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
 // among those in lower case. A reading that isn't the path itself is looked up among both: /api/..%2fAPI/x is in /api/ as it
