@@ -1,7 +1,6 @@
-// Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login.
-//
-// It reads the session cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group
-// with the one that the service asks for, and tells the service who is there. It never calls Organizr.
+// Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the session
+// cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group with the one that the
+// service asks for, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
 import (
@@ -169,12 +168,8 @@ const (
 
 var (
 	usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
-
-	// plainPath matches a path that every service reads as the rules do: no upper case, nothing to decode, clean or cut off.
-	plainPath = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`)
-
-	// unwritable fails at the first write, so WriteSubset says by its error whether there is anything to write.
-	unwritable = (*os.File)(nil)
+	plainPath    = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`) // no upper case, nothing to decode, clean or cut off
+	unwritable   = (*os.File)(nil)                                                          // fails at the first write: is there one?
 )
 
 // passesCloserLook takes forged headers out of an unusual request of somebody who may enter, or refuses one that could do harm.
@@ -839,11 +834,10 @@ func parseForwarding(config *Config) (forwarding, error) {
 }
 
 // usualHeaders are those that nearly all requests are made of, but for Upgrade. Whatever has others needs a closer look.
-var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection
-	Content-Length Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma
-	Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
-	Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key Sec-Websocket-Protocol
-	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
+var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length Content-Type
+	Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform
+	Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key
+	Sec-Websocket-Protocol Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
 	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
 // parseHeaders returns the headers that the option lists. One that means the same as a default one takes its place.
@@ -1046,9 +1040,7 @@ var (
 	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
 	wildcard    = regexp.MustCompile(`\{[\pL_][\pL\pN_]*\}`)
 	literalPart = regexp.MustCompile(`/[^{}]*`)
-
-	// dotsAndSpaces matches names of nothing but dots and spaces, other than . and ..
-	dotsAndSpaces = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+	emptyName   = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
 )
 
 // foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
@@ -1067,11 +1059,10 @@ func foldPath(path string) string {
 // what a service makes of the path, it is the most privileged of all.
 func strictestGroup(all *rules, req *http.Request) int {
 	escaped := req.URL.EscapedPath()
-	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
-		return all.strictest
-	}
 	readings := []string{escaped}
-	if oddPath.MatchString(escaped) {
+	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
+		readings = nil
+	} else if oddPath.MatchString(escaped) {
 		readings = readingsOf(escaped)
 	}
 	if readings == nil {
@@ -1131,7 +1122,7 @@ func groupAsGiven(all *rules, req *http.Request, escaped string) int {
 func readingsOf(escaped string) []string {
 	decoded := decoder.Replace(decoder.Replace(escaped))
 	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
-		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || dotsAndSpaces.MatchString(decoded) {
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || emptyName.MatchString(decoded) {
 		return nil
 	}
 	var readings []string
@@ -1197,7 +1188,7 @@ dt, .status { color: var(--soft) }
 dd { font-weight: 600; unicode-bidi: isolate }
 .status { margin: 0; font-size: .875rem; letter-spacing: .05em }
 .advice { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem }
-.button { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); font-weight: 600; text-align: center; text-decoration: none }
+.button { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
 .button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
 <main>
