@@ -31,6 +31,20 @@ const (
 	longestTime     = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
 	everyone        = 1000                                   // what standing and group add up to for whoever may enter
 	guest           = 999                                    // the group of those who aren't logged in (also in Organizr's class)
+
+	mostHolders        = 1000 // of a memory; each is known by one more set of credentials at most
+	longestCredentials = 4096 // bytes of what a visitor is remembered by
+	lookEvery          = time.Second
+	longestWriting     = 5 * time.Second                    // of a database, that needs no line in the log
+	shownSecret        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
+	weakSecret         = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
+	mostOfKey          = 1 << 20                            // bytes of a file that holds a key
+	mostOfDatabase     = 64 << 20                           // and of a database, and its write-ahead log
+	deepestArray       = 100                                // in config.php
+	headerSize         = 100                                // bytes of a database's header
+	logHeaderSize      = 32                                 // and of its write-ahead log's
+	configPlaces       = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
+		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
 
 // The clock: at any moment since(epoch) is the Unix time. Tests set it.
@@ -101,6 +115,15 @@ func stranger(reason string) *visitor {
 	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
 }
 
+var (
+	base64url = base64.RawURLEncoding.Strict()                      // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
+	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
+
+	// printable matches name, address and the rest, a line each, if there is nothing in them but what unicode.IsPrint lets pass, and
+	// no space at an end of the first two.
+	printable = regexp.MustCompile(strings.ReplaceAll(`^(P( *P)*)?\n(P( *P)*)?\n( |P)*$`, "P", `[\pL\pM\pN\pP\pS]`))
+)
+
 // What can be wrong with a session, so that it counts for nothing.
 var (
 	errLocked      = errors.New("the account is locked in Organizr")
@@ -134,9 +157,6 @@ func verify(token string, by *authority, now time.Duration) (*session, *visitor)
 func signed(sender *visitor) bool {
 	return sender != tokenTooLong && sender != malformed && sender != wrongSignature
 }
-
-// base64url is the encoding of a token's parts (RFC 7515, section 2), with no stray bits in the last character.
-var base64url = base64.RawURLEncoding.Strict()
 
 // open returns the session that a token stands for whose signature is right: its text is what was signed.
 func open(token, text string, by *authority, now time.Duration) (*session, *visitor) {
@@ -254,10 +274,6 @@ func newAccount(claims map[string]string) *account {
 	return named
 }
 
-// printable matches an account's texts, a line each: they hold nothing but what unicode.IsPrint lets pass, and name and
-// address no space at an end.
-var printable = regexp.MustCompile(strings.ReplaceAll(`^(P( *P)*)?\n(P( *P)*)?\n( |P)*$`, "P", `[\pL\pM\pN\pP\pS]`))
-
 // groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
 // digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
 var groupNumbers = numbersTo(guest)
@@ -280,12 +296,6 @@ type memory struct {
 	visitors  map[string]*visitor // by all credentials that they sent
 	holders   map[string]*visitor // by their token alone, as whoever sends it
 }
-
-const (
-	mostHolders        = 1000 // of a memory; each is known by one more set of credentials at most
-	longestCredentials = 4096 // bytes of what a visitor is remembered by
-	lookEvery          = time.Second
-)
 
 // newMemory returns the memory of a middleware.
 func newMemory(from source, middleware string, now time.Duration) *memory {
@@ -319,7 +329,6 @@ func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *vi
 	for tries := 200; ; tries-- {
 		files.Lock()
 		_ = refreshDatabase(files, now) // whoever looks next reports it
-		renew(files)
 		in := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
@@ -330,15 +339,34 @@ func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *vi
 	}
 }
 
-// turnTo puts what a follower knows in force, and returns it. A new authority forgets all visitors but nobody.
+// turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, all visitors but
+// nobody are forgotten, and the log says if it isn't safe.
 func turnTo(known *memory, files *follower) *authority {
+	secret, cookie := files.values["organizrHash"], cookiePrefix+files.values["uuid"]
+	before := files.authority
+	ready := files.values != nil && (files.source.databaseFile == "" || files.database != nil)
+	sameSecret := before != nil && string(before.secret) == secret
+	if ready && (!sameSecret || before.cookie != cookie || before.database != files.database) {
+		reason := strconv.Quote("the request has no cookie " + cookie)
+		files.authority = &authority{
+			cookie: cookie, secret: []byte(secret), database: files.database, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
+			nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
+		}
+	}
+	if ready && !sameSecret && secret == shownSecret {
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
+			"give Organizr an organizrHash of your own", files.middleware)
+	} else if ready && !sameSecret && len(secret) < weakSecret {
+		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
+			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
+	}
 	known.Lock()
+	defer known.Unlock()
 	known.lookAgain = files.lookAgain
 	if known.authority != files.authority {
 		known.authority = files.authority
 		forgetAll(known)
 	}
-	known.Unlock()
 	return files.authority
 }
 
@@ -365,6 +393,11 @@ func remember(known *memory, credentials string, holder, who *visitor) {
 		}
 	}
 	known.Unlock()
+}
+
+// cookiesNamed matches the cookies of a name in a header that a semicolon was put before, and the semicolon that ends them.
+func cookiesNamed(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
 
 // A source is where an authority comes from: one of secret, secretFile and configFile, and uuid unless configFile has it.
@@ -419,49 +452,6 @@ func refresh(files *follower, now time.Duration) {
 		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
 	}
 	files.problem = problem
-	renew(files)
-}
-
-const (
-	shownSecret    = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
-	weakSecret     = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
-	mostOfKey      = 1 << 20                            // bytes of a file that holds a key
-	mostOfDatabase = 64 << 20                           // and of a database
-	longestWriting = 5 * time.Second                    // of a database, that needs no line in the log
-	deepestArray   = 100                                // in config.php
-	headerSize     = 100                                // bytes of a database's header
-	logHeaderSize  = 32                                 // and of its write-ahead log's
-
-	// configPlaces are the documented ones of Organizr's configuration.
-	configPlaces = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
-		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
-)
-
-// renew puts what the files say in force, if that has changed and once all of them were good, and logs if it isn't safe.
-func renew(files *follower) {
-	before, secret, cookie := files.authority, files.values["organizrHash"], cookiePrefix+files.values["uuid"]
-	sameSecret := before != nil && string(before.secret) == secret
-	if files.values == nil || files.source.databaseFile != "" && files.database == nil ||
-		sameSecret && before.cookie == cookie && before.database == files.database {
-		return
-	}
-	reason := strconv.Quote("the request has no cookie " + cookie)
-	files.authority = &authority{
-		cookie: cookie, secret: []byte(secret), database: files.database, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
-		nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
-	}
-	if secret == shownSecret && !sameSecret {
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
-			"give Organizr an organizrHash of your own", files.middleware)
-	} else if len(secret) < weakSecret && !sameSecret {
-		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
-			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
-	}
-}
-
-// cookiesNamed matches the cookies of a name in a header that a semicolon was put before, and the semicolon that ends them.
-func cookiesNamed(name string) *regexp.Regexp {
-	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
 
 // refreshKey reads uuid and secret, if their file has changed. No secret is blank: findSource takes no other blank one either.
@@ -485,9 +475,7 @@ func refreshKey(files *follower) error {
 		if values, err = parseConfig(text); err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
-		if from.uuid != "" {
-			values["uuid"] = from.uuid
-		}
+		values["uuid"] = or(from.uuid, values["uuid"])
 	}
 	if strings.TrimSpace(values["organizrHash"]) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
@@ -495,9 +483,6 @@ func refreshKey(files *follower) error {
 	files.values, files.keyText = values, text
 	return nil
 }
-
-// httpName matches what can be the name of a header, or the end of one of a cookie (RFC 9110, section 5.6.2).
-var httpName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
 
 // readFile returns the text of a file of at most so many bytes. Its errors name the option.
 func readFile(option, path string, most int64) (string, error) {
@@ -590,8 +575,8 @@ func refreshDatabase(files *follower, now time.Duration) error {
 			return err
 		}
 		if log != "" {
-			logged, _ := os.ReadFile(path + "-wal")
-			text = withLog(text, string(logged))
+			logged, _ := readFile("databaseFile", path+"-wal", mostOfDatabase) // nothing, if it is too long or just gone
+			text = withLog(text, logged)
 		}
 		after, logAfter, _, _ := glimpseOf(path)
 		writing = before != after && (log == "" || log != logAfter) || log != "" && text == ""
@@ -634,14 +619,11 @@ func glimpseOf(path string) (string, string, bool, error) {
 	beginning := beginningOf(path, headerSize)
 	glimpse := fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", beginning)
 	log := beginningOf(path+"-wal", logHeaderSize)
-	logInfo, err := os.Stat(path + "-wal")
-	if err != nil || log == "" {
-		return glimpse, "", number(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
+	if logInfo, err := os.Stat(path + "-wal"); err == nil && log != "" {
+		glimpse += fmt.Sprint(" ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", log)
+		info = logInfo
 	}
-	if logInfo.Size() > mostOfDatabase {
-		return "", "", false, fmt.Errorf("databaseFile: %q has a write-ahead log of more than %d MiB", path, mostOfDatabase>>20)
-	}
-	return fmt.Sprint(glimpse, " ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", log), log, time.Since(logInfo.ModTime()) > time.Second, nil
+	return glimpse, log, number(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
 }
 
 // beginningOf returns the first so many bytes of a file, or all that it has.
@@ -892,12 +874,8 @@ func valueOf(value string, kind int64) string {
 	switch {
 	case kind == 8 || kind == 9:
 		return strconv.FormatInt(kind-8, 10)
-	case kind > 0 && kind < 7:
-		whole := int64(int8(value[0]))
-		for _, octet := range []byte(value[1:]) {
-			whole = whole<<8 | int64(octet)
-		}
-		return strconv.FormatInt(whole, 10)
+	case kind > 0 && kind < 7 && value[0] < 0x80: // no number that counts is negative
+		return strconv.Itoa(number(value, 0, len(value)))
 	case kind >= 13 && kind&1 == 1:
 		return strings.ToValidUTF8(value, "\x00") // which isn't printable either
 	}
@@ -932,13 +910,9 @@ func readPayload(file *sqliteFile, leaf string, at int, size int64) string {
 			return ""
 		}
 		next = number(page, 0, 4)
-		more := page[4:file.usable]
-		if left := length - whole.Len(); left < len(more) {
-			more = more[:left]
-		}
-		whole.WriteString(more)
+		whole.WriteString(page[4:file.usable])
 	}
-	return whole.String()
+	return whole.String()[:length]
 }
 
 // number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
