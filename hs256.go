@@ -39,7 +39,6 @@ const (
 	shownSecret        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
 	weakSecret         = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
 	mostOfKey          = 1 << 20                            // bytes of a file that holds a key
-	mostOfDatabase     = 64 << 20                           // and of a database, and its write-ahead log
 	deepestArray       = 100                                // in config.php
 	headerSize         = 100                                // bytes of a database's header
 	logHeaderSize      = 32                                 // and of its write-ahead log's
@@ -569,17 +568,12 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		files.writingSince = 0
 		return files.broken
 	}
-	text, writing := "", before == ""
+	var read *database
+	writing := before == ""
 	if !writing {
-		if text, err = readFile("databaseFile", path, mostOfDatabase); err != nil {
-			return err
-		}
-		if log != "" {
-			logged, _ := readFile("databaseFile", path+"-wal", mostOfDatabase) // nothing, if it is too long or just gone
-			text = withLog(text, logged)
-		}
+		read, err = readDatabase(path)
 		after, logAfter, _, _ := glimpseOf(path)
-		writing = before != after && (log == "" || log != logAfter) || log != "" && text == ""
+		writing = errors.Is(err, errUnfinished) || before != after && (log == "" || log != logAfter)
 	}
 	if writing {
 		if files.writingSince == 0 {
@@ -590,7 +584,6 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		}
 		return nil
 	}
-	read, err := parseDatabase(text)
 	if err != nil {
 		err = fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
 	} else if !reflect.DeepEqual(read, files.database) {
@@ -628,51 +621,17 @@ func glimpseOf(path string) (string, string, bool, error) {
 
 // beginningOf returns the first so many bytes of a file, or all that it has.
 func beginningOf(path string, length int) string {
-	beginning := make([]byte, length)
 	file, _ := os.Open(path) // nothing can be read from none
-	got, _ := io.ReadFull(file, beginning)
+	beginning := bytesAt(file, 0, length)
 	_ = file.Close()
-	return string(beginning[:got])
+	return beginning
 }
 
-// withLog returns a database with all that its write-ahead log has committed, or nothing if it can't be said what that is,
-// since the last commit is just being written.
-func withLog(text, log string) string {
-	const frameHeader = 24    // bytes, before each page
-	size := number(log, 8, 4) // of a page
-	if size < 512 || number(log, 0, 4) != 0x377f0682 {
-		return ""
-	}
-	length, committed, pages := frameHeader+size, 0, 0
-	for at := logHeaderSize; at+length <= len(log) && log[at+8:at+16] == log[16:24]; at += length {
-		if all := number(log, at+4, 4); all > 0 {
-			committed = at + length
-			pages = all
-		}
-	}
-	if committed == 0 {
-		return text
-	}
-	last := committed - length
-	before := last - length + 16 // the checksum, with which that of the last commit begins
-	if last == logHeaderSize {
-		before = 24
-	}
-	first, second := uint32(number(log, before, 4)), uint32(number(log, before+4, 4))
-	for words := []byte(log[last:last+8] + log[last+frameHeader:committed]); len(words) > 0; words = words[8:] {
-		first += binary.LittleEndian.Uint32(words) + second
-		second += binary.LittleEndian.Uint32(words[4:]) + first
-	}
-	if int(first) != number(log, last+16, 4) || int(second) != number(log, last+20, 4) || pages*size > mostOfDatabase {
-		return ""
-	}
-	whole := append([]byte(text), make([]byte, pages*size)...)
-	for at := logHeaderSize; at < committed; at += length {
-		if end := number(log, at, 4) * size; end >= size && end <= len(whole) {
-			copy(whole[end-size:end], log[at+frameHeader:])
-		}
-	}
-	return string(whole[:pages*size])
+// bytesAt returns so many bytes of a file, or as many as there are.
+func bytesAt(file io.ReaderAt, at int64, length int) string {
+	content := make([]byte, length)
+	got, _ := file.ReadAt(content, at)
+	return string(content[:got])
 }
 
 // databasePath returns where the database is: what the option says, or config.php for auto.
@@ -690,9 +649,27 @@ func databasePath(files *follower) (string, error) {
 	return files.values["dbLocation"] + files.values["dbName"], nil
 }
 
-// parseDatabase returns what counts of Organizr's database. A user whose group isn't a number from 0 to 999 is left out.
-func parseDatabase(text string) (*database, error) {
-	file := openTables(text)
+// readDatabase returns what counts of the database at the path.
+func readDatabase(path string) (*database, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	log, _ := os.Open(path + "-wal") // nothing can be read from none
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	read, err := parseDatabase(file, log, info.Size())
+	_ = file.Close()
+	_ = log.Close()
+	return read, err
+}
+
+// parseDatabase returns what counts of a database of so many bytes, and of its write-ahead log. A user whose group isn't a
+// number from 0 to 999 is left out.
+func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
+	file := openTables(content, log, size)
 	names := map[string]string{}
 	for _, row := range readTable(file, "groups", "group_id", "group") {
 		if strings.TrimFunc(row[1], unicode.IsPrint) == "" {
@@ -720,39 +697,52 @@ func parseDatabase(text string) (*database, error) {
 
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
-// Nothing in it is trusted: what is out of place ends the reading with an error. No more pages are read than it has, and
-// all rows together are no longer than it is, so pages that point to each other end it too.
+// Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
+// file, so that pages which point to each other end it too; texts that are longer than any token aren't read, so that nobody
+// makes it slow with a picture of megabytes.
 type sqliteFile struct {
-	text      string
-	pageSize  int                 // bytes
-	usable    int                 // bytes of a page
-	pagesLeft int                 // that can still be read
-	bytesLeft int                 // that rows can still have
-	roots     map[string]int      // the first pages of the tables
-	columns   map[string][]string // the names of their columns, in lower case
-	err       error
+	content, log io.ReaderAt
+	logged       map[int]int64       // where in the log the pages are that it has committed
+	pageSize     int                 // bytes
+	usable       int                 // bytes of a page
+	pagesLeft    int                 // that can still be read
+	bytesLeft    int64               // that rows can still have
+	roots        map[string]int      // the first pages of the tables
+	columns      map[string][]string // the names of their columns, in lower case
+	err          error
 }
 
-var errDamaged = errors.New("it is damaged or cut off")
+var (
+	errDamaged    = errors.New("it is damaged or cut off")
+	errUnfinished = errors.New("its write-ahead log is just being written")
+)
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
-func openTables(text string) *sqliteFile {
-	if len(text) < headerSize || !strings.HasPrefix(text, "SQLite format 3\x00") {
-		return &sqliteFile{err: errors.New("it isn't an SQLite database, or it is cut off")}
+func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
+	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, bytesLeft: 4 * size}
+	readLog(file)
+	header := bytesAt(content, 0, headerSize)
+	if place, newer := file.logged[1]; newer {
+		header = bytesAt(log, place, headerSize)
 	}
-	size := number(text, 16, 2)
-	if size == 1 {
-		size = 1 << 16
+	file.pageSize = number(header, 16, 2)
+	if file.pageSize == 1 {
+		file.pageSize = 1 << 16
 	}
-	file := &sqliteFile{text: text, pageSize: size, usable: size - number(text, 20, 1), bytesLeft: len(text)}
-	pages := number(text, 28, 4) // which counts if the same version wrote it
+	file.usable = file.pageSize - number(header, 20, 1)
+	pages := number(header, 28, 4) // which counts if the same version wrote it
 	switch {
-	case file.usable < 480 || size&(size-1) != 0 || pages > len(text)/size && number(text, 24, 4) == number(text, 92, 4):
+	case file.err != nil:
+	case len(header) < headerSize || !strings.HasPrefix(header, "SQLite format 3\x00"):
+		file.err = errors.New("it isn't an SQLite database, or it is cut off")
+	case file.usable < 480 || file.pageSize&(file.pageSize-1) != 0 ||
+		len(file.logged) == 0 && int64(pages) > size/int64(file.pageSize) && number(header, 24, 4) == number(header, 92, 4):
 		file.err = errDamaged
-	case number(text, 56, 4) != 1 || number(text, 19, 1) > 2 || number(text, 44, 4) > 4:
+	case number(header, 56, 4) != 1 || number(header, 19, 1) > 2 || number(header, 44, 4) > 4:
 		file.err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
 	default:
-		file.pagesLeft = len(text) / size
+		file.pagesLeft = 4 * (int(size)/file.pageSize + len(file.logged))
+		file.bytesLeft += int64(len(file.logged) * file.pageSize)
 	}
 	file.roots = map[string]int{"sqlite_schema": 1}
 	file.columns = map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}}
@@ -765,6 +755,53 @@ func openTables(text string) *sqliteFile {
 		}
 	}
 	return file
+}
+
+// readLog finds the pages that the write-ahead log has committed, if there is one (section 4). Of a commit that is just being
+// written, the checksum is wrong.
+func readLog(file *sqliteFile) {
+	const frameHeader = 24 // bytes, before each page
+	header := bytesAt(file.log, 0, logHeaderSize)
+	length := int64(frameHeader + number(header, 8, 4))
+	if header == "" {
+		return
+	}
+	if len(header) < logHeaderSize || length < 512 || number(header, 0, 4) != 0x377f0682 {
+		file.err = errUnfinished
+		return
+	}
+	last := int64(0)
+	begun := map[int]int64{}
+	for at := int64(logHeaderSize); ; at += length {
+		frame := bytesAt(file.log, at, frameHeader)
+		if len(frame) < frameHeader || frame[8:16] != header[16:24] {
+			break
+		}
+		begun[number(frame, 0, 4)] = at + frameHeader
+		if number(frame, 4, 4) > 0 { // then it commits what was begun
+			for page, place := range begun {
+				file.logged[page] = place
+			}
+			last = at
+			begun = map[int]int64{}
+		}
+	}
+	if last == 0 {
+		return
+	}
+	sums := header[24:] // with which the checksum of the last commit begins
+	if last > logHeaderSize {
+		sums = bytesAt(file.log, last-length+16, 8)
+	}
+	first, second := uint32(number(sums, 0, 4)), uint32(number(sums, 4, 4))
+	frame := bytesAt(file.log, last, int(length))
+	for words := []byte(frame[:8] + frame[frameHeader:]); len(words) > 7; words = words[8:] {
+		first += binary.LittleEndian.Uint32(words) + second
+		second += binary.LittleEndian.Uint32(words[4:]) + first
+	}
+	if int(first) != number(frame, 16, 4) || int(second) != number(frame, 20, 4) {
+		file.err = errUnfinished
+	}
 }
 
 var (
@@ -829,18 +866,25 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 // pageOf returns the text of a page, the first of which is 1.
 func pageOf(file *sqliteFile, page int) string {
 	file.pagesLeft--
-	if page < 1 || page > len(file.text)/file.pageSize || file.pagesLeft < 0 {
+	from := file.content
+	place := int64(page-1) * int64(file.pageSize)
+	if newer, logged := file.logged[page]; logged {
+		from = file.log
+		place = newer
+	}
+	text := bytesAt(from, place, file.pageSize)
+	if page < 1 || len(text) < file.pageSize || file.pagesLeft < 0 {
 		file.err = errDamaged
 		return ""
 	}
-	return file.text[(page-1)*file.pageSize : page*file.pageSize]
+	return text
 }
 
 // readRow returns one row (section 2.1). What is missing, NULL, or neither text nor a whole number, is nothing.
 func readRow(file *sqliteFile, page string, cell int, places map[int]int, identity int) []string {
 	length, next := varint(page, cell)
-	id, next := varint(page, next)
-	record := readPayload(file, page, next, length)
+	id, beginning := varint(page, next)
+	record := readPayload(file, page, beginning, length, 1)
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
@@ -850,13 +894,20 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 		if kind >= 0 && kind < 12 {
 			size = sizes[kind]
 		}
-		if following < 0 || size < 0 || size > int64(len(record))-value {
+		if following < 0 || size < 0 || size > length-value {
 			file.err = errDamaged
 			break
 		}
-		if place, wanted := places[column]; wanted {
+		place, wanted := places[column]
+		if wanted && size <= longestToken && value+size > int64(len(record)) {
+			record = readPayload(file, page, beginning, length, value+size+longestToken)
+		}
+		if wanted && file.err == nil {
 			left--
-			row[place] = valueOf(record[value:value+size], kind)
+			row[place] = "\x00" // which isn't printable
+			if size <= longestToken {
+				row[place] = valueOf(record[value:value+size], kind)
+			}
 			if column == identity && kind == 0 {
 				row[place] = strconv.FormatInt(id, 10)
 			}
@@ -882,37 +933,39 @@ func valueOf(value string, kind int64) string {
 	return ""
 }
 
-// readPayload returns so many bytes that begin at a place of a leaf, and go on in overflow pages (section 1.6).
-func readPayload(file *sqliteFile, leaf string, at int, size int64) string {
-	if size < 1 || size > int64(file.bytesLeft) {
-		file.err = errDamaged
-		return ""
-	}
-	length := int(size)
-	file.bytesLeft -= length
-	local, least := length, (file.usable-12)*32/255-23
-	if length > file.usable-35 {
-		local = least + (length-least)%(file.usable-4)
-		if local > file.usable-35 {
+// readPayload returns a record of a size that begins at a place of a leaf and goes on in overflow pages (section 1.6): so much
+// of it as is wanted, or more.
+func readPayload(file *sqliteFile, leaf string, at int, size, wanted int64) string {
+	local := size
+	least := int64(file.usable-12)*32/255 - 23
+	most := int64(file.usable - 35)
+	if size > most {
+		local = least + (size-least)%int64(file.usable-4)
+		if local > most {
 			local = least
 		}
 	}
-	if at < 0 || at+local > len(leaf) {
+	if wanted > size {
+		wanted = size
+	}
+	file.bytesLeft -= wanted
+	if size < 1 || file.bytesLeft < 0 || at < 0 || int64(at)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}
-	var whole strings.Builder
-	whole.WriteString(leaf[at : at+local])
-	next := number(leaf, at+local, 4)
-	for whole.Len() < length {
+	end := at + int(local)
+	var record strings.Builder
+	record.WriteString(leaf[at:end])
+	next := number(leaf, end, 4)
+	for int64(record.Len()) < wanted {
 		page := pageOf(file, next)
 		if page == "" {
 			return ""
 		}
 		next = number(page, 0, 4)
-		whole.WriteString(page[4:file.usable])
+		record.WriteString(page[4:file.usable])
 	}
-	return whole.String()[:length]
+	return record.String()
 }
 
 // number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.

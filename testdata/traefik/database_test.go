@@ -315,6 +315,9 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		{"and a good one again", func() error { return db.Rename(bob.UserID, "bob") }, "users", session, 200, "bob of Friends (4)"},
 		{"a condition goes by the table of groups", func() error { return db.Begin(fay, other) }, "family", other, 403, ""},
 		{"as soon as a group has the name", func() error { return db.RenameGroup(5, "Relatives") }, "family", other, 200, ""},
+		{"a user fills the database with 80 MB", func() error { return db.Fill(fay.UserID, 40_000_000) }, "users", session, 200, "bob of Friends (4)"},
+		{"who then moves, too", func() error { return db.Move(fay.UserID, 4) }, "family", other, 403, ""},
+		{"and back", func() error { return db.Move(fay.UserID, 5) }, "users", session, 200, "bob of Friends (4)"},
 		{"a session ends", func() error { return db.End(session) }, "users", session, 401, ""},
 		{"an account is deleted", func() error { return db.Delete(fay.UserID) }, "family", other, 401, ""},
 	}

@@ -129,6 +129,11 @@ func (d *Database) RenameGroup(groupID int, name string) error {
 	return d.run("UPDATE [groups] SET [group] = ? WHERE group_id = ?", name, groupID)
 }
 
+// Fill gives an account a picture and a text as its group's name of so many bytes, as its owner can.
+func (d *Database) Fill(userID, bytes int) error {
+	return d.run("UPDATE users SET image = hex(zeroblob(?1 / 2)), [group] = hex(zeroblob(?1 / 2)) WHERE id = ?2", bytes, userID)
+}
+
 // Delete deletes an account and ends its sessions.
 func (d *Database) Delete(userID int) error {
 	return d.transact(func(tx *sql.Tx) error {
