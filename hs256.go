@@ -733,7 +733,7 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 	pages := number(header, 28, 4) // which counts if the same version wrote it
 	switch {
 	case file.err != nil:
-	case len(header) < headerSize || !strings.HasPrefix(header, "SQLite format 3\x00"):
+	case !strings.HasPrefix(header, "SQLite format 3\x00"):
 		file.err = errors.New("it isn't an SQLite database, or it is cut off")
 	case file.usable < 480 || file.pageSize&(file.pageSize-1) != 0 ||
 		len(file.logged) == 0 && int64(pages) > size/int64(file.pageSize) && number(header, 24, 4) == number(header, 92, 4):
@@ -890,10 +890,7 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	value := end
 	for column, left := 0, len(places); left > 0 && int64(next) < end && file.err == nil; column++ {
 		kind, following := varint(record, next)
-		size := (kind - 12) / 2
-		if kind >= 0 && kind < 12 {
-			size = sizes[kind]
-		}
+		size := sizeOf(kind)
 		if following < 0 || size < 0 || size > length-value {
 			file.err = errDamaged
 			break
@@ -917,8 +914,13 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	return row
 }
 
-// sizes are the bytes of the values of each type below 12 (section 2.1); 10 and 11 are never in a file.
-var sizes = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+// sizeOf returns how many bytes a value of a type has (section 2.1), or a negative number for none that is in a file.
+func sizeOf(kind int64) int64 {
+	if kind < 0 || kind > 11 {
+		return (kind - 12) / 2
+	}
+	return []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}[kind]
+}
 
 // valueOf returns a value of a type as text (section 2.1).
 func valueOf(value string, kind int64) string {

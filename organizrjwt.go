@@ -617,7 +617,8 @@ func cookieDomain(host string) string {
 	if keptToItself.MatchString(host) {
 		return "." + host
 	}
-	return host[strings.Index(host, "."):]
+	_, above, _ := strings.Cut(host, ".")
+	return "." + above
 }
 
 // keptToItself matches hosts that share the cookie with none but those under them.
@@ -704,7 +705,7 @@ func findSource(config *Config) (source, error) {
 	var mistakes []error
 	if from.uuid+from.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
-	} else if from.uuid != "" && !httpName.MatchString(from.uuid) {
+	} else if !httpName.MatchString(cookiePrefix + from.uuid) {
 		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
 	}
 	switch {
@@ -941,10 +942,7 @@ func parseRules(given []string, group int) (*rules, error) {
 	var patterns []string
 	var mistakes []error
 	for _, one := range given {
-		pattern, asked, err := parseRule(one)
-		if err == nil {
-			err = register(all.folders, pattern, asked)
-		}
+		pattern, asked, err := parseRule(all.folders, one)
 		if err != nil {
 			mistakes = append(mistakes, err)
 			continue
@@ -983,8 +981,8 @@ func parseRules(given []string, group int) (*rules, error) {
 	return all, errors.Join(mistakes...)
 }
 
-// parseRule returns the pattern of one rule of the option, [METHOD ]/PATH, and its group.
-func parseRule(given string) (string, int, error) {
+// parseRule returns the pattern of one rule of the option, [METHOD ]/PATH, and its group, and adds them to a set.
+func parseRule(set *ruleset, given string) (string, int, error) {
 	parts := ruleParts.FindStringSubmatch(given)
 	if parts == nil {
 		return "", 0, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
@@ -1000,6 +998,9 @@ func parseRule(given string) (string, int, error) {
 		err = fmt.Errorf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
 	}
 	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+anyRest.ReplaceAllString(parts[2], "/"), " ")
+	if err == nil {
+		err = register(set, pattern, group)
+	}
 	return pattern, group, err
 }
 

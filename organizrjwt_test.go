@@ -1770,7 +1770,8 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	}
 	for _, test := range table.Ends {
 		t.Run(test.File+" ends, "+test.About, func(t *testing.T) {
-			_, _ = readDatabase("testdata/databases/" + test.File)
+			_, err := readDatabase("testdata/databases/" + test.File)
+			t.Log(err)
 		})
 	}
 }

@@ -120,7 +120,11 @@ func TestReadersBesideWriters(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer release()
+				defer func() {
+					if err := release(); err != nil {
+						t.Error(err)
+					}
+				}()
 			}
 			race(&racers{t: t, organizr: o, visitor: newVisitor(s.traefik), counts: map[string]int{}}, length)
 		})

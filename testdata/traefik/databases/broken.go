@@ -64,7 +64,9 @@ func writeLogged(folder string) ([]sample, error) {
 			emptyLog, setAll, "PRAGMA wal_checkpoint(RESTART)", "UPDATE users SET group_id = 998 WHERE id = 1",
 		}},
 		{"log-of-a-smaller.db", "the log makes the database smaller", []string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"}},
-		{"log-of-a-larger.db", "the log makes the database larger", []string{emptyLog, "INSERT INTO tokens (token, user_id) SELECT token || id || hex(zeroblob(900)), 1 FROM tokens"}},
+		{"log-of-a-larger.db", "the log makes the database larger", []string{
+			emptyLog, "INSERT INTO tokens (token, user_id) SELECT token || id || hex(zeroblob(900)), 1 FROM tokens",
+		}},
 	} {
 		found, err := leaveOpen(filepath.Join(folder, one.file), "WAL", "-wal", one.changes...)
 		if err != nil {

@@ -81,9 +81,9 @@ func write(folder string) error {
 }
 
 // about says what databases.json is.
-const about = "What a right reader finds in the databases of this folder: the content of those under read, with the -wal beside them; nothing yet in those under busy, " +
-	"since somebody is writing; those under refused are refused; those under ends may be refused or read, but reading comes to an end soon. " +
-	"Written by testdata/traefik/databases, most of it by SQLite."
+const about = "What a right reader finds in the databases of this folder: the content of those under read, with the -wal beside them; " +
+	"nothing yet in those under busy, since somebody is writing; those under refused are refused; those under ends may be refused or read, " +
+	"but reading comes to an end soon. Written by testdata/traefik/databases, most of it by SQLite."
 
 // writeIndex writes what read, busy, refused and ends have, a line for each file.
 func writeIndex(path string, index [4][]sample) error {
