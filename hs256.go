@@ -552,8 +552,8 @@ type database struct {
 
 // refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that (its file format,
 // sections 3 and 4): what was read is one of its states if there is no rollback journal with anything in it, and the file is
-// the same before and after, or else the beginning of its write-ahead log. Then SQLite copies into the file what is in the
-// log, and no more until it begins another; so the file is read first, and the log over it.
+// the same before and after, or else the beginning of its write-ahead log. Until SQLite begins another, it copies pages into
+// the file that are in the log, and no others.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
 	if err != nil {
@@ -692,6 +692,13 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 			read.accounts[row[0]] = user
 		}
 	}
+	later := &sqliteFile{log: log, logged: map[int]int64{}}
+	readLog(later)
+	for page := range later.logged {
+		if file.unlogged[page] { // which SQLite may have copied over what was there
+			file.err = errUnfinished
+		}
+	}
 	return read, file.err
 }
 
@@ -703,6 +710,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 type sqliteFile struct {
 	content, log io.ReaderAt
 	logged       map[int]int64       // where in the log the pages are that it has committed
+	unlogged     map[int]bool        // the pages that were read elsewhere
 	pageSize     int                 // bytes
 	usable       int                 // bytes of a page
 	pagesLeft    int                 // that can still be read
@@ -714,12 +722,12 @@ type sqliteFile struct {
 
 var (
 	errDamaged    = errors.New("it is damaged or cut off")
-	errUnfinished = errors.New("its write-ahead log is just being written")
+	errUnfinished = errors.New("its write-ahead log is being written")
 )
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
 func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
-	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, bytesLeft: 4 * size}
+	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, unlogged: map[int]bool{}, bytesLeft: 4 * size}
 	readLog(file)
 	header := bytesAt(content, 0, headerSize)
 	if place, newer := file.logged[1]; newer {
@@ -871,6 +879,8 @@ func pageOf(file *sqliteFile, page int) string {
 	if newer, logged := file.logged[page]; logged {
 		from = file.log
 		place = newer
+	} else {
+		file.unlogged[page] = true
 	}
 	text := bytesAt(from, place, file.pageSize)
 	if page < 1 || len(text) < file.pageSize || file.pagesLeft < 0 {
