@@ -89,8 +89,8 @@ type visitor struct {
 	credentials string        // of the holder of a token: the last that came with it
 }
 
-// groupNames are Organizr's groups that have the same number everywhere. Its administrator can rename the groups
-// that the first five numbers stand for; these names go on meaning the numbers.
+// groupNames are Organizr's groups that have the same number everywhere; numbersTo adds the numbers of all others. Its
+// administrator can rename the groups that the first five numbers stand for; these names go on meaning the numbers.
 var groupNames = map[int]string{
 	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
 }
@@ -117,10 +117,6 @@ func stranger(reason string) *visitor {
 var (
 	base64url = base64.RawURLEncoding.Strict()                      // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
 	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
-
-	// printable matches name, address and the rest, a line each, if there is nothing in them but what unicode.IsPrint lets pass, and
-	// no space at an end of the first two.
-	printable = regexp.MustCompile(strings.ReplaceAll(`^(P( *P)*)?\n(P( *P)*)?\n( |P)*$`, "P", `[\pL\pM\pN\pP\pS]`))
 )
 
 // What can be wrong with a session, so that it counts for nothing.
@@ -231,9 +227,10 @@ func validate(given *payload, now time.Duration) (*account, *visitor) {
 	if from > seconds+nbfLeeway {
 		return nil, notYetValid
 	}
-	described := newAccount(map[string]string{
-		"username": or(given.Username, given.Name), "email": given.Email, "image": given.Image, "userID": string(given.UserID), "groupID": fmt.Sprint(given.GroupID),
-	})
+	if given.Username == "" {
+		given.Username = given.Name
+	}
+	described := newAccount(given.Username, given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
 	if described == nil {
 		return nil, wrongGroup
 	}
@@ -254,23 +251,26 @@ func listed(aud any) bool {
 	return slices.Contains(list, any("Organizr"))
 }
 
-// newAccount returns the account with these claims, or nil if its groupID isn't one. Where there is no name for its group, it
-// gets Organizr's, or the number.
+// newAccount returns the account that these texts describe, or nil if the groupID isn't one. Without a name its group has
+// Organizr's, or the number.
 //
-// Services, logs and people must read its texts alike. A user can choose to be called "alice\a": whoever strips that makes
+// Services, logs and people must read the texts alike. A user can choose to be called "alice\a": whoever strips that makes
 // it the administrator's name.
-func newAccount(claims map[string]string) *account {
-	digits := claims["groupID"]
-	group, ok := groupNumbers[digits]
+func newAccount(username, email, image, userID, groupID, group string) *account {
+	number, ok := groupNumbers[groupID]
 	if !ok {
 		return nil
 	}
-	named := &account{claims: claims, groupID: group}
-	if !printable.MatchString(claims["username"] + "\n" + claims["email"] + "\n" + claims["image"] + claims["userID"]) {
-		named.refused = errUnprintable
+	if group == "" {
+		group = groupNames[number]
 	}
-	claims["group"] = or(claims["group"], or(groupNames[group], digits))
-	return named
+	described := &account{groupID: number, claims: map[string]string{
+		"username": username, "email": email, "image": image, "userID": userID, "groupID": groupID, "group": group,
+	}}
+	if strings.TrimFunc(username+email+image+userID, unicode.IsPrint) != "" || strings.TrimSpace(username) != username || strings.TrimSpace(email) != email {
+		described.refused = errUnprintable
+	}
+	return described
 }
 
 // groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
@@ -280,7 +280,9 @@ var groupNumbers = numbersTo(guest)
 func numbersTo(last int) map[string]int {
 	numbers := map[string]int{}
 	for number := 0; number <= last; number++ {
-		numbers[strconv.Itoa(number)] = number
+		digits := strconv.Itoa(number)
+		numbers[digits] = number
+		groupNames[number] = or(groupNames[number], digits)
 	}
 	return numbers
 }
@@ -678,9 +680,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 	}
 	users := map[string]*account{}
 	for _, row := range readTable(file, "users", "id", "username", "email", "image", "group_id", "locked") {
-		user := newAccount(map[string]string{
-			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4], "group": names[row[4]],
-		})
+		user := newAccount(row[1], row[2], row[3], row[0], row[4], names[row[4]])
 		if user != nil && row[5] == "1" {
 			user.refused = errLocked
 		}
