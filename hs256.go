@@ -64,9 +64,9 @@ type authority struct {
 // A session is a token that verify found good.
 type session struct {
 	*account
-	token   string
-	by      *authority    // that says so
-	expires time.Duration // the Unix time
+	token     string
+	authority *authority    // that says so
+	expires   time.Duration // the Unix time
 }
 
 // An account is one of Organizr's users, as the token or the database describes it.
@@ -85,7 +85,7 @@ type visitor struct {
 	byCookie    bool          // the session came in a cookie, so a browser sends it whoever asks
 	expires     time.Duration // the Unix time
 	reason      string        // why there is no session, quoted for the log
-	hadToken    bool          // but a token that isn't one
+	hadToken    bool          // whether a token came all the same
 	credentials string        // of the holder of a token: the last that came with it
 }
 
@@ -130,7 +130,7 @@ var (
 //
 // The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
 // Nothing else is decoded before that, so a forger reaches no more code than this.
-func verify(token string, by *authority, now time.Duration) (*session, *visitor) {
+func verify(token string, authority *authority, now time.Duration) (*session, *visitor) {
 	if len(token) > longestToken {
 		return nil, tokenTooLong
 	}
@@ -139,11 +139,11 @@ func verify(token string, by *authority, now time.Duration) (*session, *visitor)
 		return nil, malformed
 	}
 	text := token[:end]
-	mac := hmac.New(sha256.New, by.secret)
+	mac := hmac.New(sha256.New, authority.secret)
 	_, _ = io.WriteString(mac, text)
 	signature, _ := base64url.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
 	if hmac.Equal(mac.Sum(nil), signature) {
-		return open(token, text, by, now)
+		return open(token, text, authority, now)
 	}
 	return nil, wrongSignature
 }
@@ -154,7 +154,7 @@ func signed(sender *visitor) bool {
 }
 
 // open returns the session that a token stands for whose signature is right: its text is what was signed.
-func open(token, text string, by *authority, now time.Duration) (*session, *visitor) {
+func open(token, text string, authority *authority, now time.Duration) (*session, *visitor) {
 	header, encoded, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
 		return nil, wrongHeader
@@ -168,14 +168,14 @@ func open(token, text string, by *authority, now time.Duration) (*session, *visi
 	if problem != nil {
 		return nil, problem
 	}
-	if by.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
-		listed := by.database.accounts[token]
+	if authority.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
+		listed := authority.database.accounts[token]
 		if listed == nil || listed.claims["userID"] != described.claims["userID"] {
 			return nil, ended
 		}
 		described = listed
 	}
-	return &session{account: described, token: token, by: by, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}, nil
+	return &session{account: described, token: token, authority: authority, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}, nil
 }
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
@@ -220,11 +220,11 @@ func validate(given *payload, now time.Duration) (*account, *visitor) {
 	if given.ExpiresAt <= seconds {
 		return nil, expired
 	}
-	from, ok := given.NotBefore.(float64)
+	notBefore, ok := given.NotBefore.(float64)
 	if !ok {
 		return nil, wrongClaims
 	}
-	if from > seconds+nbfLeeway {
+	if notBefore > seconds+nbfLeeway {
 		return nil, notYetValid
 	}
 	if given.Username == "" {
@@ -299,12 +299,12 @@ type memory struct {
 }
 
 // newMemory returns the memory of a middleware.
-func newMemory(from source, middleware string, now time.Duration) *memory {
+func newMemory(settings source, middleware string, now time.Duration) *memory {
 	followersMutex.Lock()
-	if followers[from] == nil {
-		followers[from] = &follower{source: from, middleware: middleware}
+	if followers[settings] == nil {
+		followers[settings] = &follower{source: settings, middleware: middleware}
 	}
-	known := &memory{follower: followers[from]}
+	known := &memory{follower: followers[settings]}
 	followersMutex.Unlock()
 	look(known, nil, 0, now)
 	return known
@@ -312,11 +312,11 @@ func newMemory(from source, middleware string, now time.Duration) *memory {
 
 // look returns the authority that is in force after a look at the files, or nil if there is none yet. While somebody else
 // is looking, the one before will do, but not for long.
-func look(known *memory, in *authority, overdue, now time.Duration) *authority {
-	if in == nil || overdue > lookEvery/4 {
+func look(known *memory, authority *authority, overdue, now time.Duration) *authority {
+	if authority == nil || overdue > lookEvery/4 {
 		known.follower.Lock()
 	} else if !known.follower.TryLock() {
-		return in
+		return authority
 	}
 	defer known.follower.Unlock()
 	refresh(known.follower, now)
@@ -330,18 +330,18 @@ func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *vi
 	for tries := 200; ; tries-- {
 		files.Lock()
 		_ = refreshDatabase(files, now) // whoever looks next reports it
-		in := turnTo(known, files)
+		authority := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
 		if !writing || tries == 0 {
-			return verify(token, in, now)
+			return verify(token, authority, now)
 		}
 		time.Sleep(lookEvery / 200)
 	}
 }
 
-// turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, all visitors but
-// nobody are forgotten, and the log says if it isn't safe.
+// turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, whoever was
+// verified is forgotten, and the log says if the secret isn't safe.
 func turnTo(known *memory, files *follower) *authority {
 	secret, cookie := files.values["organizrHash"], cookiePrefix+files.values["uuid"]
 	before := files.authority
@@ -376,11 +376,11 @@ func forgetAll(known *memory) {
 	known.holders = map[string]*visitor{}
 }
 
-// remember keeps a visitor by their token and by their credentials, of which only the last of a token are kept: so those
-// whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
+// remember keeps a visitor by their token and by their credentials of at most 4 KiB, of which only the last of a token are
+// kept: so those whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
 func remember(known *memory, credentials string, holder, who *visitor) {
 	known.Lock()
-	if known.authority == holder.session.by {
+	if known.authority == holder.session.authority {
 		if len(known.holders) >= mostHolders && known.holders[holder.session.token] == nil {
 			forgetAll(known)
 		}
@@ -401,7 +401,7 @@ func cookiesNamed(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
 
-// A source is where an authority comes from: one of secret, secretFile and configFile, and uuid unless configFile has it.
+// A source is where an authority comes from: one of secret, secretFile and configFile, and uuid, which wins over configFile's.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 }
@@ -457,15 +457,15 @@ func refresh(files *follower, now time.Duration) {
 
 // refreshKey reads uuid and secret, if their file has changed. No secret is blank: findSource takes no other blank one either.
 func refreshKey(files *follower) error {
-	from := files.source
-	values := map[string]string{"uuid": from.uuid, "organizrHash": from.secret}
-	if from.secret != "" {
+	settings := files.source
+	values := map[string]string{"uuid": settings.uuid, "organizrHash": settings.secret}
+	if settings.secret != "" {
 		files.values = values
 		return nil
 	}
-	option, path := "configFile", from.configFile
+	option, path := "configFile", settings.configFile
 	if path == "" {
-		option, path = "secretFile", from.secretFile
+		option, path = "secretFile", settings.secretFile
 	}
 	text, err := readFile(option, path, mostOfKey)
 	if err != nil || text == files.keyText && files.values != nil {
@@ -476,7 +476,7 @@ func refreshKey(files *follower) error {
 		if values, err = parseConfig(text); err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
-		values["uuid"] = or(from.uuid, values["uuid"])
+		values["uuid"] = or(settings.uuid, values["uuid"])
 	}
 	if strings.TrimSpace(values["organizrHash"]) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
@@ -630,9 +630,9 @@ func beginningOf(path string, length int) string {
 }
 
 // bytesAt returns so many bytes of a file, or as many as there are.
-func bytesAt(file io.ReaderAt, at int64, length int) string {
+func bytesAt(file io.ReaderAt, offset int64, length int) string {
 	content := make([]byte, length)
-	got, _ := file.ReadAt(content, at)
+	got, _ := file.ReadAt(content, offset)
 	return string(content[:got])
 }
 
@@ -780,17 +780,17 @@ func readLog(file *sqliteFile) {
 	}
 	last := int64(0)
 	begun := map[int]int64{}
-	for at := int64(logHeaderSize); ; at += length {
-		frame := bytesAt(file.log, at, frameHeader)
+	for offset := int64(logHeaderSize); ; offset += length {
+		frame := bytesAt(file.log, offset, frameHeader)
 		if len(frame) < frameHeader || frame[8:16] != header[16:24] {
 			break
 		}
-		begun[number(frame, 0, 4)] = at + frameHeader
+		begun[number(frame, 0, 4)] = offset + frameHeader
 		if number(frame, 4, 4) > 0 { // then it commits what was begun
 			for page, place := range begun {
 				file.logged[page] = place
 			}
-			last = at
+			last = offset
 			begun = map[int]int64{}
 		}
 	}
@@ -874,15 +874,15 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 // pageOf returns the text of a page, the first of which is 1.
 func pageOf(file *sqliteFile, page int) string {
 	file.pagesLeft--
-	from := file.content
+	reader := file.content
 	place := int64(page-1) * int64(file.pageSize)
 	if newer, logged := file.logged[page]; logged {
-		from = file.log
+		reader = file.log
 		place = newer
 	} else {
 		file.unlogged[page] = true
 	}
-	text := bytesAt(from, place, file.pageSize)
+	text := bytesAt(reader, place, file.pageSize)
 	if page < 1 || len(text) < file.pageSize || file.pagesLeft < 0 {
 		file.err = errDamaged
 		return ""
@@ -947,7 +947,7 @@ func valueOf(value string, kind int64) string {
 
 // readPayload returns a record of a size that begins at a place of a leaf and goes on in overflow pages (section 1.6): so much
 // of it as is wanted, or more.
-func readPayload(file *sqliteFile, leaf string, at int, size, wanted int64) string {
+func readPayload(file *sqliteFile, leaf string, offset int, size, wanted int64) string {
 	local := size
 	least := int64(file.usable-12)*32/255 - 23
 	most := int64(file.usable - 35)
@@ -961,13 +961,13 @@ func readPayload(file *sqliteFile, leaf string, at int, size, wanted int64) stri
 		wanted = size
 	}
 	file.bytesLeft -= wanted
-	if size < 1 || file.bytesLeft < 0 || at < 0 || int64(at)+local > int64(len(leaf)) {
+	if size < 1 || file.bytesLeft < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}
-	end := at + int(local)
+	end := offset + int(local)
 	var record strings.Builder
-	record.WriteString(leaf[at:end])
+	record.WriteString(leaf[offset:end])
 	next := number(leaf, end, 4)
 	for int64(record.Len()) < wanted {
 		page := pageOf(file, next)
@@ -981,22 +981,22 @@ func readPayload(file *sqliteFile, leaf string, at int, size, wanted int64) stri
 }
 
 // number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
-func number(text string, at, count int) int {
-	if at < 0 || at+count > len(text) {
+func number(text string, offset, count int) int {
+	if offset < 0 || offset+count > len(text) {
 		return -1
 	}
 	value := 0
-	for _, octet := range []byte(text[at : at+count]) {
+	for _, octet := range []byte(text[offset : offset+count]) {
 		value = value<<8 | int(octet)
 	}
 	return value
 }
 
 // varint returns a number of one to nine bytes, and where the next begins, or -1 if it isn't all there (section 1.6).
-func varint(text string, at int) (int64, int) {
+func varint(text string, offset int) (int64, int) {
 	value := int64(0)
-	for i := at; i >= 0 && i < len(text); i++ {
-		if i == at+8 {
+	for i := offset; i >= 0 && i < len(text); i++ {
+		if i == offset+8 {
 			return value<<8 | int64(text[i]), i + 1
 		}
 		value = value<<7 | int64(text[i]&0x7f)

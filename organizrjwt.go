@@ -77,22 +77,22 @@ type forwarding struct {
 
 // login is where visitors log in.
 type login struct {
-	organizr *url.URL
-	address  string // the same as text
-	host     string // without port
-	domain   string // in which all hosts get Organizr's cookie, with a dot before it
+	parsed  *url.URL
+	address string // the same as text
+	host    string // without port
+	domain  string // in which all hosts get Organizr's cookie, with a dot before it
 }
 
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	from, mistakes := findSource(config)
+	settings, mistakes := findSource(config)
 	login, noLogin := parseLogin(or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
-	access, noAccess := parseAccess(config, from.databaseFile != "")
+	access, noAccess := parseAccess(config, settings.databaseFile != "")
 	forwarding, noForwarding := parseForwarding(config)
 	if err := errors.Join(mistakes, noLogin, noAccess, noForwarding); err != nil {
 		return nil, errors.New("organizrjwt: " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	known := newMemory(from, name, since(epoch))
+	known := newMemory(settings, name, since(epoch))
 	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
 }
 
@@ -236,20 +236,20 @@ func browserHost(req *http.Request) string {
 func identify(m *middleware, req *http.Request, credentials string, group int, now time.Duration) *visitor {
 	known := m.memory
 	known.RLock()
-	by := known.authority
+	authority := known.authority
 	overdue := now - known.lookAgain
 	known.RUnlock()
 	if overdue >= 0 {
-		by = look(known, by, overdue, now)
+		authority = look(known, authority, overdue, now)
 	}
-	if by == nil {
+	if authority == nil {
 		return withoutSession(m, req, notReady, nil, group)
 	}
 	if len(credentials) > longestCookies {
-		return withoutSession(m, req, longCredentials, by, group)
+		return withoutSession(m, req, longCredentials, authority, group)
 	}
-	who := by.nobody
-	candidates := req.CookiesNamed(by.cookie)
+	who := authority.nobody
+	candidates := req.CookiesNamed(authority.cookie)
 	if len(candidates) > mostCookies || m.acceptBearer {
 		candidates = fewerOrBearer(m, req, candidates)
 	}
@@ -258,7 +258,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		holder := known.holders[candidate.Value]
 		known.RUnlock()
 		if holder == nil || now >= holder.expires {
-			found, sender := verify(candidate.Value, by, now)
+			found, sender := verify(candidate.Value, authority, now)
 			if sender == ended {
 				found, sender = verifyAtOnce(known, candidate.Value, now)
 			}
@@ -271,7 +271,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		return acquaint(m, req, credentials, holder, candidate.Name != "")
 	}
 	if group == guest {
-		return withoutSession(m, req, who, by, group)
+		return withoutSession(m, req, who, authority, group)
 	}
 	return who
 }
@@ -288,13 +288,14 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 	return candidates
 }
 
-// acquaint returns the visitor whose session the request carries, and remembers them.
+// acquaint returns the visitor whose session the request carries, and remembers them. A holder may be in use elsewhere, so
+// what is forwarded beside other cookies stands in a visitor of its own.
 func acquaint(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
 	who := holder
-	if !byCookie || len(credentials) != len(holder.session.by.cookie)+1+len(holder.session.token) { // there is more than the session
+	if !byCookie || len(credentials) != len(holder.session.authority.cookie)+1+len(holder.session.token) { // there is more than the session
 		who = &visitor{session: holder.session, standing: holder.standing, byCookie: byCookie, expires: holder.expires}
 		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, holder.session.by, holder.session.token)
+		forwardOthers(m, who, req, holder.session.authority, holder.session.token)
 	}
 	remember(m.memory, credentials, holder, who)
 	return who
@@ -307,13 +308,13 @@ var (
 )
 
 // withoutSession returns the visitor who has no session, whose other cookies a service for guests gets.
-func withoutSession(m *middleware, req *http.Request, who *visitor, by *authority, group int) *visitor {
+func withoutSession(m *middleware, req *http.Request, who *visitor, authority *authority, group int) *visitor {
 	if group != guest {
 		return who
 	}
 	cleaned := *who
 	cleaned.values = make([][]string, len(m.names))
-	forwardOthers(m, &cleaned, req, by, "\x00")
+	forwardOthers(m, &cleaned, req, authority, "\x00")
 	return &cleaned
 }
 
@@ -370,18 +371,18 @@ func headerText(one *header, found *session) string {
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
 // this Organizr. Of more than 32 KiB of either, or more than four lines of Authorization, it gets nothing.
-func forwardOthers(m *middleware, who *visitor, req *http.Request, by *authority, token string) {
+func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *authority, token string) {
 	if m.forwardToken {
 		return
 	}
 	place := len(m.headers)
-	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, by); others != "" {
+	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, authority); others != "" {
 		who.values[place] = []string{others}
 	}
 	lines := req.Header["Authorization"]
 	if len(who.values) > place+1 && len(lines) <= mostCookies && len(strings.Join(lines, "")) <= longestCookies {
 		for _, line := range lines {
-			if !holdsSession(line, by) {
+			if !holdsSession(line, authority) {
 				who.values[place+1] = append(who.values[place+1], line)
 			}
 		}
@@ -397,14 +398,14 @@ var (
 // withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. A
 // browser sends one, of the token, as Organizr set it: then the expression, which takes a quarter of what a request costs
 // whose other cookies are new, isn't needed.
-func withoutSessions(cookies, token string, by *authority) string {
+func withoutSessions(cookies, token string, authority *authority) string {
 	sessions := anySession
-	if by != nil {
-		before, after, found := strings.Cut("; "+cookies, "; "+by.cookie+"="+token)
-		if found && (after == "" || strings.HasPrefix(after, "; ")) && !strings.Contains(before+after, by.cookie) {
+	if authority != nil {
+		before, after, found := strings.Cut("; "+cookies, "; "+authority.cookie+"="+token)
+		if found && (after == "" || strings.HasPrefix(after, "; ")) && !strings.Contains(before+after, authority.cookie) {
 			return strings.TrimPrefix(before+after, "; ")
 		}
-		sessions = by.cookies
+		sessions = authority.cookies
 	}
 	if len(cookies) > longestCookies {
 		return ""
@@ -414,15 +415,15 @@ func withoutSessions(cookies, token string, by *authority) string {
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
 // there, whatever is before and behind it; or so much that could be one that it isn't worth looking.
-func holdsSession(text string, by *authority) bool {
+func holdsSession(text string, authority *authority) bool {
 	beginnings := beginning.FindAllStringIndex(text, mostBeginnings)
 	for _, place := range beginnings {
 		parts := strings.SplitN(text[place[0]:], ".", 4) // of a token (RFC 7515, section 7.1), and the rest
 		sender := malformed
-		if by != nil && len(parts) > 2 && len(parts[2]) >= signatureLength-1 {
-			_, sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], by, 0)
+		if authority != nil && len(parts) > 2 && len(parts[2]) >= signatureLength-1 {
+			_, sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], authority, 0)
 		}
-		if signed(sender) || by == nil && parts[0] == organizrHeader {
+		if signed(sender) || authority == nil && parts[0] == organizrHeader {
 			return true
 		}
 	}
@@ -556,21 +557,21 @@ func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Req
 // that was sent, and where a login can't help it would only lead around in a circle. Organizr decodes the value of return
 // three times, and not in the same way; escaped like this it comes back exactly, whatever is in it (its js/custom.js).
 func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	to := m.login
-	if to == nil || req.Method != "GET" && req.Method != "HEAD" {
+	organizr := m.login
+	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
 		answer(m, who, loginNeeded, rw, req)
 		return
 	}
 	host := browserHost(req)
 	wanted := wantedAddress(req, host)
-	if host == to.host || !strings.HasSuffix(host, to.domain) {
+	if host == organizr.host || !strings.HasSuffix(host, organizr.domain) {
 		why := loginCantHelp
-		if why.Advice = whyNoLogin(to, wanted); why.Advice != "" {
+		if why.Advice = whyNoLogin(organizr, wanted); why.Advice != "" {
 			answer(m, who, why, rw, req)
 			return
 		}
 	}
-	location := to.address
+	location := organizr.address
 	if len(wanted) <= longestReturn {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 	}
@@ -593,21 +594,21 @@ func wantedAddress(req *http.Request, host string) string {
 }
 
 // whyNoLogin says why a login would not let the visitor in to the address that they want, or nothing if it could.
-func whyNoLogin(to *login, wanted string) string {
+func whyNoLogin(organizr *login, wanted string) string {
 	address, err := url.Parse(wanted)
 	if err != nil {
 		return ""
 	}
 	host := hostname(address)
-	if host == to.host && portOf(address) == portOf(to.organizr) && path.Clean("/"+address.Path) == path.Clean("/"+to.organizr.Path) {
+	if host == organizr.host && portOf(address) == portOf(organizr.parsed) && path.Clean("/"+address.Path) == path.Clean("/"+organizr.parsed.Path) {
 		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
 	}
-	if strings.HasSuffix("."+host, to.domain) {
+	if strings.HasSuffix("."+host, organizr.domain) {
 		return ""
 	}
 	return fmt.Sprintf("Organizr's login at %s reaches %s and names under it, and not %s: browsers share a cookie only between names under one domain "+
 		"of your own, like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.",
-		to.host, to.domain[1:], host, to.host)
+		organizr.host, organizr.domain[1:], host, organizr.host)
 }
 
 // cookieDomain returns the domain, with a dot before it, in which all hosts get the cookie that Organizr sets under its
@@ -688,40 +689,40 @@ func problemJSON(why refusal) []byte {
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
 func findSource(config *Config) (source, error) {
-	from := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
+	settings := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
 	names := "secret, secretFile and configFile"
-	if from.secret+from.secretFile+from.configFile == "" {
-		from.secret, from.secretFile, from.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
+	if settings.secret+settings.secretFile+settings.configFile == "" {
+		settings.secret, settings.secretFile, settings.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
 	}
 	if config.ConfigFile == "" {
-		from.uuid = or(from.uuid, os.Getenv("ORGANIZR_UUID"))
+		settings.uuid = or(settings.uuid, os.Getenv("ORGANIZR_UUID"))
 	}
-	from.uuid = strings.TrimPrefix(from.uuid, cookiePrefix)
-	from.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
-	if from.databaseFile == "none" {
-		from.databaseFile = ""
+	settings.uuid = strings.TrimPrefix(settings.uuid, cookiePrefix)
+	settings.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	if settings.databaseFile == "none" {
+		settings.databaseFile = ""
 	}
 	var mistakes []error
-	if from.uuid+from.configFile == "" {
+	if settings.uuid+settings.configFile == "" {
 		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
-	} else if !httpName.MatchString(cookiePrefix + from.uuid) {
-		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", from.uuid))
+	} else if !httpName.MatchString(cookiePrefix + settings.uuid) {
+		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", settings.uuid))
 	}
 	switch {
-	case from.secret+from.secretFile+from.configFile == "":
+	case settings.secret+settings.secretFile+settings.configFile == "":
 		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, "+
 			"or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
-	case from.secret != "" && from.secretFile+from.configFile != "" || from.secretFile != "" && from.configFile != "":
+	case settings.secret != "" && settings.secretFile+settings.configFile != "" || settings.secretFile != "" && settings.configFile != "":
 		mistakes = append(mistakes, errors.New("secret: more than one source; give only one of "+names))
-	case from.secret != "" && strings.TrimSpace(from.secret) == "":
+	case settings.secret != "" && strings.TrimSpace(settings.secret) == "":
 		mistakes = append(mistakes, errors.New("secret: blank; give Organizr's organizrHash"))
 	}
-	if from.databaseFile == "auto" && from.configFile == "" {
+	if settings.databaseFile == "auto" && settings.configFile == "" {
 		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; `+
 			"give that as configFile, or the database's path, or none if ORGANIZR_DATABASE_FILE is for others"))
 	}
-	return from, errors.Join(mistakes...)
+	return settings, errors.Join(mistakes...)
 }
 
 // parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
@@ -736,7 +737,7 @@ func parseLogin(given string) (*login, error) {
 	}
 	address = address.JoinPath("/")
 	host := hostname(address)
-	return &login{organizr: address, address: address.String(), host: host, domain: cookieDomain(host)}, nil
+	return &login{parsed: address, address: address.String(), host: host, domain: cookieDomain(host)}, nil
 }
 
 // parseAccess returns who gets in by the options.
@@ -1051,7 +1052,7 @@ func foldPattern(pattern string) string {
 	})
 }
 
-// foldPath returns what the path means to a service that doesn't tell upper from lower case.
+// foldPath returns what the path means to a service that doesn't tell upper from lower case, on Windows.
 func foldPath(path string) string {
 	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
 }
