@@ -370,7 +370,7 @@ func headerText(one *header, found *session) string {
 }
 
 // forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
-// this Organizr. Of more than 32 KiB of either, or more than four lines of Authorization, it gets nothing.
+// this Organizr.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *authority, token string) {
 	if m.forwardToken {
 		return
@@ -379,13 +379,8 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *au
 	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, authority); others != "" {
 		who.values[place] = []string{others}
 	}
-	lines := req.Header["Authorization"]
-	if len(who.values) > place+1 && len(lines) <= mostCookies && len(strings.Join(lines, "")) <= longestCookies {
-		for _, line := range lines {
-			if !holdsSession(line, authority) {
-				who.values[place+1] = append(who.values[place+1], line)
-			}
-		}
+	if len(who.values) > place+1 {
+		who.values[place+1] = linesWithoutSession(req.Header["Authorization"], authority)
 	}
 }
 
@@ -399,18 +394,34 @@ var (
 // browser sends one, of the token, as Organizr set it: then the expression, which takes a quarter of what a request costs
 // whose other cookies are new, isn't needed.
 func withoutSessions(cookies, token string, authority *authority) string {
-	sessions := anySession
-	if authority != nil {
-		before, after, found := strings.Cut("; "+cookies, "; "+authority.cookie+"="+token)
-		if found && (after == "" || strings.HasPrefix(after, "; ")) && !strings.Contains(before+after, authority.cookie) {
-			return strings.TrimPrefix(before+after, "; ")
-		}
-		sessions = authority.cookies
+	if authority == nil {
+		return cutSessions(cookies, anySession)
 	}
+	before, after, found := strings.Cut("; "+cookies, "; "+authority.cookie+"="+token)
+	if found && (after == "" || strings.HasPrefix(after, "; ")) && !strings.Contains(before+after, authority.cookie) {
+		return strings.TrimPrefix(before+after, "; ")
+	}
+	return cutSessions(cookies, authority.cookies)
+}
+
+// cutSessions returns the Cookie header without what the expression matches, or nothing of more than 32 KiB.
+func cutSessions(cookies string, sessions *regexp.Regexp) string {
 	if len(cookies) > longestCookies {
 		return ""
 	}
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
+}
+
+// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr, or none of more
+// than four, and none of more than 16 KiB.
+func linesWithoutSession(lines []string, authority *authority) []string {
+	var others []string
+	for _, line := range lines {
+		if len(lines) <= mostCookies && len(line) <= 2*longestToken && !holdsSession(line, authority) {
+			others = append(others, line)
+		}
+	}
+	return others
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
