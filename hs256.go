@@ -39,6 +39,7 @@ const (
 	shownSecret        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
 	weakSecret         = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
 	mostOfKey          = 1 << 20                            // bytes of a file that holds a key
+	mostInMemory       = 64 << 20                           // and of a database that is copied before it is read
 	deepestArray       = 100                                // in config.php
 	headerSize         = 100                                // bytes of a database's header
 	logHeaderSize      = 32                                 // and of its write-ahead log's
@@ -421,6 +422,7 @@ type follower struct {
 	database     *database
 	broken       error         // what was wrong with it then
 	writingSince time.Duration // when the database was first found being written, or 0
+	resting      time.Duration // until when it isn't read again
 	problem      string        // what the log says is wrong
 }
 
@@ -552,32 +554,24 @@ type database struct {
 	accounts map[string]*account // by the text of each token that Organizr lists
 }
 
-// refreshDatabase reads the database, if it has changed and nobody is writing. SQLite needs no lock for that (its file format,
-// sections 3 and 4): what was read is one of its states if there is no rollback journal with anything in it, and the file is
-// the same before and after, or else the beginning of its write-ahead log. Until SQLite begins another, it copies pages into
-// the file that are in the log, and no others.
+// refreshDatabase reads the database, if it has changed and nobody is writing. If that takes long, as there are very many
+// sessions in it, it isn't done again for three times as long.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
-	if err != nil {
-		return err
+	if err != nil || now < files.resting {
+		return errors.Join(err, files.broken)
 	}
-	before, log, settled, err := glimpseOf(path)
+	glimpse, log, settled, err := glimpseOf(path)
 	if err != nil {
 		files.writingSince = 0
 		return err
 	}
-	if before != "" && before == files.glimpse {
+	if glimpse != "" && glimpse == files.glimpse {
 		files.writingSince = 0
 		return files.broken
 	}
-	var read *database
-	writing := before == ""
-	if !writing {
-		read, err = readDatabase(path)
-		after, logAfter, _, _ := glimpseOf(path)
-		writing = errors.Is(err, errUnfinished) || before != after && (log == "" || log != logAfter)
-	}
-	if writing {
+	read, err := readDatabase(path, glimpse, log)
+	if errors.Is(err, errUnfinished) {
 		if files.writingSince == 0 {
 			files.writingSince = now
 		} else if now-files.writingSince > longestWriting {
@@ -593,7 +587,10 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	}
 	files.broken, files.glimpse, files.writingSince = err, "", 0
 	if settled {
-		files.glimpse = before
+		files.glimpse = glimpse
+	}
+	if done := since(epoch); done-now > lookEvery/4 {
+		files.resting = done + 3*(done-now)
 	}
 	return err
 }
@@ -651,21 +648,44 @@ func databasePath(files *follower) (string, error) {
 	return files.values["dbLocation"] + files.values["dbName"], nil
 }
 
-// readDatabase returns what counts of the database at the path.
-func readDatabase(path string) (*database, error) {
+// readDatabase returns what counts of the database at the path, whose glimpse and log are given, or errUnfinished if it is
+// being written. SQLite needs no lock for that (its file format, sections 3 and 4): what was read is one of its states if there
+// is no rollback journal with anything in it, and the file is the same before and after, or else the beginning of its
+// write-ahead log. Until SQLite begins another, it copies pages into the file that are in the log, and no others.
+func readDatabase(path, glimpse, log string) (*database, error) {
+	if glimpse == "" {
+		return nil, errUnfinished
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
-	log, _ := os.Open(path + "-wal") // nothing can be read from none
+	logFile, _ := os.Open(path + "-wal") // nothing can be read from none
+	defer func() { _, _ = file.Close(), logFile.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	read, err := parseDatabase(file, log, info.Size())
-	_ = file.Close()
-	_ = log.Close()
-	return read, err
+	size, logSize := info.Size(), int64(0)
+	if logInfo, err := logFile.Stat(); err == nil {
+		logSize = logInfo.Size()
+	}
+	var read *database
+	var copied, copiedLog string
+	if size+logSize > mostInMemory {
+		read, err = parseDatabase(file, logFile, size)
+	} else { // a copy is made faster than it is read, so that fewer changes come between
+		copied = bytesAt(file, 0, int(size))
+		copiedLog = bytesAt(logFile, 0, int(logSize))
+	}
+	after, logAfter, _, _ := glimpseOf(path)
+	if glimpse != after && (log == "" || log != logAfter) {
+		return nil, errUnfinished
+	}
+	if size+logSize > mostInMemory {
+		return read, err
+	}
+	return parseDatabase(strings.NewReader(copied), strings.NewReader(copiedLog), size)
 }
 
 // parseDatabase returns what counts of a database of so many bytes, and of its write-ahead log. A user whose group isn't a

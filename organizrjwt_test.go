@@ -1723,6 +1723,16 @@ func TestTheKeyIsFollowed(t *testing.T) {
 	})
 }
 
+// readSample reads one of the databases in testdata.
+func readSample(name string) (*database, error) {
+	path := "testdata/databases/" + name
+	glimpse, log, _, err := glimpseOf(path)
+	if err != nil {
+		return nil, err
+	}
+	return readDatabase(path, glimpse, log)
+}
+
 // growing is a log that is empty until it was read so many times.
 type growing struct {
 	text    string
@@ -1741,7 +1751,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	readData(t, "databases/databases.json", &table)
 	for _, test := range table.Read {
 		t.Run(test.File+", "+test.About, func(t *testing.T) {
-			read, err := readDatabase("testdata/databases/" + test.File)
+			read, err := readSample(test.File)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1788,14 +1798,14 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	})
 	for _, test := range table.Refused {
 		t.Run(test.File+" is refused, "+test.About, func(t *testing.T) {
-			if read, err := readDatabase("testdata/databases/" + test.File); err == nil {
+			if read, err := readSample(test.File); err == nil {
 				t.Errorf("got %d sessions", len(read.accounts))
 			}
 		})
 	}
 	for _, test := range table.Ends {
 		t.Run(test.File+" ends, "+test.About, func(t *testing.T) {
-			_, err := readDatabase("testdata/databases/" + test.File)
+			_, err := readSample(test.File)
 			t.Log(err)
 		})
 	}
@@ -1997,6 +2007,28 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 				t.Errorf("logged %q", line)
 			}
 		})
+	}
+}
+
+// A second passes at each look at the clock, so that reading the database takes one, and the next three are its rest.
+func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
+	sue := sampleSessions(t)["sue"]
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/page-512.db"))
+	setClock(t, 0)
+	moment := since(epoch)
+	before := since
+	t.Cleanup(func() { since = before })
+	since = func(_ time.Time) time.Duration {
+		moment += time.Second
+		return moment
+	}
+	s := newSite(t, Config{DatabaseFile: file}) // which reads it at 1, until 2
+	write(t, file, readText(t, "databases/later.db"))
+	for _, want := range []int{200, 200, 401} { // at 3, 4 and 5
+		if got := s.send("GET /", "Cookie", sue).Code; got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
 	}
 }
 
