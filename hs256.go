@@ -326,7 +326,7 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 
 // verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
-func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *visitor) {
+func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) (*session, *visitor) {
 	files := known.follower
 	for tries := 200; ; tries-- {
 		files.Lock()
@@ -334,6 +334,9 @@ func verifyAtOnce(known *memory, token string, now time.Duration) (*session, *vi
 		authority := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
+		if !writing && authority == before {
+			return nil, ended
+		}
 		if !writing || tries == 0 {
 			return verify(token, authority, now)
 		}

@@ -123,9 +123,10 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		refuse(m, who, group, rw, req)
 		return
 	}
-	if (req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil) &&
-		!passesCloserLook(m, who, group, rw, req) {
-		return
+	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil {
+		if !passesCloserLook(m, who, group, rw, req) {
+			return
+		}
 	}
 	for i, values := range who.values {
 		headers[m.names[i]] = values
@@ -260,7 +261,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		if holder == nil || now >= holder.expires {
 			found, sender := verify(candidate.Value, authority, now)
 			if sender == ended {
-				found, sender = verifyAtOnce(known, candidate.Value, now)
+				found, sender = verifyAtOnce(known, candidate.Value, authority, now)
 			}
 			if sender != nil {
 				who = sender
