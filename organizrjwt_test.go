@@ -2597,6 +2597,25 @@ func FuzzConfigFile(f *testing.F) {
 	})
 }
 
+// Whatever the log says, reading comes to an end, and every session is that of an account with a group.
+func FuzzDatabaseLog(f *testing.F) {
+	content := readText(f, "databases/log.db")
+	for _, name := range []string{"log.db", "log-unfinished.db", "log-begun-anew.db", "log-of-a-smaller.db", "log-of-all.db"} {
+		f.Add(readText(f, "databases/"+name+"-wal"))
+	}
+	f.Fuzz(func(t *testing.T, log string) {
+		read, err := parseDatabase(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
+		if err != nil {
+			return
+		}
+		for token, user := range read.accounts {
+			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) {
+				t.Fatalf("%q is a session of %v", token, user)
+			}
+		}
+	})
+}
+
 func FuzzDatabase(f *testing.F) {
 	var table samples
 	readData(f, "databases/databases.json", &table)

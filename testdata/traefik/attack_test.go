@@ -223,6 +223,8 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 		{"a cookie and two bearers in a line", []string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other}},
 		{"a cookie and another scheme", []string{"Cookie", cookie + session, "Authorization", "Token token=" + other}},
 		{"a cookie and an ended bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + ended}},
+		{"a bearer behind another token's beginning", []string{"Cookie", cookie + session, "Authorization", "Bearer eyJh." + other}},
+		{"a bearer with something before and behind it", []string{"Cookie", cookie + session, "Authorization", "Bearer x-" + other + "x"}},
 		{"a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
 	} {
 		for _, host := range []string{"user.example.com", "guest.example.com"} {
