@@ -398,11 +398,11 @@ func withoutSessions(cookies, token string, authority *authority) string {
 	if authority == nil {
 		return cutSessions(cookies, anySession)
 	}
-	before, after, found := strings.Cut("; "+cookies, "; "+authority.cookie+"="+token)
-	if found && (after == "" || strings.HasPrefix(after, "; ")) && !strings.Contains(before+after, authority.cookie) {
-		return strings.TrimPrefix(before+after, "; ")
+	others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
+	if strings.Contains(others, authority.cookie) {
+		return cutSessions(cookies, authority.cookies)
 	}
-	return cutSessions(cookies, authority.cookies)
+	return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 }
 
 // cutSessions returns the Cookie header without what the expression matches, or nothing of more than 32 KiB.
