@@ -269,7 +269,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 			}
 			holder = newVisitor(m, found)
 		}
-		return acquaint(m, req, credentials, holder, candidate.Name != "")
+		return acquaint(m, req, credentials, authority, holder, candidate.Name != "")
 	}
 	if group == guest {
 		return withoutSession(m, req, who, authority, group)
@@ -291,12 +291,13 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 
 // acquaint returns the visitor whose session the request carries, and remembers them. A holder may be in use elsewhere, so
 // what is forwarded beside other cookies stands in a visitor of its own.
-func acquaint(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
+func acquaint(m *middleware, req *http.Request, credentials string, authority *authority, holder *visitor, byCookie bool) *visitor {
 	who := holder
-	if !byCookie || len(credentials) != len(holder.session.authority.cookie)+1+len(holder.session.token) { // there is more than the session
+	token := holder.session.token
+	if !byCookie || len(credentials) != len(authority.cookie)+1+len(token) { // there is more than the session
 		who = &visitor{session: holder.session, standing: holder.standing, byCookie: byCookie, expires: holder.expires}
 		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, holder.session.authority, holder.session.token)
+		forwardOthers(m, who, req, authority, token)
 	}
 	remember(m.memory, credentials, holder, who)
 	return who
