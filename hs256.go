@@ -90,8 +90,8 @@ type visitor struct {
 	credentials string        // of the holder of a token: the last that came with it
 }
 
-// groupNames are Organizr's groups that have the same number everywhere; numbersTo adds the numbers of all others. Its
-// administrator can rename the groups that the first five numbers stand for; these names go on meaning the numbers.
+// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an administrator
+// gives the first five other names, these go on meaning the numbers.
 var groupNames = map[int]string{
 	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
 }
@@ -154,7 +154,8 @@ func signed(sender *visitor) bool {
 	return sender != tokenTooLong && sender != malformed && sender != wrongSignature
 }
 
-// open returns the session that a token stands for whose signature is right: its text is what was signed.
+// open returns the session that a token stands for whose signature is right: its text is what was signed. Organizr's times have
+// fractions of a second. The token's own claim group is left out: its owner can choose that text.
 func open(token, text string, authority *authority, now time.Duration) (*session, *visitor) {
 	header, encoded, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
@@ -165,9 +166,24 @@ func open(token, text string, authority *authority, now time.Duration) (*session
 	if err != nil || json.Unmarshal(decoded, given) != nil {
 		return nil, wrongClaims
 	}
-	described, problem := validate(given, now)
-	if problem != nil {
-		return nil, problem
+	seconds := now.Seconds()
+	notBefore, ok := given.NotBefore.(float64)
+	switch {
+	case given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience):
+		return nil, wrongIssuer
+	case given.ExpiresAt <= seconds:
+		return nil, expired
+	case !ok:
+		return nil, wrongClaims
+	case notBefore > seconds+nbfLeeway:
+		return nil, notYetValid
+	}
+	if given.Username == "" {
+		given.Username = given.Name
+	}
+	described := newAccount(given.Username, given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
+	if described == nil {
+		return nil, wrongGroup
 	}
 	if authority.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
 		listed := authority.database.accounts[token]
@@ -192,50 +208,28 @@ func acceptable(header string) bool {
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
 }
 
+// listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
+func listed(aud any) bool {
+	list, _ := aud.([]any)
+	return slices.Contains(list, any("Organizr"))
+}
+
 // A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
 type payload struct {
 	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
 	// encoding/json overlooks case: to one of these, which nobody reads.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
-	Issuer    string  `json:"iss"`
-	Audience  any     `json:"aud"` // text, or a list
-	ExpiresAt float64 `json:"exp"`
-	NotBefore any     `json:"nbf"`
-	Username  string  `json:"username"` // of an older Organizr
-	Name      string  `json:"name"`     // of a newer one
-	Email     string  `json:"email"`
-	GroupID   any     `json:"groupID"` // a number, or digits
-	Image     string  `json:"image"`
-
-	UserID json.Number `json:"userID"` // or digits, too
-}
-
-// validate returns the account that a payload describes whose signature is right. Organizr's times have fractions of a
-// second. The token's own claim group is left out: its owner can choose that text.
-func validate(given *payload, now time.Duration) (*account, *visitor) {
-	if given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience) {
-		return nil, wrongIssuer
-	}
-	seconds := now.Seconds()
-	if given.ExpiresAt <= seconds {
-		return nil, expired
-	}
-	notBefore, ok := given.NotBefore.(float64)
-	if !ok {
-		return nil, wrongClaims
-	}
-	if notBefore > seconds+nbfLeeway {
-		return nil, notYetValid
-	}
-	if given.Username == "" {
-		given.Username = given.Name
-	}
-	described := newAccount(given.Username, given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
-	if described == nil {
-		return nil, wrongGroup
-	}
-	return described, nil
+	Issuer    string      `json:"iss"`
+	Audience  any         `json:"aud"` // text, or a list
+	ExpiresAt float64     `json:"exp"`
+	NotBefore any         `json:"nbf"`
+	Username  string      `json:"username"` // of an older Organizr
+	Name      string      `json:"name"`     // of a newer one
+	Email     string      `json:"email"`
+	GroupID   any         `json:"groupID"` // a number, or digits
+	Image     string      `json:"image"`
+	UserID    json.Number `json:"userID"` // or digits, too
 }
 
 // or returns the text, or if it is empty, the other.
@@ -246,17 +240,8 @@ func or(text, other string) string {
 	return text
 }
 
-// listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
-func listed(aud any) bool {
-	list, _ := aud.([]any)
-	return slices.Contains(list, any("Organizr"))
-}
-
-// newAccount returns the account that these texts describe, or nil if the groupID isn't one. Without a name its group has
-// Organizr's, or the number.
-//
-// Services, logs and people must read the texts alike. A user can choose to be called "alice\a": whoever strips that makes
-// it the administrator's name.
+// newAccount returns the account that these texts describe, or nil if the groupID isn't one; for an empty group it has Organizr's
+// name, or the number. Services, logs and people must read the texts alike: whoever strips "alice\a" makes it another's name.
 func newAccount(username, email, image, userID, groupID, group string) *account {
 	number, ok := groupNumbers[groupID]
 	if !ok {
@@ -334,13 +319,14 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 		authority := turnTo(known, files)
 		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
 		files.Unlock()
-		if !writing && authority == before {
+		switch {
+		case writing && tries > 0:
+			time.Sleep(lookEvery / 200)
+		case authority == before:
 			return nil, ended
-		}
-		if !writing || tries == 0 {
+		default:
 			return verify(token, authority, now)
 		}
-		time.Sleep(lookEvery / 200)
 	}
 }
 
@@ -357,13 +343,15 @@ func turnTo(known *memory, files *follower) *authority {
 			cookie: cookie, secret: []byte(secret), database: files.database, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
 			nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
 		}
-	}
-	if ready && !sameSecret && secret == shownSecret {
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
-			"give Organizr an organizrHash of your own", files.middleware)
-	} else if ready && !sameSecret && len(secret) < weakSecret {
-		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
-			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
+		switch {
+		case sameSecret: // which the log has had
+		case secret == shownSecret:
+			log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
+				"give Organizr an organizrHash of your own", files.middleware)
+		case len(secret) < weakSecret:
+			log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
+				"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
+		}
 	}
 	known.Lock()
 	defer known.Unlock()
@@ -468,13 +456,21 @@ func refreshKey(files *follower) error {
 		files.values = values
 		return nil
 	}
-	option, path := "configFile", settings.configFile
+	option, path, help := "configFile", settings.configFile, "; it is Organizr's "+configPlaces
 	if path == "" {
-		option, path = "secretFile", settings.secretFile
+		option, path, help = "secretFile", settings.secretFile, ""
 	}
-	text, err := readFile(option, path, mostOfKey)
-	if err != nil || text == files.keyText && files.values != nil {
-		return err
+	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
+		return fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, mostOfKey>>20)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
+	}
+	text := string(content)
+	if text == files.keyText && files.values != nil {
+		return nil
 	}
 	values["organizrHash"] = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if option == "configFile" {
@@ -488,22 +484,6 @@ func refreshKey(files *follower) error {
 	}
 	files.values, files.keyText = values, text
 	return nil
-}
-
-// readFile returns the text of a file of at most so many bytes. Its errors name the option.
-func readFile(option, path string, most int64) (string, error) {
-	info, err := os.Stat(path)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > most) {
-		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, most>>20)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		err = fmt.Errorf("%s: can't read %q: %w", option, path, errors.Unwrap(err))
-	}
-	if err != nil && option == "configFile" {
-		err = fmt.Errorf("%w; it is Organizr's %s", err, configPlaces)
-	}
-	return string(text), err
 }
 
 // parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an
