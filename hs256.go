@@ -544,20 +544,22 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	if err != nil || now < files.resting {
 		return errors.Join(err, files.broken)
 	}
+	writingSince := files.writingSince
+	files.writingSince = 0
 	glimpse, log, settled, err := glimpseOf(path)
 	if err != nil {
-		files.writingSince = 0
 		return err
 	}
 	if glimpse != "" && glimpse == files.glimpse {
-		files.writingSince = 0
 		return files.broken
 	}
 	read, err := readDatabase(path, glimpse, log)
 	if errors.Is(err, errUnfinished) {
-		if files.writingSince == 0 {
-			files.writingSince = now
-		} else if now-files.writingSince > longestWriting {
+		files.writingSince = now
+		if writingSince > 0 {
+			files.writingSince = writingSince
+		}
+		if now-files.writingSince > longestWriting {
 			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
 				"if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
 		}
@@ -568,7 +570,7 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	} else if !reflect.DeepEqual(read, files.database) {
 		files.database = read
 	}
-	files.broken, files.glimpse, files.writingSince = err, "", 0
+	files.broken, files.glimpse = err, ""
 	if settled {
 		files.glimpse = glimpse
 	}
@@ -618,17 +620,17 @@ func bytesAt(file io.ReaderAt, offset int64, length int) string {
 
 // databasePath returns where the database is: what the option says, or config.php for auto.
 func databasePath(files *follower) (string, error) {
-	if driver := files.values["driver"]; driver != "" && driver != "sqlite3" {
+	folder, name := files.values["dbLocation"], files.values["dbName"]
+	switch driver := files.values["driver"]; {
+	case driver != "" && driver != "sqlite3":
 		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
 			files.source.configFile, driver)
-	}
-	if files.source.databaseFile != "auto" {
+	case files.source.databaseFile != "auto":
 		return files.source.databaseFile, nil
-	}
-	if files.values["dbLocation"] == "" || files.values["dbName"] == "" {
+	case folder == "" || name == "":
 		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
 	}
-	return files.values["dbLocation"] + files.values["dbName"], nil
+	return folder + name, nil
 }
 
 // readDatabase returns what counts of the database at the path, whose glimpse and log are given, or errUnfinished if it is
@@ -645,14 +647,8 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	}
 	logFile, _ := os.Open(path + "-wal") // nothing can be read from none
 	defer func() { _, _ = file.Close(), logFile.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	size, logSize := info.Size(), int64(0)
-	if logInfo, err := logFile.Stat(); err == nil {
-		logSize = logInfo.Size()
-	}
+	size, _ := file.Seek(0, io.SeekEnd)
+	logSize, _ := logFile.Seek(0, io.SeekEnd)
 	var read *database
 	var copied, copiedLog string
 	if size+logSize > mostInMemory {
@@ -716,8 +712,7 @@ type sqliteFile struct {
 	unlogged     map[int]bool        // the pages that were read elsewhere
 	pageSize     int                 // bytes
 	usable       int                 // bytes of a page
-	pagesLeft    int                 // that can still be read
-	bytesLeft    int64               // that rows can still have
+	left         int64               // bytes that pages and rows can still have
 	roots        map[string]int      // the first pages of the tables
 	columns      map[string][]string // the names of their columns, in lower case
 	err          error
@@ -730,7 +725,7 @@ var (
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
 func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
-	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, unlogged: map[int]bool{}, bytesLeft: 4 * size}
+	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, unlogged: map[int]bool{}}
 	readLog(file)
 	header := bytesAt(content, 0, headerSize)
 	if place, newer := file.logged[1]; newer {
@@ -741,6 +736,7 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 		file.pageSize = 1 << 16
 	}
 	file.usable = file.pageSize - number(header, 20, 1)
+	file.left = 8 * (size + int64(len(file.logged)*file.pageSize))
 	pages := number(header, 28, 4) // which counts if the same version wrote it
 	switch {
 	case file.err != nil:
@@ -751,9 +747,6 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 		file.err = errDamaged
 	case number(header, 56, 4) != 1 || number(header, 19, 1) > 2 || number(header, 44, 4) > 4:
 		file.err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
-	default:
-		file.pagesLeft = 4 * (int(size)/file.pageSize + len(file.logged))
-		file.bytesLeft += int64(len(file.logged) * file.pageSize)
 	}
 	file.roots = map[string]int{"sqlite_schema": 1}
 	file.columns = map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}}
@@ -781,21 +774,22 @@ func readLog(file *sqliteFile) {
 		file.err = errUnfinished
 		return
 	}
-	last := int64(0)
-	begun := map[int]int64{}
-	for offset := int64(logHeaderSize); ; offset += length {
-		frame := bytesAt(file.log, offset, frameHeader)
+	var pages []int // one a frame
+	committed := 0  // of the frames
+	for {
+		frame := bytesAt(file.log, logHeaderSize+int64(len(pages))*length, frameHeader)
 		if len(frame) < frameHeader || frame[8:16] != header[16:24] {
 			break
 		}
-		begun[number(frame, 0, 4)] = offset + frameHeader
-		if number(frame, 4, 4) > 0 { // then it commits what was begun
-			for page, place := range begun {
-				file.logged[page] = place
-			}
-			last = offset
-			begun = map[int]int64{}
+		pages = append(pages, number(frame, 0, 4))
+		if number(frame, 4, 4) > 0 {
+			committed = len(pages)
 		}
+	}
+	last := int64(0)
+	for i, page := range pages[:committed] {
+		last = logHeaderSize + int64(i)*length
+		file.logged[page] = last + frameHeader
 	}
 	if last == 0 {
 		return
@@ -867,7 +861,7 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 				pages = append(pages, number(page, cell, 4))
 			}
 		}
-		if kind != interior && kind != leaf || len(pages)-i-1 > file.pagesLeft {
+		if kind != interior && kind != leaf || int64(len(pages)-i-1)*int64(file.pageSize) > file.left {
 			file.err = errDamaged
 		}
 	}
@@ -876,7 +870,7 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 
 // pageOf returns the text of a page, the first of which is 1.
 func pageOf(file *sqliteFile, page int) string {
-	file.pagesLeft--
+	file.left -= int64(file.pageSize)
 	reader := file.content
 	place := int64(page-1) * int64(file.pageSize)
 	if newer, logged := file.logged[page]; logged {
@@ -886,7 +880,7 @@ func pageOf(file *sqliteFile, page int) string {
 		file.unlogged[page] = true
 	}
 	text := bytesAt(reader, place, file.pageSize)
-	if page < 1 || len(text) < file.pageSize || file.pagesLeft < 0 {
+	if page < 1 || len(text) < file.pageSize || file.left < 0 {
 		file.err = errDamaged
 		return ""
 	}
@@ -963,8 +957,8 @@ func readPayload(file *sqliteFile, leaf string, offset int, size, wanted int64) 
 	if wanted > size {
 		wanted = size
 	}
-	file.bytesLeft -= wanted
-	if size < 1 || file.bytesLeft < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
+	file.left -= wanted
+	if size < 1 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}
