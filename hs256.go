@@ -23,17 +23,16 @@ import (
 )
 
 const (
-	organizrHeader  = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
-	cookiePrefix    = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
-	longestToken    = 8 << 10                                // bytes
-	signatureLength = 44                                     // bytes: 32 in base64, and the dot before them
-	nbfLeeway       = 60                                     // seconds by which Organizr's clock may be ahead
-	longestTime     = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
-	everyone        = 1000                                   // what standing and group add up to for whoever may enter
-	guest           = 999                                    // the group of those who aren't logged in (also in Organizr's class)
-
-	mostHolders        = 1000 // of a memory; each is known by one more set of credentials at most
-	longestCredentials = 4096 // bytes of what a visitor is remembered by
+	organizrHeader     = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
+	cookiePrefix       = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
+	longestToken       = 8 << 10                                // bytes
+	signatureLength    = 44                                     // bytes: 32 in base64, and the dot before them
+	nbfLeeway          = 60                                     // seconds by which Organizr's clock may be ahead
+	longestTime        = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
+	everyone           = 1000                                   // what standing and group add up to for whoever may enter
+	guest              = 999                                    // the group of those who aren't logged in (also in Organizr's class)
+	mostHolders        = 1000                                   // of a memory; each is known by one more set of credentials at most
+	longestCredentials = 4096                                   // bytes of what a visitor is remembered by
 	lookEvery          = time.Second
 	longestWriting     = 5 * time.Second                    // of a database, that needs no line in the log
 	shownSecret        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
@@ -126,11 +125,9 @@ var (
 	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
 )
 
-// verify returns the session that the token stands for at the given Unix time, or whom it makes of its sender if it
-// stands for none. The token has no line breaks: the decoder would skip them.
-//
-// The signature is the HMAC-SHA256 of all that is before it (RFC 7518, section 3.2), and is compared in constant time.
-// Nothing else is decoded before that, so a forger reaches no more code than this.
+// verify returns the session that the token stands for at the given Unix time, or whom it makes of its sender. The signature is
+// the HMAC-SHA256 of all before it (RFC 7518, section 3.2), and is compared in constant time. Nothing else is decoded before
+// that, so a forger reaches no more code than this. The token has no line breaks: the decoder would skip them.
 func verify(token string, authority *authority, now time.Duration) (*session, *visitor) {
 	if len(token) > longestToken {
 		return nil, tokenTooLong
@@ -486,11 +483,9 @@ func refreshKey(files *follower) error {
 	return nil
 }
 
-// parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an
-// array of 'key' => value, a semicolon, and nothing else. As in PHP, the last of two equal keys counts.
-//
-// Only the outermost keys count, since others than the administrator can choose what stands in the values: a line
-// of customCss may look just like one of the file's own.
+// parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an array of
+// 'key' => value, a semicolon, and nothing else. As in PHP, the last of two equal keys counts. No inner key does, since others
+// than the administrator can choose what stands in the values: a line of customCss may look just like one of the file's own.
 func parseConfig(text string) (map[string]string, error) {
 	beginning := phpBeginning.FindStringSubmatch(text)
 	if beginning == nil {
@@ -704,8 +699,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
-// file, so that pages which point to each other end it too; texts that are longer than any token aren't read, so that nobody
-// makes it slow with a picture of megabytes.
+// file, so pages that point to each other end it too; no text longer than any token is read, so no picture of megabytes slows it.
 type sqliteFile struct {
 	content, log io.ReaderAt
 	logged       map[int]int64       // where in the log the pages are that it has committed
@@ -811,9 +805,7 @@ func readLog(file *sqliteFile) {
 
 var (
 	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
-
-	// notNames matches what of a column's definition may hold a comma.
-	notNames = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`)
+	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // what of a definition may hold commas
 )
 
 // columnsOf returns the names of a table's columns from the statement that made it.
