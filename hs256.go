@@ -165,8 +165,9 @@ func open(token, text string, authority *authority, now time.Duration) (*session
 	}
 	seconds := now.Seconds()
 	notBefore, ok := given.NotBefore.(float64)
+	audiences, _ := given.Audience.([]any) // or it is one text (RFC 7519, section 4.1.3)
 	switch {
-	case given.Issuer != "Organizr" || given.Audience != "Organizr" && !listed(given.Audience):
+	case given.Issuer != "Organizr" || given.Audience != "Organizr" && !slices.Contains(audiences, any("Organizr")):
 		return nil, wrongIssuer
 	case given.ExpiresAt <= seconds:
 		return nil, expired
@@ -203,12 +204,6 @@ func acceptable(header string) bool {
 	typ, typed := parameters["typ"]
 	_, critical := parameters["crit"]
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
-}
-
-// listed reports whether aud is a list with Organizr in it (RFC 7519, section 4.1.3).
-func listed(aud any) bool {
-	list, _ := aud.([]any)
-	return slices.Contains(list, any("Organizr"))
 }
 
 // A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
