@@ -232,8 +232,9 @@ func or(text, other string) string {
 	return text
 }
 
-// newAccount returns the account that these texts describe, or nil if the groupID isn't one; for an empty group it has Organizr's
-// name, or the number. Services, logs and people must read the texts alike: whoever strips "alice\a" makes it another's name.
+// newAccount returns the account that these texts describe, or nil if the groupID isn't one. Without a name its group has
+// Organizr's, or the number. Services, logs and people must read the texts alike: a user can choose to be called "alice\a",
+// and whoever strips that makes it the administrator's name.
 func newAccount(username, email, image, userID, groupID, group string) *account {
 	number, ok := groupNumbers[groupID]
 	if !ok {
@@ -694,7 +695,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
-// file, so pages that point to each other end it too; no text longer than any token is read, so no picture of megabytes slows it.
+// file, so pages that point to each other end it too; no text longer than a token is read, so no picture slows it down.
 type sqliteFile struct {
 	content, log io.ReaderAt
 	logged       map[int]int64       // where in the log the pages are that it has committed
