@@ -176,10 +176,7 @@ func open(token, text string, authority *authority, now time.Duration) (*session
 	case notBefore > seconds+nbfLeeway:
 		return nil, notYetValid
 	}
-	if given.Username == "" {
-		given.Username = given.Name
-	}
-	described := newAccount(given.Username, given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
+	described := newAccount(or(given.Username, given.Name), given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
 	if described == nil {
 		return nil, wrongGroup
 	}
@@ -305,13 +302,8 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 // verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
 func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) (*session, *visitor) {
-	files := known.follower
 	for tries := 200; ; tries-- {
-		files.Lock()
-		_ = refreshDatabase(files, now) // whoever looks next reports it
-		authority := turnTo(known, files)
-		writing := files.writingSince > 0 && now-files.writingSince < lookEvery
-		files.Unlock()
+		authority, writing := lookAtDatabase(known, now)
 		switch {
 		case writing && tries > 0:
 			time.Sleep(lookEvery / 200)
@@ -321,6 +313,15 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 			return verify(token, authority, now)
 		}
 	}
+}
+
+// lookAtDatabase returns the authority that is in force after a look at the database alone, and whether somebody is writing it.
+func lookAtDatabase(known *memory, now time.Duration) (*authority, bool) {
+	files := known.follower
+	files.Lock()
+	defer files.Unlock()
+	_ = refreshDatabase(files, now) // whoever looks next reports it
+	return turnTo(known, files), files.writingSince > 0 && now-files.writingSince < lookEvery
 }
 
 // turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, whoever was
@@ -710,7 +711,7 @@ type sqliteFile struct {
 
 var (
 	errDamaged    = errors.New("it is damaged or cut off")
-	errUnfinished = errors.New("its write-ahead log is being written")
+	errUnfinished = errors.New("it is being written")
 )
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
@@ -760,7 +761,7 @@ func readLog(file *sqliteFile) {
 	if header == "" {
 		return
 	}
-	if len(header) < logHeaderSize || length < 512 || number(header, 0, 4) != 0x377f0682 {
+	if len(header) < logHeaderSize || length < 512 || length > 1<<17 || number(header, 0, 4) != 0x377f0682 {
 		file.err = errUnfinished
 		return
 	}
@@ -788,15 +789,23 @@ func readLog(file *sqliteFile) {
 	if last > logHeaderSize {
 		sums = bytesAt(file.log, last-length+16, 8)
 	}
+	if !sound(bytesAt(file.log, last, int(length)), sums, int(length)) {
+		file.err = errUnfinished
+	}
+}
+
+// sound reports whether a frame of a log is of that length, and its checksum is right that begins with the sums of the one
+// before (section 4.2).
+func sound(frame, sums string, length int) bool {
+	if len(frame) < length {
+		return false
+	}
 	first, second := uint32(number(sums, 0, 4)), uint32(number(sums, 4, 4))
-	frame := bytesAt(file.log, last, int(length))
-	for words := []byte(frame[:8] + frame[frameHeader:]); len(words) > 7; words = words[8:] {
+	for words := []byte(frame[:8] + frame[24:]); len(words) > 7; words = words[8:] {
 		first += binary.LittleEndian.Uint32(words) + second
 		second += binary.LittleEndian.Uint32(words[4:]) + first
 	}
-	if int(first) != number(frame, 16, 4) || int(second) != number(frame, 20, 4) {
-		file.err = errUnfinished
-	}
+	return int(first) == number(frame, 16, 4) && int(second) == number(frame, 20, 4)
 }
 
 var (
