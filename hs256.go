@@ -12,6 +12,7 @@ import (
 	"log"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -23,26 +24,26 @@ import (
 )
 
 const (
-	organizrHeader     = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
-	cookiePrefix       = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
-	longestToken       = 8 << 10                                // bytes
-	signatureLength    = 44                                     // bytes: 32 in base64, and the dot before them
-	nbfLeeway          = 60                                     // seconds by which Organizr's clock may be ahead
-	longestTime        = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
-	everyone           = 1000                                   // what standing and group add up to for whoever may enter
-	guest              = 999                                    // the group of those who aren't logged in (also in Organizr's class)
-	mostHolders        = 1000                                   // of a memory; each is known by one more set of credentials at most
-	longestCredentials = 4096                                   // bytes of what a visitor is remembered by
-	lookEvery          = time.Second
-	longestWriting     = 5 * time.Second                    // of a database, that needs no line in the log
-	shownSecret        = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
-	weakSecret         = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
-	mostOfKey          = 1 << 20                            // bytes of a file that holds a key
-	mostInMemory       = 64 << 20                           // and of a database that is copied before it is read
-	deepestArray       = 100                                // in config.php
-	headerSize         = 100                                // bytes of a database's header
-	logHeaderSize      = 32                                 // and of its write-ahead log's
-	configPlaces       = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
+	organizrHeader    = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
+	cookiePrefix      = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
+	longestToken      = 8 << 10                                // bytes
+	signatureLength   = 44                                     // bytes: 32 in base64, and the dot before them
+	nbfLeeway         = 60                                     // seconds by which Organizr's clock may be ahead
+	longestTime       = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
+	everyone          = 1000                                   // what standing and group add up to for whoever may enter
+	guest             = 999                                    // the group of those who aren't logged in (also in Organizr's class)
+	mostHolders       = 1000                                   // of a memory; each is known by one more set of credentials at most
+	longestRemembered = 4096                                   // bytes of what a visitor is remembered by
+	lookEvery         = time.Second
+	longestWriting    = 5 * time.Second                    // of a database, that needs no line in the log
+	shownSecret       = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
+	weakSecret        = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
+	mostOfKey         = 1 << 20                            // bytes of a file that holds a key
+	mostInMemory      = 64 << 20                           // and of a database that is copied before it is read
+	deepestArray      = 100                                // in config.php
+	headerSize        = 100                                // bytes of a database's header
+	logHeaderSize     = 32                                 // and of its write-ahead log's
+	configPlaces      = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
 
@@ -54,11 +55,11 @@ var (
 
 // An authority is what counts of one Organizr at a moment: what it signs sessions with, and what its database says.
 type authority struct {
-	cookie   string         // the name of the cookie that carries a session
-	secret   []byte         // organizrHash, its text as it stands; never blank
-	cookies  *regexp.Regexp // all cookies of that name in a Cookie header that a semicolon was put before
-	nobody   *visitor       // whoever comes without one
-	database *database      // nil if it isn't followed
+	cookie        string         // the name of the cookie that carries a session
+	secret        []byte         // organizrHash, its text as it stands; never blank
+	cookiePattern *regexp.Regexp // all cookies of that name in a Cookie header that a semicolon was put before
+	nobody        *visitor       // whoever comes without one
+	database      *database      // nil if it isn't followed
 }
 
 // A session is a token that verify found good.
@@ -303,7 +304,7 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 // logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
 func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) (*session, *visitor) {
 	for tries := 200; ; tries-- {
-		authority, writing := lookAtDatabase(known, now)
+		authority, writing := lookAtDatabase(known, since(epoch))
 		switch {
 		case writing && tries > 0:
 			time.Sleep(lookEvery / 200)
@@ -334,7 +335,7 @@ func turnTo(known *memory, files *follower) *authority {
 	if ready && (!sameSecret || before.cookie != cookie || before.database != files.database) {
 		reason := strconv.Quote("the request has no cookie " + cookie)
 		files.authority = &authority{
-			cookie: cookie, secret: []byte(secret), database: files.database, cookies: cookiesNamed(regexp.QuoteMeta(cookie)),
+			cookie: cookie, secret: []byte(secret), database: files.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
 			nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
 		}
 		switch {
@@ -374,7 +375,7 @@ func remember(known *memory, credentials string, holder, who *visitor) {
 		if holder.credentials != "" { // else it is nobody's
 			delete(known.visitors, holder.credentials)
 		}
-		if len(credentials) <= longestCredentials {
+		if len(credentials) <= longestRemembered {
 			holder.credentials = credentials
 			known.visitors[credentials] = who
 		}
@@ -456,7 +457,7 @@ func refreshKey(files *follower) error {
 	}
 	info, err := os.Stat(path)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
-		return fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, mostOfKey>>20)
+		return fmt.Errorf("%s: %q isn't a file of at most %d MiB; is it the folder that Docker makes where a mounted file is missing?", option, path, mostOfKey>>20)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -533,6 +534,9 @@ type database struct {
 // sessions in it, it isn't done again for three times as long.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
+	if target, problem := filepath.EvalSymlinks(path); problem == nil { // beside which SQLite puts journal and log
+		path = target
+	}
 	if err != nil || now < files.resting {
 		return errors.Join(err, files.broken)
 	}
@@ -588,7 +592,11 @@ func glimpseOf(path string) (string, string, bool, error) {
 	beginning := beginningOf(path, headerSize)
 	glimpse := fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", beginning)
 	log := beginningOf(path+"-wal", logHeaderSize)
-	if logInfo, err := os.Stat(path + "-wal"); err == nil && log != "" {
+	logInfo, err := os.Stat(path + "-wal")
+	if err == nil && logInfo.Size() > 0 && log == "" {
+		return "", "", false, fmt.Errorf("databaseFile: can't read %q; let Traefik's user read all of Organizr's data folder", path+"-wal")
+	}
+	if err == nil && log != "" {
 		glimpse += fmt.Sprint(" ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", log)
 		info = logInfo
 	}
@@ -647,6 +655,7 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 		read, err = parseDatabase(file, logFile, size)
 	} else { // a copy is made faster than it is read, so that fewer changes come between
 		copied = bytesAt(file, 0, int(size))
+		logSize, _ = logFile.Seek(0, io.SeekEnd) // with all that was copied into the file meanwhile
 		copiedLog = bytesAt(logFile, 0, int(logSize))
 	}
 	after, logAfter, _, _ := glimpseOf(path)
@@ -752,8 +761,8 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 	return file
 }
 
-// readLog finds the pages that the write-ahead log has committed, if there is one (section 4). Of a commit that is just being
-// written, the checksum is wrong.
+// readLog finds the pages that the write-ahead log has committed, if there is one (section 4). Of its frames the last of the
+// last commit is written last: the log is unfinished as long as the checksum of that one is wrong.
 func readLog(file *sqliteFile) {
 	const frameHeader = 24 // bytes, before each page
 	header := bytesAt(file.log, 0, logHeaderSize)
@@ -955,7 +964,7 @@ func readPayload(file *sqliteFile, leaf string, offset int, size, wanted int64) 
 		wanted = size
 	}
 	file.left -= wanted
-	if size < 1 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
+	if size < 1 || size > math.MaxInt32 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}

@@ -156,15 +156,15 @@ func groupByRules(all *rules, req *http.Request) int {
 }
 
 const (
-	longestName    = 200      // bytes of the name of a header that the plugin can set
-	mostHeaders    = 200      // names of headers that a request can have; browsers send some twenty
-	mostCookies    = 4        // of the same name that are tried; Organizr sets two
-	longestCookies = 32 << 10 // bytes of credentials in which a session is looked for
-	mostBeginnings = 8        // of tokens in a line of Authorization; each has two
-	longestReturn  = 2 << 10  // bytes of an address that a visitor comes back to
-	longestPath    = 1 << 10  // bytes of a path that isn't plain, for which the rules are asked
-	longestPlain   = 4 << 10  // and of one that is
-	mostReadings   = 12       // of one path, that none costs half a millisecond
+	longestName        = 200      // bytes of the name of a header that the plugin can set
+	mostHeaders        = 200      // names of headers that a request can have; browsers send some twenty
+	mostCookies        = 4        // of the same name that are tried; Organizr sets two
+	longestCredentials = 32 << 10 // bytes of credentials in which a session is looked for
+	mostBeginnings     = 8        // of tokens in a line of Authorization; each has two
+	longestReturn      = 2 << 10  // bytes of an address that a visitor comes back to
+	longestPath        = 1 << 10  // bytes of a path that isn't plain, for which the rules are asked
+	longestPlain       = 4 << 10  // and of one that is
+	mostReadings       = 12       // of one path, that none costs half a millisecond
 )
 
 var (
@@ -246,7 +246,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 	if authority == nil {
 		return withoutSession(m, req, notReady, nil, group)
 	}
-	if len(credentials) > longestCookies {
+	if len(credentials) > longestCredentials {
 		return withoutSession(m, req, longCredentials, authority, group)
 	}
 	who := authority.nobody
@@ -387,9 +387,9 @@ func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *au
 }
 
 var (
-	bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
-	beginning   = regexp.MustCompile(`ey`)                                   // of a JSON object in base64url
-	anySession  = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
+	bearerToken    = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
+	tokenBeginning = regexp.MustCompile(`ey`)                                   // of a JSON object in base64url
+	anySession     = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
 )
 
 // withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. A
@@ -401,14 +401,14 @@ func withoutSessions(cookies, token string, authority *authority) string {
 	}
 	others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
 	if strings.Contains(others, authority.cookie) {
-		return cutSessions(cookies, authority.cookies)
+		return cutSessions(cookies, authority.cookiePattern)
 	}
 	return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 }
 
 // cutSessions returns the Cookie header without what the expression matches, or nothing of more than 32 KiB.
 func cutSessions(cookies string, sessions *regexp.Regexp) string {
-	if len(cookies) > longestCookies {
+	if len(cookies) > longestCredentials {
 		return ""
 	}
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
@@ -429,7 +429,7 @@ func linesWithoutSession(lines []string, authority *authority) []string {
 // holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
 // there, whatever is before and behind it; or so much that could be one that it isn't worth looking.
 func holdsSession(text string, authority *authority) bool {
-	beginnings := beginning.FindAllStringIndex(text, mostBeginnings)
+	beginnings := tokenBeginning.FindAllStringIndex(text, mostBeginnings)
 	for _, place := range beginnings {
 		parts := strings.SplitN(text[place[0]:], ".", 4) // of a token (RFC 7515, section 7.1), and the rest
 		sender := malformed
@@ -482,7 +482,7 @@ var (
 		"The request has more headers than any browser sends.", "")
 	accountRefused = map[error]refusal{
 		errLocked: newRefusal(http.StatusForbidden, strconv.Quote(errLocked.Error()), "Your account is locked",
-			"Your account is locked in Organizr, so no service lets you in.", "Ask whoever runs this Organizr to unlock it."),
+			"Your account is locked in Organizr, so you get in only where guests do.", "Ask whoever runs this Organizr to unlock it."),
 		errUnprintable: newRefusal(http.StatusForbidden, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on",
 			"Your name or address in Organizr has characters that can't be printed, or a space at an end, "+
 				"so services could take you for somebody else.", "Change it in Organizr, then log in again."),
@@ -509,7 +509,7 @@ func refusalOf(who *visitor, group int) refusal {
 // numbered returns the group's name with its number, by which groups are compared.
 func numbered(name string, group int) string {
 	number := strconv.Itoa(group)
-	if name == "" || name == number {
+	if name == number {
 		return "Group " + number
 	}
 	return name + " (" + number + ")"
@@ -778,7 +778,7 @@ func parseGroup(option, given string) (int, error) {
 			return number, nil
 		}
 	}
-	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest"
+	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; groups of your own go by their number"
 	if given == "" {
 		return 0, fmt.Errorf("%s: missing; give the least privileged group that gets in: %s", option, right)
 	}

@@ -1723,6 +1723,19 @@ func TestTheKeyIsFollowed(t *testing.T) {
 	})
 }
 
+// shrinking is a log that is emptied when it was read so many times.
+type shrinking struct {
+	text       string
+	disappears int
+}
+
+func (s *shrinking) ReadAt(content []byte, at int64) (int, error) {
+	if s.disappears--; s.disappears < 0 {
+		return 0, io.EOF
+	}
+	return strings.NewReader(s.text).ReadAt(content, at)
+}
+
 // readSample reads one of the databases in testdata.
 func readSample(name string) (*database, error) {
 	path := "testdata/databases/" + name
@@ -1794,6 +1807,27 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			if _, err := parseDatabase(strings.NewReader(content), growing, int64(len(content))); !errors.Is(err, test.want) {
 				t.Errorf("from reading %d on: got %v, want %v", test.appears, err, test.want)
 			}
+		}
+	})
+	t.Run("a log that is emptied while it is read", func(t *testing.T) {
+		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
+		for readings := 0; readings < 20; readings++ {
+			emptied := &shrinking{text: log, disappears: readings}
+			_, err := parseDatabase(strings.NewReader(content), emptied, int64(len(content)))
+			t.Log(readings, err)
+		}
+	})
+	t.Run("a link, beside whose target the log is", func(t *testing.T) {
+		link := filepath.Join(t.TempDir(), "organizr.db")
+		target, err := filepath.Abs("testdata/databases/log.db")
+		if err == nil {
+			err = os.Symlink(target, link)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newSite(t, Config{DatabaseFile: link}).send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 401 {
+			t.Errorf("got %d for a session that is another's in the log", got)
 		}
 	})
 	for _, test := range table.Refused {
