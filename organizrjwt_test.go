@@ -2008,9 +2008,18 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		}, 200, ""},
 		{"committed, in the log alone", 97, func() { write(t, file+"-wal", log) }, 401, ""},
 		{"and in the log no more", 98, func() { remove(t, file+"-wal") }, 200, ""},
+		{"logged out, and the log can't be read", 98.5, func() {
+			write(t, file, later)
+			_ = os.Mkdir(file+"-wal", 0o700)
+		}, 200, ""},
+		{"a second later", 99, func() {}, 200, "can't read"},
+		{"and can", 99.9, func() { remove(t, file+"-wal") }, 200, ""},
+		{"after another second", 100, func() {}, 401, ""},
 
-		{"missing", 100, func() { remove(t, file) }, 200, "isn't a file that can be read"},
-		{"still missing", 102, func() {}, 200, ""},
+		{"logged in again", 101, func() { write(t, file, before) }, 200, ""},
+
+		{"missing", 102, func() { remove(t, file) }, 200, "isn't a file that can be read"},
+		{"still missing", 103, func() {}, 200, ""},
 		{"empty", 104, func() { write(t, file, "") }, 200, "isn't an SQLite database, or it is cut off"},
 		{"cut off", 106, func() { write(t, file, before[:2816]) }, 200, "it is damaged or cut off"},
 		{"still cut off", 107, func() {}, 200, ""},
@@ -2113,13 +2122,20 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	done := make(chan bool)
 	time.AfterFunc(50*time.Millisecond, func() {
 		write(t, file, readText(t, "databases/page-512.db"))
+		turnClock(0.4)
 		remove(t, file+"-journal")
 		done <- true
 	})
-	if got := s.send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 200 {
+	sue := sampleSessions(t)["sue"]
+	if got := s.send("GET /", "Cookie", sue).Code; got != 200 {
 		t.Errorf("got %d", got)
 	}
 	<-done
+	write(t, file, readText(t, "databases/later.db"))
+	setClock(t, 1.5)
+	if got := s.send("GET /", "Cookie", sue).Code; got != 401 {
+		t.Errorf("got %d after a log-out, as if it had been read for so long as it was waited for", got)
+	}
 }
 
 func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
