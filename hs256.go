@@ -550,6 +550,9 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		return files.broken
 	}
 	read, err := readDatabase(path, glimpse, log)
+	if done := since(epoch); done-now > lookEvery/4 {
+		files.resting = done + 3*(done-now)
+	}
 	if errors.Is(err, errUnfinished) {
 		files.writingSince = now
 		if writingSince > 0 {
@@ -569,9 +572,6 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	files.broken, files.glimpse = err, ""
 	if settled {
 		files.glimpse = glimpse
-	}
-	if done := since(epoch); done-now > lookEvery/4 {
-		files.resting = done + 3*(done-now)
 	}
 	return err
 }
@@ -649,23 +649,26 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	defer func() { _, _ = file.Close(), logFile.Close() }()
 	size, _ := file.Seek(0, io.SeekEnd)
 	logSize, _ := logFile.Seek(0, io.SeekEnd)
-	var read *database
-	var copied, copiedLog string
 	if size+logSize > mostInMemory {
-		read, err = parseDatabase(file, logFile, size)
-	} else { // a copy is made faster than it is read, so that fewer changes come between
-		copied = bytesAt(file, 0, int(size))
-		logSize, _ = logFile.Seek(0, io.SeekEnd) // with all that was copied into the file meanwhile
-		copiedLog = bytesAt(logFile, 0, int(logSize))
-	}
-	after, logAfter, _, _ := glimpseOf(path)
-	if glimpse != after && (log == "" || log != logAfter) {
-		return nil, errUnfinished
-	}
-	if size+logSize > mostInMemory {
+		read, err := parseDatabase(file, logFile, size)
+		if changed(path, glimpse, log) {
+			return nil, errUnfinished
+		}
 		return read, err
 	}
-	return parseDatabase(strings.NewReader(copied), strings.NewReader(copiedLog), size)
+	content := bytesAt(file, 0, int(size))   // a copy is made faster than it is read, so that fewer changes come between
+	logSize, _ = logFile.Seek(0, io.SeekEnd) // with all that was copied into the file meanwhile
+	logContent := bytesAt(logFile, 0, int(logSize))
+	if changed(path, glimpse, log) {
+		return nil, errUnfinished
+	}
+	return parseDatabase(strings.NewReader(content), strings.NewReader(logContent), size)
+}
+
+// changed reports whether the database isn't any more what its glimpse and log were, so that what was read may be no state.
+func changed(path, glimpse, log string) bool {
+	after, logAfter, _, _ := glimpseOf(path)
+	return glimpse != after && (log == "" || log != logAfter)
 }
 
 // parseDatabase returns what counts of a database of so many bytes, and of its write-ahead log. A user whose group isn't a
