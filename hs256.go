@@ -550,9 +550,6 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		return files.broken
 	}
 	read, err := readDatabase(path, glimpse, log)
-	if done := since(epoch); done-now > lookEvery/4 {
-		files.resting = done + 3*(done-now)
-	}
 	if errors.Is(err, errUnfinished) {
 		files.writingSince = now
 		if writingSince > 0 {
@@ -572,6 +569,9 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	files.broken, files.glimpse = err, ""
 	if settled {
 		files.glimpse = glimpse
+	}
+	if done := since(epoch); done-now > lookEvery/4 {
+		files.resting = done + 3*(done-now)
 	}
 	return err
 }
