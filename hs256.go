@@ -1,6 +1,7 @@
 package organizrjwt
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -43,6 +44,9 @@ const (
 	deepestArray      = 100                                // in config.php
 	headerSize        = 100                                // bytes of a database's header
 	logHeaderSize     = 32                                 // and of its write-ahead log's
+	frameHeaderSize   = 24                                 // and of each page in that
+	mostOfRow         = 4 * longestToken                   // bytes that are read of one
+	unprintable       = "\x00"                             // stands for what is too long, or no text
 	configPlaces      = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
@@ -534,9 +538,6 @@ type database struct {
 // sessions in it, it isn't done again for three times as long.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
-	if target, problem := filepath.EvalSymlinks(path); problem == nil { // beside which SQLite puts journal and log
-		path = target
-	}
 	if err != nil || now < files.resting {
 		return errors.Join(err, files.broken)
 	}
@@ -574,6 +575,26 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		files.resting = done + 3*(done-now)
 	}
 	return err
+}
+
+// databasePath returns where the database is: what the option says, or config.php for auto. Where that is a link, it is its
+// target, beside which SQLite puts journal and log.
+func databasePath(files *follower) (string, error) {
+	path, driver := files.source.databaseFile, files.values["driver"]
+	if driver != "" && driver != "sqlite3" {
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
+			files.source.configFile, driver)
+	}
+	if path == "auto" {
+		if files.values["dbLocation"] == "" || files.values["dbName"] == "" {
+			return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
+		}
+		path = files.values["dbLocation"] + files.values["dbName"]
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	return path, nil
 }
 
 // glimpseOf returns what tells a database from what it was before: size, modification time and beginning, of it and of its
@@ -618,21 +639,6 @@ func bytesAt(file io.ReaderAt, offset int64, length int) string {
 	return string(content[:got])
 }
 
-// databasePath returns where the database is: what the option says, or config.php for auto.
-func databasePath(files *follower) (string, error) {
-	folder, name := files.values["dbLocation"], files.values["dbName"]
-	switch driver := files.values["driver"]; {
-	case driver != "" && driver != "sqlite3":
-		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
-			files.source.configFile, driver)
-	case files.source.databaseFile != "auto":
-		return files.source.databaseFile, nil
-	case folder == "" || name == "":
-		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
-	}
-	return folder + name, nil
-}
-
 // readDatabase returns what counts of the database at the path, whose glimpse and log are given, or errUnfinished if it is
 // being written. SQLite needs no lock for that (its file format, sections 3 and 4): what was read is one of its states if there
 // is no rollback journal with anything in it, and the file is the same before and after, or else the beginning of its
@@ -656,13 +662,12 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 		}
 		return read, err
 	}
-	content := bytesAt(file, 0, int(size))   // a copy is made faster than it is read, so that fewer changes come between
-	logSize, _ = logFile.Seek(0, io.SeekEnd) // with all that was copied into the file meanwhile
-	logContent := bytesAt(logFile, 0, int(logSize))
+	content, _ := os.ReadFile(path)             // a copy is made faster than it is read, so that fewer changes come between
+	logContent, _ := os.ReadFile(path + "-wal") // with all that was copied into the file meanwhile
 	if changed(path, glimpse, log) {
 		return nil, errUnfinished
 	}
-	return parseDatabase(strings.NewReader(content), strings.NewReader(logContent), size)
+	return parseDatabase(bytes.NewReader(content), bytes.NewReader(logContent), size)
 }
 
 // changed reports whether the database isn't any more what its glimpse and log were, so that what was read may be no state.
@@ -684,7 +689,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 	users := map[string]*account{}
 	for _, row := range readTable(file, "users", "id", "username", "email", "image", "group_id", "locked") {
 		user := newAccount(row[1], row[2], row[3], row[0], row[4], names[row[4]])
-		if user != nil && row[5] == "1" {
+		if user != nil && (row[5] == "1" || row[5] == unprintable) {
 			user.refused = errLocked
 		}
 		users[row[0]] = user
@@ -695,9 +700,8 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 			read.accounts[row[0]] = user
 		}
 	}
-	later := &sqliteFile{log: log, logged: map[int]int64{}}
-	readLog(later)
-	for page := range later.logged {
+	logged, _ := readLog(log)
+	for page := range logged {
 		if file.unlogged[page] { // which SQLite may have copied over what was there
 			file.err = errUnfinished
 		}
@@ -708,7 +712,7 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
-// file, so pages that point to each other end it too; no text longer than a token is read, so no picture slows it down.
+// file, so pages that point to each other end it too; no row is read beyond 32 KiB, so no picture slows it down.
 type sqliteFile struct {
 	content, log io.ReaderAt
 	logged       map[int]int64       // where in the log the pages are that it has committed
@@ -728,31 +732,29 @@ var (
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
 func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
-	file := &sqliteFile{content: content, log: log, logged: map[int]int64{}, unlogged: map[int]bool{}}
-	readLog(file)
+	logged, err := readLog(log)
 	header := bytesAt(content, 0, headerSize)
-	if place, newer := file.logged[1]; newer {
+	if place, newer := logged[1]; newer {
 		header = bytesAt(log, place, headerSize)
 	}
-	file.pageSize = number(header, 16, 2)
-	if file.pageSize == 1 {
-		file.pageSize = 1 << 16
+	pageSize := number(header, 16, 2)
+	if pageSize == 1 {
+		pageSize = 1 << 16
 	}
-	file.usable = file.pageSize - number(header, 20, 1)
-	file.left = 8 * (size + int64(len(file.logged)*file.pageSize))
-	pages := number(header, 28, 4) // which counts if the same version wrote it
+	usable := pageSize - number(header, 20, 1)
 	switch {
-	case file.err != nil:
-	case !strings.HasPrefix(header, "SQLite format 3\x00"):
-		file.err = errors.New("it isn't an SQLite database, or it is cut off")
-	case file.usable < 480 || file.pageSize&(file.pageSize-1) != 0 ||
-		len(file.logged) == 0 && int64(pages) > size/int64(file.pageSize) && number(header, 24, 4) == number(header, 92, 4):
-		file.err = errDamaged
+	case err != nil:
+	case !strings.HasPrefix(header, "SQLite format 3\x00") || usable < 480 || pageSize&(pageSize-1) != 0:
+		err = errors.New("it isn't an SQLite database, or it is cut off")
 	case number(header, 56, 4) != 1 || number(header, 19, 1) > 2 || number(header, 44, 4) > 4:
-		file.err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
+		err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
 	}
-	file.roots = map[string]int{"sqlite_schema": 1}
-	file.columns = map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}}
+	file := &sqliteFile{
+		content: content, log: log, logged: logged, unlogged: map[int]bool{}, pageSize: pageSize, usable: usable, err: err,
+		left:    8 * (size + int64(len(logged)*pageSize)),
+		roots:   map[string]int{"sqlite_schema": 1},
+		columns: map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}},
+	}
 	for _, row := range readTable(file, "sqlite_schema", "type", "name", "rootpage", "sql") {
 		if row[0] == "table" {
 			name := strings.ToLower(row[1])
@@ -764,46 +766,38 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 	return file
 }
 
-// readLog finds the pages that the write-ahead log has committed, if there is one (section 4). Of its frames the last of the
+// readLog returns where in a write-ahead log the pages are that it has committed (section 4). Of its frames the last of the
 // last commit is written last: the log is unfinished as long as the checksum of that one is wrong.
-func readLog(file *sqliteFile) {
-	const frameHeader = 24 // bytes, before each page
-	header := bytesAt(file.log, 0, logHeaderSize)
-	length := int64(frameHeader + number(header, 8, 4))
+func readLog(log io.ReaderAt) (map[int]int64, error) {
+	header := bytesAt(log, 0, logHeaderSize)
+	length := frameHeaderSize + number(header, 8, 4)
 	if header == "" {
-		return
+		return nil, nil
 	}
-	if len(header) < logHeaderSize || length < 512 || length > 1<<17 || number(header, 0, 4) != 0x377f0682 {
-		file.err = errUnfinished
-		return
+	if len(header) < logHeaderSize || number(header, 0, 4) != 0x377f0682 || length < 512 || length > 1<<17 {
+		return nil, errUnfinished
 	}
-	var pages []int // one a frame
-	committed := 0  // of the frames
-	for {
-		frame := bytesAt(file.log, logHeaderSize+int64(len(pages))*length, frameHeader)
-		if len(frame) < frameHeader || frame[8:16] != header[16:24] {
+	logged, uncommitted := map[int]int64{}, map[int]int64{}
+	last, lastSums, sums := int64(0), "", header[24:] // the checksums before the last commit's last frame, and before this one
+	for place := int64(logHeaderSize); ; place += int64(length) {
+		frame := bytesAt(log, place, frameHeaderSize)
+		if len(frame) < frameHeaderSize || frame[8:16] != header[16:24] {
 			break
 		}
-		pages = append(pages, number(frame, 0, 4))
+		uncommitted[number(frame, 0, 4)] = place + frameHeaderSize
 		if number(frame, 4, 4) > 0 {
-			committed = len(pages)
+			for page, newer := range uncommitted {
+				logged[page] = newer
+			}
+			uncommitted = map[int]int64{}
+			last, lastSums = place, sums
 		}
+		sums = frame[16:]
 	}
-	last := int64(0)
-	for i, page := range pages[:committed] {
-		last = logHeaderSize + int64(i)*length
-		file.logged[page] = last + frameHeader
+	if last > 0 && !sound(bytesAt(log, last, length), lastSums, length) {
+		return nil, errUnfinished
 	}
-	if last == 0 {
-		return
-	}
-	sums := header[24:] // with which the checksum of the last commit begins
-	if last > logHeaderSize {
-		sums = bytesAt(file.log, last-length+16, 8)
-	}
-	if !sound(bytesAt(file.log, last, int(length)), sums, int(length)) {
-		file.err = errUnfinished
-	}
+	return logged, nil
 }
 
 // sound reports whether a frame of a log is of that length, and its checksum is right that begins with the sums of the one
@@ -813,7 +807,7 @@ func sound(frame, sums string, length int) bool {
 		return false
 	}
 	first, second := uint32(number(sums, 0, 4)), uint32(number(sums, 4, 4))
-	for words := []byte(frame[:8] + frame[24:]); len(words) > 7; words = words[8:] {
+	for words := []byte(frame[:8] + frame[frameHeaderSize:]); len(words) > 7; words = words[8:] {
 		first += binary.LittleEndian.Uint32(words) + second
 		second += binary.LittleEndian.Uint32(words[4:]) + first
 	}
@@ -850,10 +844,10 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 	identity := slices.Index(columns, "id") // the column of the row's own number
 	var rows [][]string
 	pages := []int{file.roots[table]}
-	for i := 0; i < len(pages) && file.err == nil; i++ {
-		page := pageOf(file, pages[i])
+	for ; len(pages) > 0 && file.err == nil; pages = pages[1:] {
+		page := pageOf(file, pages[0])
 		header := 0
-		if pages[i] == 1 {
+		if pages[0] == 1 {
 			header = headerSize
 		}
 		kind, pointer := number(page, header, 1), header+8
@@ -870,28 +864,27 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 				pages = append(pages, number(page, cell, 4))
 			}
 		}
-		if kind != interior && kind != leaf || int64(len(pages)-i-1)*int64(file.pageSize) > file.left {
+		if kind != interior && kind != leaf || int64(len(pages)*file.pageSize) > file.left+int64(file.pageSize) {
 			file.err = errDamaged
 		}
 	}
 	return rows
 }
 
-// pageOf returns the text of a page, the first of which is 1.
+// pageOf returns the text of a page, the first of which is 1; of zeros if there is none.
 func pageOf(file *sqliteFile, page int) string {
-	file.left -= int64(file.pageSize)
-	reader := file.content
-	place := int64(page-1) * int64(file.pageSize)
-	if newer, logged := file.logged[page]; logged {
-		reader = file.log
-		place = newer
-	} else {
+	reader := file.log
+	place, logged := file.logged[page]
+	if !logged {
 		file.unlogged[page] = true
+		reader = file.content
+		place = int64(page-1) * int64(file.pageSize)
 	}
+	file.left -= int64(file.pageSize)
 	text := bytesAt(reader, place, file.pageSize)
 	if page < 1 || len(text) < file.pageSize || file.left < 0 {
 		file.err = errDamaged
-		return ""
+		return strings.Repeat("\x00", file.pageSize)
 	}
 	return text
 }
@@ -899,8 +892,8 @@ func pageOf(file *sqliteFile, page int) string {
 // readRow returns one row (section 2.1). What is missing, NULL, or neither text nor a whole number, is nothing.
 func readRow(file *sqliteFile, page string, cell int, places map[int]int, identity int) []string {
 	length, next := varint(page, cell)
-	id, beginning := varint(page, next)
-	record := readPayload(file, page, beginning, length, 1)
+	id, next := varint(page, next)
+	record := readPayload(file, page, next, length)
 	row := make([]string, len(places))
 	end, next := varint(record, 0)
 	value := end
@@ -911,14 +904,10 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 			file.err = errDamaged
 			break
 		}
-		place, wanted := places[column]
-		if wanted && size <= longestToken && value+size > int64(len(record)) {
-			record = readPayload(file, page, beginning, length, value+size+longestToken)
-		}
-		if wanted && file.err == nil {
+		if place, wanted := places[column]; wanted {
 			left--
-			row[place] = "\x00" // which isn't printable
-			if size <= longestToken {
+			row[place] = unprintable
+			if size <= longestToken && value+size <= int64(len(record)) {
 				row[place] = valueOf(record[value:value+size], kind)
 			}
 			if column == identity && kind == 0 {
@@ -946,44 +935,39 @@ func valueOf(value string, kind int64) string {
 	case kind > 0 && kind < 7 && value[0] < 0x80: // no number that counts is negative
 		return strconv.Itoa(number(value, 0, len(value)))
 	case kind >= 13 && kind&1 == 1:
-		return strings.ToValidUTF8(value, "\x00") // which isn't printable either
+		return strings.ToValidUTF8(value, unprintable)
 	}
 	return ""
 }
 
-// readPayload returns a record of a size that begins at a place of a leaf and goes on in overflow pages (section 1.6): so much
-// of it as is wanted, or more.
-func readPayload(file *sqliteFile, leaf string, offset int, size, wanted int64) string {
-	local := size
-	least := int64(file.usable-12)*32/255 - 23
-	most := int64(file.usable - 35)
+// readPayload returns a record of a size, or its first 32 KiB and more, that begins at a place of a leaf and goes on in
+// overflow pages (section 1.6).
+func readPayload(file *sqliteFile, leaf string, offset int, size int64) string {
+	local, most := size, int64(file.usable-35)
 	if size > most {
+		least := int64(file.usable-12)*32/255 - 23
 		local = least + (size-least)%int64(file.usable-4)
 		if local > most {
 			local = least
 		}
 	}
-	if wanted > size {
-		wanted = size
+	wanted := size
+	if wanted > mostOfRow {
+		wanted = mostOfRow
 	}
 	file.left -= wanted
-	if size < 1 || size > math.MaxInt32 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
+	if size < 1 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}
 	end := offset + int(local)
-	var record strings.Builder
-	record.WriteString(leaf[offset:end])
-	next := number(leaf, end, 4)
-	for int64(record.Len()) < wanted {
+	record := leaf[offset:end]
+	for next := number(leaf, end, 4); int64(len(record)) < wanted && file.err == nil; {
 		page := pageOf(file, next)
-		if page == "" {
-			return ""
-		}
 		next = number(page, 0, 4)
-		record.WriteString(page[4:file.usable])
+		record += page[4:file.usable]
 	}
-	return record.String()
+	return record
 }
 
 // number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
