@@ -304,11 +304,18 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 	return turnTo(known, known.follower)
 }
 
-// verifyAtOnce is verify for a session that the database didn't list: its file is looked at again, since whoever has just
-// logged in comes before the second is over. If somebody is writing it, that waits up to a second for them to finish.
+// verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
+// logged in comes before the second is over. If somebody is writing the database, that waits up to a second for them to finish.
 func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) (*session, *visitor) {
+	files := known.follower
 	for tries := 200; ; tries-- {
-		authority, writing := lookAtDatabase(known, since(epoch))
+		files.Lock()
+		moment := since(epoch)
+		files.lookAgain = moment
+		refresh(files, moment)
+		authority := turnTo(known, files)
+		writing := files.writingSince > 0 && moment-files.writingSince < lookEvery
+		files.Unlock()
 		switch {
 		case writing && tries > 0:
 			time.Sleep(lookEvery / 200)
@@ -318,15 +325,6 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 			return verify(token, authority, now)
 		}
 	}
-}
-
-// lookAtDatabase returns the authority that is in force after a look at the database alone, and whether somebody is writing it.
-func lookAtDatabase(known *memory, now time.Duration) (*authority, bool) {
-	files := known.follower
-	files.Lock()
-	defer files.Unlock()
-	_ = refreshDatabase(files, now) // whoever looks next reports it
-	return turnTo(known, files), files.writingSince > 0 && now-files.writingSince < lookEvery
 }
 
 // turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, whoever was
