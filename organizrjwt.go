@@ -143,16 +143,13 @@ func withBearer(cookies string, authorization []string) string {
 // reading of careless services is the only one, and one look-up tells.
 func groupByRules(all *rules, req *http.Request) int {
 	address := req.URL
-	if address.RawPath != "" || !usualMethods[req.Method] || len(address.Path) > longestPlain || address.Path == "" || !plainPath.MatchString(address.Path) {
-		return strictestGroup(all, req)
-	}
-	if all.noFiles || address.Path == "/" || address.Path[len(address.Path)-1] != '/' {
+	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && all.plain.MatchString(address.Path) {
 		_, pattern := all.careless.mux.Handler(req)
 		if all.settled[pattern] {
 			return all.careless.groups[pattern]
 		}
 	}
-	return strictestOf(all, req, address.Path, []string{address.Path})
+	return strictestGroup(all, req.Method, req.URL)
 }
 
 const (
@@ -165,12 +162,14 @@ const (
 	longestPath        = 1 << 10  // bytes of a path that isn't plain, for which the rules are asked
 	longestPlain       = 4 << 10  // and of one that is
 	mostReadings       = 12       // of one path, that none costs half a millisecond
+	plainNames         = "^/$|^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)+"
 )
 
 var (
 	usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
-	plainPath    = regexp.MustCompile(`^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)*/?$`) // no upper case, nothing to decode, clean or cut off
-	unwritable   = (*os.File)(nil)                                                          // fails at the first write: is there one?
+	plainPath    = regexp.MustCompile(plainNames + "/?$") // no upper case, nothing to decode, clean or cut off
+	plainFile    = regexp.MustCompile(plainNames + "$")   // and no slash at the end
+	unwritable   = (*os.File)(nil)                        // fails at the first write: is there one?
 )
 
 // passesCloserLook takes forged headers out of an unusual request of somebody who may enter, or refuses one that could do harm.
@@ -934,7 +933,7 @@ type rules struct {
 	folders   *ruleset        // the patterns as given, for paths that end in a slash
 	files     *ruleset        // the same, for other paths
 	careless  *ruleset        // the patterns in lower case, for paths without their final slash
-	noFiles   bool            // all patterns end in a slash, so that those of careless do for paths with one too
+	plain     *regexp.Regexp  // paths for which careless does: those with a final slash only if all patterns have one
 	settled   map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
 }
 
@@ -952,7 +951,7 @@ func newRuleset(group int) *ruleset {
 // files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
 // rule there is around it. To careless services /api/ and /api are the same; of two such rules the more privileged group holds.
 func parseRules(given []string, group int) (*rules, error) {
-	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), noFiles: true}
+	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), plain: plainPath}
 	var patterns []string
 	var mistakes []error
 	for _, one := range given {
@@ -964,7 +963,9 @@ func parseRules(given []string, group int) (*rules, error) {
 		pattern = nameByPlace(pattern) // from now on, as messages give it as it was
 		all.folders.groups[pattern] = asked
 		patterns = append(patterns, pattern)
-		all.noFiles = all.noFiles && strings.HasSuffix(pattern, "/")
+		if !strings.HasSuffix(pattern, "/") {
+			all.plain = plainFile
+		}
 		if asked < all.strictest {
 			all.strictest = asked
 		}
@@ -1070,45 +1071,43 @@ func foldPath(path string) string {
 	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
 }
 
-// strictestGroup is groupByRules for all other paths: the most privileged group of all readings. If it can't be said
-// what a service makes of the path, it is the most privileged of all.
-func strictestGroup(all *rules, req *http.Request) int {
-	escaped := req.URL.EscapedPath()
-	readings := []string{escaped}
-	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
-		readings = nil
-	} else if oddPath.MatchString(escaped) {
+// strictestGroup is groupByRules for all other paths: the most privileged group of the path as it came, among the patterns as
+// given, and of all readings, among those in lower case. A reading that isn't the path itself is looked up among both:
+// /api/..%2fAPI/x is in /api/ as it came, and in lower case too, but not where a service reads /API/x. If it can't be said
+// what a service makes of the path, it is the most privileged group of all.
+func strictestGroup(all *rules, method string, address *url.URL) int {
+	escaped := address.EscapedPath()
+	var readings []string
+	if len(escaped) <= longestPath || len(escaped) <= longestPlain && plainPath.MatchString(escaped) {
 		readings = readingsOf(escaped)
 	}
 	if readings == nil {
 		return all.strictest
 	}
-	return strictestOf(all, req, escaped, readings)
-}
-
-// strictestOf returns the most privileged group of a path as it came, among the patterns as given, and of all readings,
-// among those in lower case. A reading that isn't the path itself is looked up among both: /api/..%2fAPI/x is in /api/ as it
-// came, and in lower case too, but not where a service reads /API/x.
-func strictestOf(all *rules, req *http.Request, escaped string, readings []string) int {
-	group := groupAsGiven(all, req, escaped)
-	method := strings.ToUpper(req.Method)
+	groups := []int{groupAsGiven(all, method, address)}
 	for _, reading := range readings {
-		if group == all.strictest {
-			break
-		}
-		_, pattern := all.careless.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: foldPath(path.Clean("/" + reading))}})
-		if other := all.careless.groups[pattern]; other < group {
-			group = other
-		}
-		if reading == escaped {
-			continue
-		}
 		whole := cleaned(reading)
-		if other := groupAsGiven(all, &http.Request{Method: req.Method, URL: &url.URL{Path: whole}}, whole); other < group {
-			group = other
+		groups = append(groups, groupIn(all.careless, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
+		if reading != escaped {
+			groups = append(groups, groupAsGiven(all, method, &url.URL{Path: whole}))
 		}
 	}
-	return group
+	sort.Ints(groups)
+	return groups[0]
+}
+
+// groupAsGiven returns the group that the patterns as given ask for at an address.
+func groupAsGiven(all *rules, method string, address *url.URL) int {
+	if strings.HasSuffix(address.EscapedPath(), "/") {
+		return groupIn(all.folders, method, address)
+	}
+	return groupIn(all.files, method, address)
+}
+
+// groupIn returns the group that the patterns of a set ask for at an address.
+func groupIn(set *ruleset, method string, address *url.URL) int {
+	_, pattern := set.mux.Handler(&http.Request{Method: method, URL: address})
+	return set.groups[pattern]
 }
 
 // cleaned returns the path without . and .., and with one slash for many.
@@ -1120,21 +1119,14 @@ func cleaned(reading string) string {
 	return whole
 }
 
-// groupAsGiven returns the group of a path among the patterns as given.
-func groupAsGiven(all *rules, req *http.Request, escaped string) int {
-	asGiven := all.files
-	if strings.HasSuffix(escaped, "/") {
-		asGiven = all.folders
-	}
-	_, pattern := asGiven.mux.Handler(req)
-	return asGiven.groups[pattern]
-}
-
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of it
 // off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after
 // two decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
 // Windows, or there are more than 12 readings, on the way to them or in the end, or as many semicolons.
 func readingsOf(escaped string) []string {
+	if !oddPath.MatchString(escaped) {
+		return []string{escaped}
+	}
 	decoded := decoder.Replace(decoder.Replace(escaped))
 	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
 		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || emptyName.MatchString(decoded) {
@@ -1170,12 +1162,14 @@ func readingsOf(escaped string) []string {
 var decoder = newDecoder()
 
 func newDecoder() *strings.Replacer {
+	const digits = "0123456789abcdefABCDEF"
 	var pairs []string
-	for octet := 0; octet < 256; octet++ {
-		text := string([]byte{byte(octet)})
-		lower := fmt.Sprintf("%%%02x", octet)
-		upper := strings.ToUpper(lower)
-		pairs = append(pairs, lower, text, upper, text, lower[:2]+upper[2:], text, upper[:2]+lower[2:], text)
+	for _, first := range digits {
+		for _, second := range digits {
+			code := "%" + string(first) + string(second)
+			octet, _ := url.PathUnescape(code)
+			pairs = append(pairs, code, octet)
+		}
 	}
 	return strings.NewReplacer(pairs...)
 }
