@@ -813,6 +813,7 @@ func sound(frame, sums string, length int) bool {
 }
 
 var (
+	sizes      = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1} // bytes of what isn't text, by its type (section 2.1)
 	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
 	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // what of a definition may hold commas
 )
@@ -897,7 +898,10 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 	value := end
 	for column, left := 0, len(places); left > 0 && int64(next) < end && file.err == nil; column++ {
 		kind, following := varint(record, next)
-		size := sizeOf(kind)
+		size := (kind - 12) / 2 // bytes of a text, if it isn't negative
+		if kind >= 0 && kind < 12 {
+			size = sizes[kind]
+		}
 		if following < 0 || size < 0 || size > length-value {
 			file.err = errDamaged
 			break
@@ -915,14 +919,6 @@ func readRow(file *sqliteFile, page string, cell int, places map[int]int, identi
 		next, value = following, value+size
 	}
 	return row
-}
-
-// sizeOf returns how many bytes a value of a type has (section 2.1), or a negative number for none that is in a file.
-func sizeOf(kind int64) int64 {
-	if kind < 0 || kind > 11 {
-		return (kind - 12) / 2
-	}
-	return []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}[kind]
 }
 
 // valueOf returns a value of a type as text (section 2.1).

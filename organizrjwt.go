@@ -85,12 +85,13 @@ type login struct {
 
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	settings, mistakes := findSource(config)
-	login, noLogin := parseLogin(or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
-	access, noAccess := parseAccess(config, settings.databaseFile != "")
-	forwarding, noForwarding := parseForwarding(config)
-	if err := errors.Join(mistakes, noLogin, noAccess, noForwarding); err != nil {
-		return nil, errors.New("organizrjwt: " + strings.ReplaceAll(err.Error(), "\n", "; "))
+	found := &mistakes{}
+	settings := findSource(found, config)
+	login := parseLogin(found, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
+	access := parseAccess(found, config, settings.databaseFile != "")
+	forwarding := parseForwarding(found, config)
+	if len(found.list) > 0 {
+		return nil, errors.New("organizrjwt: " + strings.Join(found.list, "; "))
 	}
 	known := newMemory(settings, name, since(epoch))
 	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
@@ -698,9 +699,16 @@ func problemJSON(why refusal) []byte {
 		`,"detail":"` + why.Text + `"}` + "\n")
 }
 
+// mistakes are what is wrong with a configuration. Each names the option, what was given, and what would be right.
+type mistakes struct{ list []string }
+
+func (m *mistakes) addf(format string, given ...any) {
+	m.list = append(m.list, fmt.Sprintf(format, given...))
+}
+
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
-func findSource(config *Config) (source, error) {
+func findSource(found *mistakes, config *Config) source {
 	settings := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
 	names := "secret, secretFile and configFile"
 	if settings.secret+settings.secretFile+settings.configFile == "" {
@@ -715,73 +723,71 @@ func findSource(config *Config) (source, error) {
 	if settings.databaseFile == "none" {
 		settings.databaseFile = ""
 	}
-	var mistakes []error
 	if settings.uuid+settings.configFile == "" {
-		mistakes = append(mistakes, errors.New("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
+		found.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
 	} else if !httpName.MatchString(cookiePrefix + settings.uuid) {
-		mistakes = append(mistakes, fmt.Errorf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", settings.uuid))
+		found.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", settings.uuid)
 	}
 	switch {
 	case settings.secret+settings.secretFile+settings.configFile == "":
-		mistakes = append(mistakes, errors.New("secret: missing; give Organizr's organizrHash as secret or secretFile, "+
-			"or its config.php as configFile or ORGANIZR_CONFIG_FILE"))
+		found.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
 	case settings.secret != "" && settings.secretFile+settings.configFile != "" || settings.secretFile != "" && settings.configFile != "":
-		mistakes = append(mistakes, errors.New("secret: more than one source; give only one of "+names))
+		found.addf("secret: more than one source; give only one of %s", names)
 	case settings.secret != "" && strings.TrimSpace(settings.secret) == "":
-		mistakes = append(mistakes, errors.New("secret: blank; give Organizr's organizrHash"))
+		found.addf("secret: blank; give Organizr's organizrHash")
 	}
 	if settings.databaseFile == "auto" && settings.configFile == "" {
-		mistakes = append(mistakes, errors.New(`databaseFile: "auto" goes by Organizr's config.php; `+
-			"give that as configFile, or the database's path, or none if ORGANIZR_DATABASE_FILE is for others"))
+		found.addf(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, ` +
+			"or the database's path, or none if ORGANIZR_DATABASE_FILE is for others")
 	}
-	return settings, errors.Join(mistakes...)
+	return settings
 }
 
 // parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
-func parseLogin(given string) (*login, error) {
+func parseLogin(found *mistakes, given string) *login {
 	if given == "" {
-		return nil, nil
+		return nil
 	}
 	address, err := url.Parse(given)
 	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Hostname() == "" ||
 		address.User != nil || address.RawQuery != "" || address.Fragment != "" || strings.ContainsAny(given, " \t\r\n") {
-		return nil, fmt.Errorf("organizrURL: %q isn't an address to log in at; give one like https://organizr.example.com", given)
+		found.addf("organizrURL: %q isn't an address to log in at; give one like https://organizr.example.com", given)
+		return nil
 	}
 	address = address.JoinPath("/")
 	host := hostname(address)
-	return &login{parsed: address, address: address.String(), host: host, domain: cookieDomain(host)}, nil
+	return &login{parsed: address, address: address.String(), host: host, domain: cookieDomain(host)}
 }
 
 // parseAccess returns who gets in by the options.
-func parseAccess(config *Config, byDatabase bool) (access, error) {
-	parsed := access{acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
-	mistakes := make([]error, 4)
-	parsed.group, mistakes[0] = parseGroup("group", config.Group)
-	if len(config.Rules) > 0 {
-		parsed.rules, mistakes[1] = parseRules(config.Rules, parsed.group)
+func parseAccess(found *mistakes, config *Config, byDatabase bool) access {
+	group := parseGroup(found, "group", config.Group)
+	return access{
+		group: group, rules: parseRules(found, config.Rules, group),
+		allow: parseConditions(found, "allow", config.Allow, byDatabase), deny: parseConditions(found, "deny", config.Deny, byDatabase),
+		acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite,
 	}
-	parsed.allow, mistakes[2] = parseConditions("allow", config.Allow, byDatabase)
-	parsed.deny, mistakes[3] = parseConditions("deny", config.Deny, byDatabase)
-	return parsed, errors.Join(mistakes...)
 }
 
 // parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
-func parseGroup(option, given string) (int, error) {
+func parseGroup(found *mistakes, option, given string) int {
 	given = strings.TrimSpace(given)
 	if number, ok := groupNumbers[given]; ok {
-		return number, nil
+		return number
 	}
 	separators := strings.NewReplacer(" ", "", "-", "", "_", "")
 	for number, name := range groupNames {
 		if given != "" && strings.EqualFold(separators.Replace(name), separators.Replace(given)) {
-			return number, nil
+			return number
 		}
 	}
-	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; groups of your own go by their number"
+	problem := strconv.Quote(given) + " isn't a group; give "
 	if given == "" {
-		return 0, fmt.Errorf("%s: missing; give the least privileged group that gets in: %s", option, right)
+		problem = "missing; give the least privileged group that gets in: "
 	}
-	return 0, fmt.Errorf("%s: %q isn't a group; give %s", option, given, right)
+	found.addf("%s: %sa number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; groups of your own go by their number",
+		option, problem)
+	return 0
 }
 
 // A condition is one claim=value of the options allow and deny.
@@ -789,29 +795,25 @@ type condition struct{ claim, value string }
 
 // parseConditions returns the conditions that an option lists. The text of the claim group is its owner's to choose, so a
 // condition goes by it only where the database says it.
-func parseConditions(option string, given []string, byDatabase bool) ([]condition, error) {
+func parseConditions(found *mistakes, option string, given []string, byDatabase bool) []condition {
 	var conditions []condition
-	var mistakes []error
 	for _, one := range given {
 		parts := conditionParts.FindStringSubmatch(one)
-		if parts == nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't claim=value; give one like username=alice, "+
-				"with username, email, group, groupID or userID", option, one))
-			continue
-		}
-		claim, value := parts[1], parts[2]
-		conditions = append(conditions, condition{claim, value})
 		switch {
-		case claim == "group" && !byDatabase:
-			mistakes = append(mistakes, fmt.Errorf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
-				"give the group's number instead, like groupID=5", option, one))
-		case strings.ContainsAny(value[:1], "\"'`"):
-			mistakes = append(mistakes, fmt.Errorf("%s: %q has quotes around its value; give one like username=alice", option, one))
-		case strings.HasSuffix(claim, "ID") && !wholeNumber.MatchString(value):
-			mistakes = append(mistakes, fmt.Errorf("%s: %q isn't a whole number; give one like groupID=5", option, one))
+		case parts == nil:
+			found.addf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one)
+		case parts[1] == "group" && !byDatabase:
+			found.addf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
+				"give the group's number instead, like groupID=5", option, one)
+		case strings.ContainsAny(parts[2][:1], "\"'`"):
+			found.addf("%s: %q has quotes around its value; give one like username=alice", option, one)
+		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
+			found.addf("%s: %q isn't a whole number; give one like groupID=5", option, one)
+		default:
+			conditions = append(conditions, condition{parts[1], parts[2]})
 		}
 	}
-	return conditions, errors.Join(mistakes...)
+	return conditions
 }
 
 // A header is one of those that tell the service who is there.
@@ -823,8 +825,8 @@ type header struct {
 }
 
 // parseForwarding returns what is forwarded by the options.
-func parseForwarding(config *Config) (forwarding, error) {
-	headers, err := parseHeaders(config.Headers)
+func parseForwarding(found *mistakes, config *Config) forwarding {
+	headers := parseHeaders(found, config.Headers)
 	parsed := forwarding{headers: headers, forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
 	for _, one := range headers {
 		parsed.names = append(parsed.names, one.name)
@@ -840,11 +842,9 @@ func parseForwarding(config *Config) (forwarding, error) {
 		parsed.forged["x-original-url"], parsed.forged["x-rewrite-url"] = true, true
 	}
 	for _, name := range usualHeaders {
-		if !parsed.forged[foldHeader(name)] {
-			parsed.harmless[name] = true
-		}
+		parsed.harmless[name] = !parsed.forged[foldHeader(name)]
 	}
-	return parsed, err
+	return parsed
 }
 
 // usualHeaders are those that nearly all requests are made of, but for Upgrade. Whatever has others needs a closer look.
@@ -855,32 +855,29 @@ var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-
 	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
 // parseHeaders returns the headers that the option lists. One that means the same as a default one takes its place.
-func parseHeaders(given map[string]string) ([]*header, error) {
+func parseHeaders(found *mistakes, given map[string]string) []*header {
 	names := make([]string, 0, len(given))
 	for name := range given {
 		names = append(names, name)
 	}
 	sort.Strings(names)
 	var headers []*header
-	var mistakes []error
 	defaults := CreateConfig().Headers
 	places := map[string]int{}
 	for _, name := range names {
-		added, err := parseHeader(name, given[name])
+		added := parseHeader(found, name, given[name])
 		place, twice := places[foldHeader(name)]
 		switch {
-		case err != nil:
-			mistakes = append(mistakes, err)
 		case !twice:
 			places[foldHeader(name)] = len(headers)
 			headers = append(headers, added)
 		case defaults[headers[place].name] == headers[place].text:
 			headers[place] = added
 		case defaults[name] != added.text:
-			mistakes = append(mistakes, fmt.Errorf("headers: %q and %q are the same header to many services; give only one", headers[place].name, name))
+			found.addf("headers: %q and %q are the same header to many services; give only one", headers[place].name, name)
 		}
 	}
-	return headers, errors.Join(mistakes...)
+	return headers
 }
 
 var (
@@ -895,24 +892,24 @@ var ownedHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Typ
 	`Keep-Alive|Proxy-Connection|Cookie|Expect)$`)
 
 // parseHeader returns one header of the option.
-func parseHeader(name, text string) (*header, error) {
+func parseHeader(found *mistakes, name, text string) *header {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
 	added := &header{name: textproto.CanonicalMIMEHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
 	case !httpName.MatchString(name) || len(name) > longestName:
-		return nil, fmt.Errorf("headers: %q can't be the name of a header; use letters, digits and -", name)
+		found.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
 	case ownedHeaders.MatchString(name):
-		return nil, fmt.Errorf("headers: %q can't be set by a middleware; use another name", name)
+		found.addf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
-		return nil, fmt.Errorf("headers: %q has a control character in its text %q; take it out", name, text)
+		found.addf("headers: %q has a control character in its text %q; take it out", name, text)
 	case braces.MatchString(added.bare):
-		return nil, fmt.Errorf("headers: %q has the unknown placeholder %q; %s", name, braces.FindString(added.bare), right)
+		found.addf("headers: %q has the unknown placeholder %q; %s", name, braces.FindString(added.bare), right)
 	case strings.ContainsAny(added.bare, "{}"):
-		return nil, fmt.Errorf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
+		found.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	case added.bare == "" && strings.Count(text, "{") == 1:
 		added.single = strings.Trim(text, "{}")
 	}
-	return added, nil
+	return added
 }
 
 // headerSeparators matches what services may read as a header's hyphens: CGI, PHP and WSGI underscores, and some anything else.
@@ -947,76 +944,76 @@ func newRuleset(group int) *ruleset {
 	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}}
 }
 
-// parseRules returns the rules that the option lists. Paths that end in a slash are matched among folders, others among
-// files, where /api/ is /api/{name} and /api/{name}/: a single ServeMux would redirect /api to /api/, and not say which
-// rule there is around it. To careless services /api/ and /api are the same; of two such rules the more privileged group holds.
-func parseRules(given []string, group int) (*rules, error) {
-	all := &rules{strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group), plain: plainPath}
+// parseRules returns the rules that the option lists, or nil for none. Paths that end in a slash are matched among folders,
+// others among files, where /api/ is /api/{anything} and /api/{anything}/: a single ServeMux would redirect /api to /api/, and
+// not say which rule there is around it. To careless services /api/ and /api are the same.
+func parseRules(found *mistakes, given []string, group int) *rules {
+	if len(given) == 0 {
+		return nil
+	}
+	all := &rules{
+		strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group),
+		plain: plainPath, settled: map[string]bool{"": true},
+	}
 	var patterns []string
-	var mistakes []error
 	for _, one := range given {
-		pattern, asked, err := parseRule(all.folders, one)
-		if err != nil {
-			mistakes = append(mistakes, err)
-			continue
+		if pattern := parseRule(found, all, one); pattern != "" {
+			patterns = append(patterns, pattern)
 		}
-		pattern = nameByPlace(pattern) // from now on, as messages give it as it was
-		all.folders.groups[pattern] = asked
-		patterns = append(patterns, pattern)
-		if !strings.HasSuffix(pattern, "/") {
-			all.plain = plainFile
-		}
+	}
+	groups := all.folders.groups // the more privileged first, since of two patterns that are the same the first holds
+	sort.SliceStable(patterns, func(i, j int) bool { return groups[patterns[i]] < groups[patterns[j]] })
+	for _, pattern := range patterns {
+		asked := groups[pattern]
 		if asked < all.strictest {
 			all.strictest = asked
 		}
-		if !strings.HasSuffix(strings.TrimSuffix(pattern, "{$}"), "/") {
-			mistakes = append(mistakes, register(all.files, pattern, asked))
-		}
-	}
-	all.settled = map[string]bool{"": true}
-	for _, pattern := range patterns {
-		asked := all.folders.groups[pattern]
-		for _, name := range []string{"{name}", "{name}/"} {
-			below := nameByPlace(pattern + name)
-			if _, taken := all.files.groups[below]; !taken && strings.HasSuffix(pattern, "/") {
-				mistakes = append(mistakes, register(all.files, below, asked))
-			}
+		if strings.HasSuffix(pattern, "/") {
+			derive(found, all.files, pattern+"{anything}", asked)
+			derive(found, all.files, pattern+"{anything}/", asked)
+		} else {
+			all.plain = plainFile
 		}
 		folder := foldPattern(pattern)
-		for _, same := range []string{folder, strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")} {
-			other, taken := all.careless.groups[same]
-			if !taken && strings.Contains(same, "/") { // as the root has no name
-				mistakes = append(mistakes, register(all.careless, same, asked))
-			} else if asked < other {
-				all.careless.groups[same] = asked
-			}
+		file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
+		derive(found, all.careless, folder, asked)
+		if strings.Contains(file, "/") { // as the root has no name
+			derive(found, all.careless, file, asked)
 		}
 		all.settled[folder] = all.settled[folder] || folder == pattern
 	}
-	return all, errors.Join(mistakes...)
+	return all
 }
 
-// parseRule returns the pattern of one rule of the option, [METHOD ]/PATH, and its group, and adds them to a set.
-func parseRule(set *ruleset, given string) (string, int, error) {
+// parseRule adds one rule of the option, [METHOD ]/PATH=GROUP, to those as given, and returns its pattern, or nothing if there
+// is a mistake in it.
+func parseRule(found *mistakes, all *rules, given string) string {
 	parts := ruleParts.FindStringSubmatch(given)
 	if parts == nil {
-		return "", 0, fmt.Errorf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+		found.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
+		return ""
 	}
-	group, err := parseGroup(fmt.Sprintf("rules: %q", given), parts[3])
+	before := len(found.list)
+	group := parseGroup(found, fmt.Sprintf("rules: %q", given), parts[3])
 	odd := oddPattern.FindString(strings.ReplaceAll(parts[2], "{$}", ""))
-	switch {
-	case err != nil:
-	case !strings.HasPrefix(parts[2], "/"):
-		err = fmt.Errorf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest, "+
+	if !strings.HasPrefix(parts[2], "/") {
+		found.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest, "+
 			"and leave hosts to Traefik's routers", given)
-	case odd != "":
-		err = fmt.Errorf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
+	} else if odd != "" {
+		found.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
 	}
 	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+anyRest.ReplaceAllString(parts[2], "/"), " ")
-	if err == nil {
-		err = register(set, pattern, group)
+	if len(found.list) == before {
+		if err := register(all.folders, pattern, group); err != nil {
+			found.addf("%v", err)
+		} else if !strings.HasSuffix(strings.TrimSuffix(pattern, "{$}"), "/") {
+			derive(found, all.files, pattern, group)
+		}
 	}
-	return pattern, group, err
+	if len(found.list) > before {
+		return ""
+	}
+	return pattern
 }
 
 var (
@@ -1038,23 +1035,17 @@ func register(set *ruleset, pattern string, group int) (err error) {
 	return nil
 }
 
-// nameByPlace names a pattern's wildcards by their places, so that two that match the same requests are the same.
-func nameByPlace(pattern string) string {
-	named := ""
-	for place, between := range wildcard.Split(pattern, -1) {
-		if place > 0 {
-			named += "{name" + strconv.Itoa(place) + "}"
-		}
-		named += between
+// derive registers a pattern that follows from a rule. Where another matches the same requests, that one holds.
+func derive(found *mistakes, set *ruleset, pattern string, group int) {
+	if err := register(set, pattern, group); err != nil && !strings.Contains(err.Error(), "matches the same requests as") {
+		found.addf("%v", err)
 	}
-	return named
 }
 
 var (
 	oddPath     = regexp.MustCompile(`[%;?#\\]|/\.\.`)     // which can be decoded or cut
 	parameters  = regexp.MustCompile(`;[^/]*`)             // what some services cut off each name in a path
 	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
-	wildcard    = regexp.MustCompile(`\{[\pL_][\pL\pN_]*\}`)
 	literalPart = regexp.MustCompile(`/[^{}]*`)
 	emptyName   = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
 )

@@ -894,9 +894,10 @@ func TestHowPathsAreRead(t *testing.T) {
 	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
 	for _, test := range table.Cases {
 		t.Run(test.Why, func(t *testing.T) {
-			want, err := parseGroup("group", test.Group)
-			if err != nil {
-				t.Fatal(err)
+			found := &mistakes{}
+			want := parseGroup(found, "group", test.Group)
+			if found.list != nil {
+				t.Fatal(found.list)
 			}
 			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
 				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
@@ -1440,7 +1441,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{"neither more specific", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b=2"} }, `rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`},
 		{
 			"a closed file whose folder another rule shares", func(c *Config) { c.Rules = []string{"/a/{x}=1", "/{y}/b/=Guest"} },
-			`rules: pattern "/{name1}/b" conflicts with pattern "/a/{name1}"`,
+			`rules: pattern "/{y}/b" conflicts with pattern "/a/{x}"`,
 		},
 		{
 			"a pattern with a host", func(c *Config) { c.Rules = []string{"GET admin.example.com/=1"} },
