@@ -450,7 +450,6 @@ type refusal struct {
 	Text   string // without anything that JSON would have to escape
 	Hint   string // what a person can do
 	reason string // quoted, for the log; empty if it is the visitor's
-	Advice string // for whoever configures Traefik
 	Wanted string // the group that is asked for
 	Who    string // the visitor's name
 	Group  string // the visitor's group
@@ -461,31 +460,25 @@ func newRefusal(status int, reason, title, text, hint string) refusal {
 	return refusal{Status: status, Title: title, Text: text, Hint: hint, reason: reason}
 }
 
-const hintToAsk = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
-
 // The refusals.
 var (
-	loginNeeded = newRefusal(http.StatusUnauthorized, "", "Please log in",
-		"This service is for people who are logged in to Organizr.", "Log in there, then come back.")
-	loginCantHelp = newRefusal(http.StatusUnauthorized, `"a login can't help here, as the page says"`, "A login can't help here",
+	hintToAsk     = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
+	loginNeeded   = newRefusal(401, "", "Please log in", "This service is for people who are logged in to Organizr.", "Log in there, then come back.")
+	loginCantHelp = newRefusal(401, `"a login can't help here, as the page says"`, "A login can't help here",
 		"This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.", "")
-	loginNotReady = newRefusal(http.StatusServiceUnavailable, "", "The login isn't ready yet",
+	loginNotReady = newRefusal(503, "", "The login isn't ready yet",
 		"This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
 		"This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.")
-	notForGroup = newRefusal(http.StatusForbidden, "", "Not for your group",
-		"You are logged in, but this service is for another group.", hintToAsk)
-	refusedByDeny = newRefusal(http.StatusForbidden, `"matched by deny"`, "Not for you",
-		"The settings of this service don't let you in.", hintToAsk)
-	fromAnotherSite = newRefusal(http.StatusForbidden, `"cross-site request, and allowCrossSite is off"`, "Stopped for your safety",
+	notForGroup     = newRefusal(403, "", "Not for your group", "You are logged in, but this service is for another group.", hintToAsk)
+	refusedByDeny   = newRefusal(403, `"matched by deny"`, "Not for you", "The settings of this service don't let you in.", hintToAsk)
+	fromAnotherSite = newRefusal(403, `"cross-site request, and allowCrossSite is off"`, "Stopped for your safety",
 		"Another website tried to use this service in your name.", "If that was you, open the service itself and try again.")
-	tooManyHeaders = newRefusal(http.StatusRequestHeaderFieldsTooLarge, `"more than 200 headers"`, "Too many headers",
-		"The request has more headers than any browser sends.", "")
+	tooManyHeaders = newRefusal(431, `"more than 200 headers"`, "Too many headers", "The request has more headers than any browser sends.", "")
 	accountRefused = map[error]refusal{
-		errLocked: newRefusal(http.StatusForbidden, strconv.Quote(errLocked.Error()), "Your account is locked",
+		errLocked: newRefusal(403, strconv.Quote(errLocked.Error()), "Your account is locked",
 			"Your account is locked in Organizr, so you get in only where guests do.", "Ask whoever runs this Organizr to unlock it."),
-		errUnprintable: newRefusal(http.StatusForbidden, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on",
-			"Your name or address in Organizr has characters that can't be printed, or a space at an end, "+
-				"so services could take you for somebody else.", "Change it in Organizr, then log in again."),
+		errUnprintable: newRefusal(403, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on", "Your name or address in Organizr has "+
+			"characters that can't be printed, or a space at an end, so services could take you for somebody else.", "Change it in Organizr, then log in again."),
 	}
 )
 
@@ -579,7 +572,7 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 	wanted := wantedAddress(req, host)
 	if host == organizr.host || !strings.HasSuffix(host, organizr.domain) {
 		why := loginCantHelp
-		if why.Advice = whyNoLogin(organizr, wanted); why.Advice != "" {
+		if why.Hint = whyNoLogin(organizr, wanted); why.Hint != "" {
 			answer(m, who, why, rw, req)
 			return
 		}
@@ -677,7 +670,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
 			why.Who = strconv.Quote(why.Who)
 		}
-		if m.login != nil && why.Advice == "" && why.Status != http.StatusServiceUnavailable && why.Title != fromAnotherSite.Title {
+		if m.login != nil && why.Title != loginNotReady.Title && why.Title != loginCantHelp.Title && why.Title != fromAnotherSite.Title {
 			why.Login = m.login.address
 		}
 		headers.Set("Content-Type", "text/html; charset=utf-8")
@@ -1168,8 +1161,7 @@ func newDecoder() *strings.Replacer {
 // page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
 {{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}
 <title>{{.Title}}</title>
@@ -1181,24 +1173,21 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 * { box-sizing: border-box; margin: 0; overflow-wrap: anywhere }
 body { min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
 main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); border-top: 4px solid var(--link); border-radius: .5rem }
-h1 { margin-bottom: .75rem; font-size: 1.5rem; line-height: 1.25 }
-p { margin-bottom: 1rem }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin-bottom: 1.25rem; padding: .75rem 0; border-block: 1px solid var(--line) }
-dt, .status { color: var(--soft) }
+h1, p, dl { margin-bottom: 1rem }
+h1 { font-size: 1.5rem; line-height: 1.25 }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; padding: .75rem 0; border-block: 1px solid var(--line) }
+dt, small { color: var(--soft) }
 dd { font-weight: 600; unicode-bidi: isolate }
-.status { margin: 0; font-size: .875rem; letter-spacing: .05em }
-.advice { padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem }
-.button { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
-.button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
+a { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
+a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
 <main>
-<p class="status">{{.Status}}</p>
+<small>{{.Status}}</small>
 <h1>{{.Title}}</h1>
-<p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
-{{with .Advice}}<p class="advice">{{.}}</p>{{end}}
-{{if .Who}}<dl><dt>You are</dt><dd>{{.Who}}</dd><dt>Your group</dt><dd>{{.Group}}</dd>
-{{with .Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
-{{with .Login}}<a class="button" href="{{.}}" target="_top">Go to Organizr</a>{{end}}
+<p>{{.Text}}</p>
+{{with .Hint}}<p>{{.}}</p>{{end}}
+{{with .Who}}<dl><dt>You are</dt><dd>{{.}}</dd><dt>Your group</dt><dd>{{$.Group}}</dd>{{with $.Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
+{{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
 </main>
 </html>
 `))

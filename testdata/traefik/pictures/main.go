@@ -179,7 +179,7 @@ func (b browser) photograph(port, folder string) error {
 			chromedp.KeyEvent(kb.Tab), // by the keyboard, so that the browser shows where it is
 		}},
 		{"3. You are back at the service", []step{chromedp.Click(bob), chromedp.WaitNotPresent(bob), chromedp.WaitVisible(chromedp.CSS("body"))}},
-		{"bob's group may not enter", []step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("a.button"))}},
+		{"bob's group may not enter", []step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("main a"))}},
 	}
 	var views []view
 	for _, scene := range scenes {
