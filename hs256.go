@@ -94,14 +94,8 @@ type visitor struct {
 	credentials string        // of the holder of a token: the last that came with it
 }
 
-// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an administrator
-// gives the first five other names, these go on meaning the numbers.
-var groupNames = map[int]string{
-	0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest",
-}
-
-// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
 var (
+	// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
 	tokenTooLong   = stranger("the token is longer than 8 KiB")
 	malformed      = stranger("the token isn't three parts of base64url")
 	wrongSignature = stranger("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
@@ -112,23 +106,19 @@ var (
 	notYetValid    = stranger("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
 	wrongGroup     = stranger("the token's groupID isn't a whole number from 0 to 999")
 	ended          = stranger("Organizr's database doesn't list the session: it was ended there, or the database is another's")
+
+	// What can be wrong with a session, so that it counts for nothing.
+	errLocked      = errors.New("the account is locked in Organizr")
+	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
+
+	base64url = base64.RawURLEncoding.Strict()                      // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
+	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
 )
 
 // stranger returns the visitor with a token that is no session.
 func stranger(reason string) *visitor {
 	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
 }
-
-var (
-	base64url = base64.RawURLEncoding.Strict()                      // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
-	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
-)
-
-// What can be wrong with a session, so that it counts for nothing.
-var (
-	errLocked      = errors.New("the account is locked in Organizr")
-	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
-)
 
 // verify returns the session that the token stands for at the given Unix time, or whom it makes of its sender. The signature is
 // the HMAC-SHA256 of all before it (RFC 7518, section 3.2), and is compared in constant time. Nothing else is decoded before
@@ -149,11 +139,6 @@ func verify(token string, authority *authority, now time.Duration) (*session, *v
 		return open(token, text, authority, now)
 	}
 	return nil, wrongSignature
-}
-
-// signed reports whether by verify's answer the token's signature is right, whatever else is wrong with it.
-func signed(sender *visitor) bool {
-	return sender != tokenTooLong && sender != malformed && sender != wrongSignature
 }
 
 // open returns the session that a token stands for whose signature is right: its text is what was signed. Organizr's times have
@@ -254,18 +239,22 @@ func newAccount(username, email, image, userID, groupID, group string) *account 
 	return described
 }
 
-// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
-// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
-var groupNumbers = numbersTo(guest)
+var (
+	// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
+	// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
+	groupNumbers = map[string]int{}
 
-func numbersTo(last int) map[string]int {
-	numbers := map[string]int{}
-	for number := 0; number <= last; number++ {
+	// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an
+	// administrator gives the first five other names, these go on meaning the numbers.
+	groupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest"}
+)
+
+func init() {
+	for number := 0; number <= guest; number++ {
 		digits := strconv.Itoa(number)
-		numbers[digits] = number
+		groupNumbers[digits] = number
 		groupNames[number] = or(groupNames[number], digits)
 	}
-	return numbers
 }
 
 // A memory is what a middleware knows: the authority in force, and who was verified by it. One source has one follower.
