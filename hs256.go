@@ -317,26 +317,16 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 }
 
 // turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, whoever was
-// verified is forgotten, and the log says if the secret isn't safe.
+// verified is forgotten.
 func turnTo(known *memory, files *follower) *authority {
 	secret, cookie := files.values["organizrHash"], cookiePrefix+files.values["uuid"]
 	before := files.authority
 	ready := files.values != nil && (files.source.databaseFile == "" || files.database != nil)
-	sameSecret := before != nil && string(before.secret) == secret
-	if ready && (!sameSecret || before.cookie != cookie || before.database != files.database) {
+	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != files.database) {
 		reason := strconv.Quote("the request has no cookie " + cookie)
 		files.authority = &authority{
 			cookie: cookie, secret: []byte(secret), database: files.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
 			nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
-		}
-		switch {
-		case sameSecret: // which the log has had
-		case secret == shownSecret:
-			log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
-				"give Organizr an organizrHash of your own", files.middleware)
-		case len(secret) < weakSecret:
-			log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
-				"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 		}
 	}
 	known.Lock()
@@ -435,38 +425,46 @@ func refresh(files *follower, now time.Duration) {
 }
 
 // refreshKey reads uuid and secret, if their file has changed. No secret is blank: findSource takes no other blank one either.
+// The log says so once if one isn't safe.
 func refreshKey(files *follower) error {
 	settings := files.source
-	values := map[string]string{"uuid": settings.uuid, "organizrHash": settings.secret}
-	if settings.secret != "" {
-		files.values = values
-		return nil
-	}
-	option, path, help := "configFile", settings.configFile, "; it is Organizr's "+configPlaces
+	option, path, help, text := "configFile", settings.configFile, "; it is Organizr's "+configPlaces, settings.secret
 	if path == "" {
 		option, path, help = "secretFile", settings.secretFile, ""
 	}
-	info, err := os.Stat(path)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
-		return fmt.Errorf("%s: %q isn't a file of at most %d MiB; is it the folder that Docker makes where a mounted file is missing?", option, path, mostOfKey>>20)
+	if text == "" {
+		info, err := os.Stat(path)
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
+			return fmt.Errorf("%s: %q isn't a file of at most %d MiB; is it the folder that Docker makes where a mounted file is missing?", option, path, mostOfKey>>20)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
+		}
+		text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
-	}
-	text := string(content)
 	if text == files.keyText && files.values != nil {
 		return nil
 	}
-	values["organizrHash"] = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-	if option == "configFile" {
-		if values, err = parseConfig(text); err != nil {
+	values := map[string]string{"uuid": settings.uuid, "organizrHash": text}
+	if settings.configFile != "" {
+		parsed, err := parseConfig(text)
+		if err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
+		values = parsed
 		values["uuid"] = or(settings.uuid, values["uuid"])
 	}
-	if strings.TrimSpace(values["organizrHash"]) == "" || !httpName.MatchString(values["uuid"]) {
+	secret := values["organizrHash"]
+	if strings.TrimSpace(secret) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
+	}
+	if secret == shownSecret && files.values["organizrHash"] != secret {
+		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
+			"give Organizr an organizrHash of your own", files.middleware)
+	} else if len(secret) < weakSecret && files.values["organizrHash"] != secret {
+		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
+			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 	}
 	files.values, files.keyText = values, text
 	return nil
@@ -528,20 +526,18 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	if err != nil || now < files.resting {
 		return errors.Join(err, files.broken)
 	}
-	writingSince := files.writingSince
-	files.writingSince = 0
 	glimpse, log, settled, err := glimpseOf(path)
 	if err != nil {
 		return err
 	}
 	if glimpse != "" && glimpse == files.glimpse {
+		files.writingSince = 0
 		return files.broken
 	}
 	read, err := readDatabase(path, glimpse, log)
 	if errors.Is(err, errUnfinished) {
-		files.writingSince = now
-		if writingSince > 0 {
-			files.writingSince = writingSince
+		if files.writingSince == 0 {
+			files.writingSince = now
 		}
 		if now-files.writingSince > longestWriting {
 			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
@@ -549,6 +545,7 @@ func refreshDatabase(files *follower, now time.Duration) error {
 		}
 		return nil
 	}
+	files.writingSince = 0
 	if err != nil {
 		err = fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
 	} else if !reflect.DeepEqual(read, files.database) {
