@@ -508,7 +508,6 @@ func numbered(name string, group int) string {
 	return name + " (" + number + ")"
 }
 
-// What answers carry, and go by.
 var (
 	noStore = []string{"no-store"} // so that nobody is shown what was for another
 	asJSON  = []string{"application/problem+json"}
@@ -530,8 +529,9 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 		answer(m, who, loginNotReady, rw, req)
 	case htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req):
 		sendToLogin(m, who, rw, req)
-	default:
-		turnAway(m, who, rw, req)
+	default: // a program that has no session: what a scanner gets, so it costs little
+		rw.Header()["Content-Type"] = asJSON
+		respond(m, who, http.StatusUnauthorized, who.reason, "", loginProblem, rw, req)
 	}
 }
 
@@ -539,24 +539,6 @@ func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req 
 func opensPage(req *http.Request) bool {
 	mode := req.Header.Get("Sec-Fetch-Mode")
 	return (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
-}
-
-// refusalLine is the one line of a refusal. What a visitor chose is quoted and cut, so that it can't look like another.
-// Each of the three answers writes it itself, as one more interpreted call would show in what a refusal costs.
-const refusalLine = "organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n"
-
-// turnAway refuses a program that has no session: what a scanner gets, so it costs little.
-func turnAway(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf(refusalLine, m.quotedName, http.StatusUnauthorized, req.Method, req.Host, req.URL.Path, who.reason, "")
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["Www-Authenticate"] = challenges[who.hadToken]
-	headers["X-Content-Type-Options"] = asIs
-	headers["Content-Type"] = asJSON
-	rw.WriteHeader(http.StatusUnauthorized)
-	if req.Method != "HEAD" {
-		_, _ = rw.Write(loginProblem)
-	}
 }
 
 // sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't: nobody comes back to a form
@@ -581,11 +563,8 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 	if len(wanted) <= longestReturn {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 	}
-	fmt.Printf(refusalLine, m.quotedName, http.StatusFound, req.Method, req.Host, req.URL.Path, who.reason, "")
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["Location"] = []string{location}
-	rw.WriteHeader(http.StatusFound)
+	rw.Header()["Location"] = []string{location}
+	respond(m, who, http.StatusFound, who.reason, "", nil, rw, req)
 }
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
@@ -617,18 +596,9 @@ func whyNoLogin(organizr *login, wanted string) string {
 		organizr.host, organizr.domain[1:], host, organizr.host)
 }
 
-// cookieDomain returns the domain, with a dot before it, in which all hosts get the cookie that Organizr sets under its
-// own host: what its parseDomain makes of that (api/functions/normal-functions.php), unless browsers refuse it, as it isn't
-// above the host or is a public suffix. Then it is the host itself, for which Organizr sets the cookie too.
-func cookieDomain(host string) string {
-	if keptToItself.MatchString(host) {
-		return "." + host
-	}
-	_, above, _ := strings.Cut(host, ".")
-	return "." + above
-}
-
-// keptToItself matches hosts that share the cookie with none but those under them.
+// keptToItself matches hosts of Organizr that share its cookie with none but those under them. Organizr sets it for its own
+// host, and for what its parseDomain makes of that (api/functions/normal-functions.php): the domain above, but not always, and
+// not always one that browsers take.
 var keptToItself = regexp.MustCompile(`^[^.]*(\.[^.]*)?$|(\..*){4}|` + // of five labels it takes the second to fourth
 	`^[0-9][^.]*(\.[^.]*){3}$|^[^.]*\.co\.[^.]*$|` +
 	// under these providers of dynamic DNS, Organizr doesn't share it
@@ -650,22 +620,16 @@ func portOf(address *url.URL) string {
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
-	why.reason = or(why.reason, who.reason)
 	if who.session != nil {
 		why.Who = who.session.claims["username"]
 		why.Group = numbered(who.session.claims["group"], who.session.groupID)
 	}
-	fmt.Printf(refusalLine, m.quotedName, why.Status, req.Method, req.Host, req.URL.Path, why.reason, why.Who)
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["X-Content-Type-Options"] = asIs
-	if why.Status == http.StatusUnauthorized {
-		headers["Www-Authenticate"] = challenges[who.hadToken]
-	}
+	visitor, headers := why.Who, rw.Header()
 	if why.Status == http.StatusServiceUnavailable {
 		headers.Set("Retry-After", "5") // seconds, as the page does
 	}
-	var body bytes.Buffer
+	headers["Content-Type"] = asJSON
+	body := problemJSON(why)
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
 		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
 			why.Who = strconv.Quote(why.Who)
@@ -675,14 +639,27 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		}
 		headers.Set("Content-Type", "text/html; charset=utf-8")
 		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-		_ = page.Execute(&body, why)
-	} else {
-		headers["Content-Type"] = asJSON
-		body.Write(problemJSON(why))
+		var text bytes.Buffer
+		_ = page.Execute(&text, why)
+		body = text.Bytes()
 	}
-	rw.WriteHeader(why.Status)
-	if req.Method != http.MethodHead {
-		_, _ = rw.Write(body.Bytes())
+	respond(m, who, why.Status, or(why.reason, who.reason), visitor, body, rw, req)
+}
+
+// respond sends an answer, and writes the one line of the log about it. What a visitor chose is quoted and cut there, so that
+// it can't look like another.
+func respond(m *middleware, who *visitor, status int, reason, visitor string, body []byte, rw http.ResponseWriter, req *http.Request) {
+	fmt.Printf("organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n",
+		m.quotedName, status, req.Method, req.Host, req.URL.Path, reason, visitor)
+	headers := rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["X-Content-Type-Options"] = asIs
+	if status == http.StatusUnauthorized {
+		headers["Www-Authenticate"] = challenges[who.hadToken]
+	}
+	rw.WriteHeader(status)
+	if req.Method != "HEAD" {
+		_, _ = rw.Write(body)
 	}
 }
 
@@ -749,7 +726,11 @@ func parseLogin(found *mistakes, given string) *login {
 	}
 	address = address.JoinPath("/")
 	host := hostname(address)
-	return &login{parsed: address, address: address.String(), host: host, domain: cookieDomain(host)}
+	domain := "." + host
+	if !keptToItself.MatchString(host) {
+		domain = host[strings.Index(host, "."):]
+	}
+	return &login{parsed: address, address: address.String(), host: host, domain: domain}
 }
 
 // parseAccess returns who gets in by the options.
