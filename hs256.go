@@ -625,8 +625,8 @@ func bytesAt(file io.ReaderAt, offset int64, length int) string {
 
 // readDatabase returns what counts of the database at the path, whose glimpse and log are given, or errUnfinished if it is
 // being written. SQLite needs no lock for that (its file format, sections 3 and 4): what was read is one of its states if there
-// is no rollback journal with anything in it, and the file is the same before and after, or else the beginning of its
-// write-ahead log. Until SQLite begins another, it copies pages into the file that are in the log, and no others.
+// is no rollback journal with anything in it, and file and log are the same before and after. A copy may also have a log that
+// grew meanwhile, but didn't begin anew: until then SQLite copies only pages into the file that are in the log.
 func readDatabase(path, glimpse, log string) (*database, error) {
 	if glimpse == "" {
 		return nil, errUnfinished
@@ -641,7 +641,7 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	logSize, _ := logFile.Seek(0, io.SeekEnd)
 	if size+logSize > mostInMemory {
 		read, err := parseDatabase(file, logFile, size)
-		if changed(path, glimpse, log) {
+		if changed(path, glimpse, "") {
 			return nil, errUnfinished
 		}
 		return read, err
@@ -654,7 +654,7 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	return parseDatabase(bytes.NewReader(content), bytes.NewReader(logContent), size)
 }
 
-// changed reports whether the database isn't any more what its glimpse and log were, so that what was read may be no state.
+// changed reports whether what was read may be no state of the database: its glimpse is another, and so is its log, or there is none.
 func changed(path, glimpse, log string) bool {
 	after, logAfter, _, _ := glimpseOf(path)
 	return glimpse != after && (log == "" || log != logAfter)
@@ -684,12 +684,6 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 			read.accounts[row[0]] = user
 		}
 	}
-	logged, _ := readLog(log)
-	for page := range logged {
-		if file.unlogged[page] { // which SQLite may have copied over what was there
-			file.err = errUnfinished
-		}
-	}
 	return read, file.err
 }
 
@@ -700,7 +694,6 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 type sqliteFile struct {
 	content, log io.ReaderAt
 	logged       map[int]int64       // where in the log the pages are that it has committed
-	unlogged     map[int]bool        // the pages that were read elsewhere
 	pageSize     int                 // bytes
 	usable       int                 // bytes of a page
 	left         int64               // bytes that pages and rows can still have
@@ -734,7 +727,7 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 		err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
 	}
 	file := &sqliteFile{
-		content: content, log: log, logged: logged, unlogged: map[int]bool{}, pageSize: pageSize, usable: usable, err: err,
+		content: content, log: log, logged: logged, pageSize: pageSize, usable: usable, err: err,
 		left:    8 * (size + int64(len(logged)*pageSize)),
 		roots:   map[string]int{"sqlite_schema": 1},
 		columns: map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}},
@@ -861,7 +854,6 @@ func pageOf(file *sqliteFile, page int) string {
 	reader := file.log
 	place, logged := file.logged[page]
 	if !logged {
-		file.unlogged[page] = true
 		reader = file.content
 		place = int64(page-1) * int64(file.pageSize)
 	}

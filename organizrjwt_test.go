@@ -1747,19 +1747,6 @@ func readSample(name string) (*database, error) {
 	return readDatabase(path, glimpse, log)
 }
 
-// growing is a log that is empty until it was read so many times.
-type growing struct {
-	text    string
-	appears int
-}
-
-func (g *growing) ReadAt(content []byte, at int64) (int, error) {
-	if g.appears--; g.appears >= 0 {
-		return 0, io.EOF
-	}
-	return strings.NewReader(g.text).ReadAt(content, at)
-}
-
 func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	var table samples
 	readData(t, "databases/databases.json", &table)
@@ -1798,18 +1785,6 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a log that grew while the file was read", func(t *testing.T) {
-		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
-		for _, test := range []struct {
-			appears int // the reading of the log from which it is there
-			want    error
-		}{{0, nil}, {1, errUnfinished}, {100, nil}} {
-			growing := &growing{text: log, appears: test.appears}
-			if _, err := parseDatabase(strings.NewReader(content), growing, int64(len(content))); !errors.Is(err, test.want) {
-				t.Errorf("from reading %d on: got %v, want %v", test.appears, err, test.want)
-			}
-		}
-	})
 	t.Run("a log that is emptied while it is read", func(t *testing.T) {
 		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
 		for readings := 0; readings < 20; readings++ {
