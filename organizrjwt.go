@@ -749,9 +749,9 @@ func parseGroup(found *mistakes, option, given string) int {
 	if number, ok := groupNumbers[given]; ok {
 		return number
 	}
-	separators := strings.NewReplacer(" ", "", "-", "", "_", "")
+	cramped := strings.NewReplacer(" ", "", "-", "", "_", "")
 	for number, name := range groupNames {
-		if given != "" && strings.EqualFold(separators.Replace(name), separators.Replace(given)) {
+		if given != "" && strings.EqualFold(cramped.Replace(name), cramped.Replace(given)) {
 			return number
 		}
 	}
@@ -859,11 +859,10 @@ var (
 	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
 	braces         = regexp.MustCompile(`\{[^{}]*\}`)
 	placeholder    = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
+	separators     = regexp.MustCompile(`[^0-9A-Za-z]`) // what services may read as a header's hyphens: CGI, PHP and WSGI underscores, some anything else
+	ownedHeaders   = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|Te|Upgrade|` +
+		`Keep-Alive|Proxy-Connection|Cookie|Expect)$`) // which belong to the connection, to the request's form or to the plugin
 )
-
-// ownedHeaders matches those that belong to the connection, to the request's form or to the plugin.
-var ownedHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|Te|Upgrade|` +
-	`Keep-Alive|Proxy-Connection|Cookie|Expect)$`)
 
 // parseHeader returns one header of the option.
 func parseHeader(found *mistakes, name, text string) *header {
@@ -886,12 +885,9 @@ func parseHeader(found *mistakes, name, text string) *header {
 	return added
 }
 
-// headerSeparators matches what services may read as a header's hyphens: CGI, PHP and WSGI underscores, and some anything else.
-var headerSeparators = regexp.MustCompile(`[^0-9A-Za-z]`)
-
 // foldHeader returns what a header's name means to a service that knows neither case nor kinds of separators.
 func foldHeader(name string) string {
-	return strings.ToLower(headerSeparators.ReplaceAllString(name, "-"))
+	return strings.ToLower(separators.ReplaceAllString(name, "-"))
 }
 
 // rules say which group is asked for, for parts of the service. Go's ServeMux finds the most specific pattern.
@@ -995,6 +991,11 @@ var (
 	oddPattern   = regexp.MustCompile(`[*?#;=$^"'\\]|//|/\.\.?(?:/|$)`)                // what nobody means who knows the patterns
 	registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
 	anyRest      = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
+	literalPart  = regexp.MustCompile(`/[^{}]*`)
+	oddPath      = regexp.MustCompile(`[%;?#\\]|/\.\.`)                                      // which can be decoded or cut
+	parameters   = regexp.MustCompile(`;[^/]*`)                                              // what some services cut off each name in a path
+	endOfName    = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)                                  // the dots and spaces with which no name ends on Windows
+	emptyName    = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
 )
 
 // register adds the pattern to the set, or returns as an error what ServeMux panics with: what is wrong, or conflicts with it.
@@ -1015,14 +1016,6 @@ func derive(found *mistakes, set *ruleset, pattern string, group int) {
 		found.addf("%v", err)
 	}
 }
-
-var (
-	oddPath     = regexp.MustCompile(`[%;?#\\]|/\.\.`)     // which can be decoded or cut
-	parameters  = regexp.MustCompile(`;[^/]*`)             // what some services cut off each name in a path
-	endOfName   = regexp.MustCompile(`([^/. ])[. ]+(/|$)`) // the dots and spaces with which no name ends on Windows
-	literalPart = regexp.MustCompile(`/[^{}]*`)
-	emptyName   = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
-)
 
 // foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
 func foldPattern(pattern string) string {
