@@ -628,8 +628,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	if why.Status == http.StatusServiceUnavailable {
 		headers.Set("Retry-After", "5") // seconds, as the page does
 	}
-	headers["Content-Type"] = asJSON
-	body := problemJSON(why)
+	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
 		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
 			why.Who = strconv.Quote(why.Who)
@@ -639,11 +638,12 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		}
 		headers.Set("Content-Type", "text/html; charset=utf-8")
 		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-		var text bytes.Buffer
-		_ = page.Execute(&text, why)
-		body = text.Bytes()
+		_ = page.Execute(&body, why)
+	} else {
+		headers["Content-Type"] = asJSON
+		body.Write(problemJSON(why))
 	}
-	respond(m, who, why.Status, or(why.reason, who.reason), visitor, body, rw, req)
+	respond(m, who, why.Status, or(why.reason, who.reason), visitor, body.Bytes(), rw, req)
 }
 
 // respond sends an answer, and writes the one line of the log about it. What a visitor chose is quoted and cut there, so that
