@@ -705,6 +705,10 @@ type sqliteFile struct {
 var (
 	errDamaged    = errors.New("it is damaged or cut off")
 	errUnfinished = errors.New("it is being written")
+
+	sizes      = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1} // bytes of what isn't text, by its type (section 2.1)
+	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
+	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // what of a definition may hold commas
 )
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
@@ -737,7 +741,10 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 			name := strings.ToLower(row[1])
 			root, _ := strconv.Atoi(row[2])
 			file.roots[name] = root
-			file.columns[name] = columnsOf(row[3])
+			_, definitions, _ := strings.Cut(row[3], "(")
+			for _, definition := range strings.Split(notNames.ReplaceAllString(definitions, ""), ",") {
+				file.columns[name] = append(file.columns[name], strings.ToLower(columnName.FindString(definition)))
+			}
 		}
 	}
 	return file
@@ -789,22 +796,6 @@ func sound(frame, sums string, length int) bool {
 		second += binary.LittleEndian.Uint32(words[4:]) + first
 	}
 	return int(first) == number(frame, 16, 4) && int(second) == number(frame, 20, 4)
-}
-
-var (
-	sizes      = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1} // bytes of what isn't text, by its type (section 2.1)
-	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
-	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // what of a definition may hold commas
-)
-
-// columnsOf returns the names of a table's columns from the statement that made it.
-func columnsOf(statement string) []string {
-	_, definitions, _ := strings.Cut(statement, "(")
-	var columns []string
-	for _, definition := range strings.Split(notNames.ReplaceAllString(definitions, ""), ",") {
-		columns = append(columns, strings.ToLower(columnName.FindString(definition)))
-	}
-	return columns
 }
 
 // readTable returns the named columns of all rows of a table as text, in no order (section 1.6).

@@ -109,7 +109,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
 	credentials := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
 	if m.acceptBearer {
-		credentials = withBearer(credentials, headers["Authorization"])
+		credentials += "\x00" + strings.Join(headers["Authorization"], "\x00")
 	}
 	now := since(epoch)
 	known := m.memory
@@ -135,19 +135,14 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// withBearer returns the credentials of a request whose session may be in the Authorization header.
-func withBearer(cookies string, authorization []string) string {
-	return strings.Join(append([]string{cookies}, authorization...), "\x00")
-}
-
 // groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
 // reading of careless services is the only one, and one look-up tells.
 func groupByRules(all *rules, req *http.Request) int {
 	address := req.URL
 	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && all.plain.MatchString(address.Path) {
-		_, pattern := all.careless.mux.Handler(req)
+		_, pattern := all.careless.Handler(req)
 		if all.settled[pattern] {
-			return all.careless.groups[pattern]
+			return all.asked[pattern]
 		}
 	}
 	return strictestGroup(all, req.Method, req.URL)
@@ -897,21 +892,13 @@ func foldHeader(name string) string {
 // lower case, so a rule that closes closes all that could be taken for it.
 type rules struct {
 	strictest int             // the most privileged group of all
-	folders   *ruleset        // the patterns as given, for paths that end in a slash
-	files     *ruleset        // the same, for other paths
-	careless  *ruleset        // the patterns in lower case, for paths without their final slash
+	folders   *http.ServeMux  // the patterns as given, for paths that end in a slash
+	files     *http.ServeMux  // the same, for other paths
+	groups    map[string]int  // that these patterns ask for, and "" where none matches
+	careless  *http.ServeMux  // the patterns in lower case, for paths without their final slash
+	asked     map[string]int  // the groups that those ask for
 	plain     *regexp.Regexp  // paths for which careless does: those with a final slash only if all patterns have one
 	settled   map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
-}
-
-// A ruleset is a ServeMux, and the groups that its patterns ask for, and "" where none matches.
-type ruleset struct {
-	mux    *http.ServeMux
-	groups map[string]int
-}
-
-func newRuleset(group int) *ruleset {
-	return &ruleset{mux: http.NewServeMux(), groups: map[string]int{"": group}}
 }
 
 // parseRules returns the rules that the option lists, or nil for none. Paths that end in a slash are matched among folders,
@@ -922,8 +909,8 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 		return nil
 	}
 	all := &rules{
-		strictest: group, folders: newRuleset(group), files: newRuleset(group), careless: newRuleset(group),
-		plain: plainPath, settled: map[string]bool{"": true},
+		strictest: group, folders: http.NewServeMux(), files: http.NewServeMux(), groups: map[string]int{"": group},
+		careless: http.NewServeMux(), asked: map[string]int{"": group}, plain: plainPath, settled: map[string]bool{"": true},
 	}
 	var patterns []string
 	for _, one := range given {
@@ -931,24 +918,24 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 			patterns = append(patterns, pattern)
 		}
 	}
-	groups := all.folders.groups // the more privileged first, since of two patterns that are the same the first holds
-	sort.SliceStable(patterns, func(i, j int) bool { return groups[patterns[i]] < groups[patterns[j]] })
+	// The more privileged come first, since of two patterns that are the same the first holds.
+	sort.SliceStable(patterns, func(i, j int) bool { return all.groups[patterns[i]] < all.groups[patterns[j]] })
 	for _, pattern := range patterns {
-		asked := groups[pattern]
+		asked := all.groups[pattern]
 		if asked < all.strictest {
 			all.strictest = asked
 		}
 		if strings.HasSuffix(pattern, "/") {
-			derive(found, all.files, pattern+"{anything}", asked)
-			derive(found, all.files, pattern+"{anything}/", asked)
+			derive(found, all.files, all.groups, pattern+"{anything}", asked)
+			derive(found, all.files, all.groups, pattern+"{anything}/", asked)
 		} else {
 			all.plain = plainFile
 		}
 		folder := foldPattern(pattern)
 		file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
-		derive(found, all.careless, folder, asked)
+		derive(found, all.careless, all.asked, folder, asked)
 		if strings.Contains(file, "/") { // as the root has no name
-			derive(found, all.careless, file, asked)
+			derive(found, all.careless, all.asked, file, asked)
 		}
 		all.settled[folder] = all.settled[folder] || folder == pattern
 	}
@@ -974,10 +961,10 @@ func parseRule(found *mistakes, all *rules, given string) string {
 	}
 	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+anyRest.ReplaceAllString(parts[2], "/"), " ")
 	if len(found.list) == before {
-		if err := register(all.folders, pattern, group); err != nil {
+		if err := register(all.folders, all.groups, pattern, group); err != nil {
 			found.addf("%v", err)
 		} else if !strings.HasSuffix(strings.TrimSuffix(pattern, "{$}"), "/") {
-			derive(found, all.files, pattern, group)
+			derive(found, all.files, all.groups, pattern, group)
 		}
 	}
 	if len(found.list) > before {
@@ -999,20 +986,20 @@ var (
 )
 
 // register adds the pattern to the set, or returns as an error what ServeMux panics with: what is wrong, or conflicts with it.
-func register(set *ruleset, pattern string, group int) (err error) {
+func register(mux *http.ServeMux, groups map[string]int, pattern string, group int) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			err = errors.New("rules: " + strings.Join(strings.Fields(registeredAt.ReplaceAllString(fmt.Sprint(problem), "")), " "))
 		}
 	}()
-	set.mux.Handle(pattern, http.NotFoundHandler())
-	set.groups[pattern] = group
+	mux.Handle(pattern, http.NotFoundHandler())
+	groups[pattern] = group
 	return nil
 }
 
 // derive registers a pattern that follows from a rule. Where another matches the same requests, that one holds.
-func derive(found *mistakes, set *ruleset, pattern string, group int) {
-	if err := register(set, pattern, group); err != nil && !strings.Contains(err.Error(), "matches the same requests as") {
+func derive(found *mistakes, mux *http.ServeMux, groups map[string]int, pattern string, group int) {
+	if err := register(mux, groups, pattern, group); err != nil && !strings.Contains(err.Error(), "matches the same requests as") {
 		found.addf("%v", err)
 	}
 }
@@ -1045,7 +1032,7 @@ func strictestGroup(all *rules, method string, address *url.URL) int {
 	groups := []int{groupAsGiven(all, method, address)}
 	for _, reading := range readings {
 		whole := cleaned(reading)
-		groups = append(groups, groupIn(all.careless, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
+		groups = append(groups, groupIn(all.careless, all.asked, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
 		if reading != escaped {
 			groups = append(groups, groupAsGiven(all, method, &url.URL{Path: whole}))
 		}
@@ -1057,15 +1044,15 @@ func strictestGroup(all *rules, method string, address *url.URL) int {
 // groupAsGiven returns the group that the patterns as given ask for at an address.
 func groupAsGiven(all *rules, method string, address *url.URL) int {
 	if strings.HasSuffix(address.EscapedPath(), "/") {
-		return groupIn(all.folders, method, address)
+		return groupIn(all.folders, all.groups, method, address)
 	}
-	return groupIn(all.files, method, address)
+	return groupIn(all.files, all.groups, method, address)
 }
 
-// groupIn returns the group that the patterns of a set ask for at an address.
-func groupIn(set *ruleset, method string, address *url.URL) int {
-	_, pattern := set.mux.Handler(&http.Request{Method: method, URL: address})
-	return set.groups[pattern]
+// groupIn returns the group that patterns ask for at an address.
+func groupIn(mux *http.ServeMux, groups map[string]int, method string, address *url.URL) int {
+	_, pattern := mux.Handler(&http.Request{Method: method, URL: address})
+	return groups[pattern]
 }
 
 // cleaned returns the path without . and .., and with one slash for many.
