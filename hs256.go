@@ -66,14 +66,6 @@ type authority struct {
 	database      *database      // nil if it isn't followed
 }
 
-// A session is a token that verify found good.
-type session struct {
-	*account
-	token     string
-	authority *authority    // that says so
-	expires   time.Duration // the Unix time
-}
-
 // An account is one of Organizr's users, as the token or the database describes it.
 type account struct {
 	claims  map[string]string // by the names that the options have for them
@@ -81,17 +73,20 @@ type account struct {
 	refused error             // errLocked or errUnprintable, or nil
 }
 
-// A visitor is who sent a request, and what is forwarded to the service for them. Their standing is 1000 less the group that
-// they count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set opens nothing.
+// A visitor is who sent a request, with a session or without, and what is forwarded to the service for them. Their standing is
+// 1000 less the group that they count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set
+// opens nothing.
 type visitor struct {
-	session     *session // nil if nobody is logged in
-	standing    int
-	values      [][]string    // of the headers that are forwarded, in the order of their names; nil for none
-	byCookie    bool          // the session came in a cookie, so a browser sends it whoever asks
+	account     *account      // whose session the token is; nil if nobody is logged in
+	token       string        // of the session
+	authority   *authority    // by which it is one
 	expires     time.Duration // the Unix time
-	reason      string        // why there is no session, quoted for the log
-	hadToken    bool          // whether a token came all the same
-	credentials string        // of the holder of a token: the last that came with it
+	standing    int
+	values      [][]string // of the headers that are forwarded, in the order of their names; nil for none
+	byCookie    bool       // the session came in a cookie, so a browser sends it whoever asks
+	reason      string     // why there is no session, quoted for the log
+	hadToken    bool       // whether a token came all the same
+	credentials string     // of the holder of a session: the last that came with it
 }
 
 var (
@@ -120,16 +115,16 @@ func stranger(reason string) *visitor {
 	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
 }
 
-// verify returns the session that the token stands for at the given Unix time, or whom it makes of its sender. The signature is
+// verify returns the visitor whose session the token is at the given Unix time, or whom else it makes of its sender. The signature is
 // the HMAC-SHA256 of all before it (RFC 7518, section 3.2), and is compared in constant time. Nothing else is decoded before
 // that, so a forger reaches no more code than this. The token has no line breaks: the decoder would skip them.
-func verify(token string, authority *authority, now time.Duration) (*session, *visitor) {
+func verify(token string, authority *authority, now time.Duration) *visitor {
 	if len(token) > longestToken {
-		return nil, tokenTooLong
+		return tokenTooLong
 	}
 	end := len(token) - signatureLength
 	if end < 0 || token[end] != '.' {
-		return nil, malformed
+		return malformed
 	}
 	text := token[:end]
 	mac := hmac.New(sha256.New, authority.secret)
@@ -138,46 +133,46 @@ func verify(token string, authority *authority, now time.Duration) (*session, *v
 	if hmac.Equal(mac.Sum(nil), signature) {
 		return open(token, text, authority, now)
 	}
-	return nil, wrongSignature
+	return wrongSignature
 }
 
-// open returns the session that a token stands for whose signature is right: its text is what was signed. Organizr's times have
+// open returns the visitor with a token whose signature is right: its text is what was signed. Organizr's times have
 // fractions of a second. The token's own claim group is left out: its owner can choose that text.
-func open(token, text string, authority *authority, now time.Duration) (*session, *visitor) {
+func open(token, text string, authority *authority, now time.Duration) *visitor {
 	header, encoded, _ := strings.Cut(text, ".")
 	if header != organizrHeader && !acceptable(header) {
-		return nil, wrongHeader
+		return wrongHeader
 	}
 	given := &payload{NotBefore: 0.0} // unless it says otherwise
 	decoded, err := base64url.DecodeString(encoded)
 	if err != nil || json.Unmarshal(decoded, given) != nil {
-		return nil, wrongClaims
+		return wrongClaims
 	}
 	seconds := now.Seconds()
 	notBefore, ok := given.NotBefore.(float64)
 	audiences, _ := given.Audience.([]any) // or it is one text (RFC 7519, section 4.1.3)
 	switch {
 	case given.Issuer != "Organizr" || given.Audience != "Organizr" && !slices.Contains(audiences, any("Organizr")):
-		return nil, wrongIssuer
+		return wrongIssuer
 	case given.ExpiresAt <= seconds:
-		return nil, expired
+		return expired
 	case !ok:
-		return nil, wrongClaims
+		return wrongClaims
 	case notBefore > seconds+nbfLeeway:
-		return nil, notYetValid
+		return notYetValid
 	}
 	described := newAccount(or(given.Username, given.Name), given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
 	if described == nil {
-		return nil, wrongGroup
+		return wrongGroup
 	}
 	if authority.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
 		listed := authority.database.accounts[token]
 		if listed == nil || listed.claims["userID"] != described.claims["userID"] {
-			return nil, ended
+			return ended
 		}
 		described = listed
 	}
-	return &session{account: described, token: token, authority: authority, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}, nil
+	return &visitor{account: described, token: token, authority: authority, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}
 }
 
 // acceptable reports whether another header than Organizr's means the same. Names of header parameters match
@@ -295,7 +290,7 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 
 // verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing the database, that waits up to a second for them to finish.
-func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) (*session, *visitor) {
+func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) *visitor {
 	files := known.follower
 	for tries := 200; ; tries-- {
 		files.Lock()
@@ -309,7 +304,7 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 		case writing && tries > 0:
 			time.Sleep(lookEvery / 200)
 		case authority == before:
-			return nil, ended
+			return ended
 		default:
 			return verify(token, authority, now)
 		}
@@ -348,11 +343,11 @@ func forgetAll(known *memory) {
 // kept: so those whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
 func remember(known *memory, credentials string, holder, who *visitor) {
 	known.Lock()
-	if known.authority == holder.session.authority {
-		if len(known.holders) >= mostHolders && known.holders[holder.session.token] == nil {
+	if known.authority == holder.authority {
+		if len(known.holders) >= mostHolders && known.holders[holder.token] == nil {
 			forgetAll(known)
 		}
-		known.holders[holder.session.token] = holder
+		known.holders[holder.token] = holder
 		if holder.credentials != "" { // else it is nobody's
 			delete(known.visitors, holder.credentials)
 		}

@@ -254,15 +254,15 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		holder := known.holders[candidate.Value]
 		known.RUnlock()
 		if holder == nil || now >= holder.expires {
-			found, sender := verify(candidate.Value, authority, now)
-			if sender == ended {
-				found, sender = verifyAtOnce(known, candidate.Value, authority, now)
+			holder = verify(candidate.Value, authority, now)
+			if holder == ended {
+				holder = verifyAtOnce(known, candidate.Value, authority, now)
 			}
-			if sender != nil {
-				who = sender
+			if holder.account == nil {
+				who = holder
 				continue
 			}
-			holder = newVisitor(m, found)
+			complete(m, holder)
 		}
 		return acquaint(m, req, credentials, authority, holder, candidate.Name != "")
 	}
@@ -288,11 +288,12 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 // what is forwarded beside other cookies stands in a visitor of its own.
 func acquaint(m *middleware, req *http.Request, credentials string, authority *authority, holder *visitor, byCookie bool) *visitor {
 	who := holder
-	token := holder.session.token
-	if !byCookie || len(credentials) != len(authority.cookie)+1+len(token) { // there is more than the session
-		who = &visitor{session: holder.session, standing: holder.standing, byCookie: byCookie, expires: holder.expires}
-		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, authority, token)
+	if !byCookie || len(credentials) != len(authority.cookie)+1+len(holder.token) { // there is more than the session
+		other := *holder
+		who = &other
+		who.byCookie = byCookie
+		who.values = append([][]string(nil), holder.values...)
+		forwardOthers(m, who, req, authority, holder.token)
 	}
 	remember(m.memory, credentials, holder, who)
 	return who
@@ -315,38 +316,41 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, authority *a
 	return &cleaned
 }
 
-// newVisitor returns the visitor whose session it is, sent in a cookie beside no other. One that is refused counts as nobody.
-func newVisitor(m *middleware, found *session) *visitor {
-	who := &visitor{session: found, standing: everyone - guest, byCookie: true, expires: found.expires, values: make([][]string, len(m.names))}
-	if found.refused != nil {
-		return who
+// complete decides what a session is worth here, and what is forwarded for its holder, as if it came in a cookie beside no
+// other. One whose account is refused counts as nobody.
+func complete(m *middleware, holder *visitor) {
+	described := holder.account
+	holder.byCookie = true
+	holder.standing = everyone - guest
+	holder.values = make([][]string, len(m.names))
+	if described.refused != nil {
+		return
 	}
-	who.standing = everyone - found.groupID
+	holder.standing = everyone - described.groupID
 	if m.deny != nil || m.allow != nil {
-		who.standing = standingOf(found, m.allow, m.deny)
+		holder.standing = standingOf(described, m.allow, m.deny)
 	}
 	for i, one := range m.headers {
-		text, single := found.claims[one.single]
+		text, single := described.claims[one.single]
 		if !single {
-			text = headerText(one, found)
+			text = headerText(one, holder)
 		}
 		if text != "" {
-			who.values[i] = []string{text}
+			holder.values[i] = []string{text}
 		}
 	}
-	return who
 }
 
-// standingOf returns the standing of the visitor whose session it is, where allow and deny make exceptions.
-func standingOf(found *session, allow, deny []condition) int {
-	standing := everyone - found.groupID
+// standingOf returns the standing that an account gives, where allow and deny make exceptions.
+func standingOf(described *account, allow, deny []condition) int {
+	standing := everyone - described.groupID
 	for _, one := range allow {
-		if found.claims[one.claim] == one.value {
+		if described.claims[one.claim] == one.value {
 			standing = everyone
 		}
 	}
 	for _, one := range deny { // many services know names whatever their case
-		if strings.EqualFold(found.claims[one.claim], one.value) {
+		if strings.EqualFold(described.claims[one.claim], one.value) {
 			return 0
 		}
 	}
@@ -354,9 +358,9 @@ func standingOf(found *session, allow, deny []condition) int {
 }
 
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all of them are empty.
-func headerText(one *header, found *session) string {
-	pairs := []string{"{token}", found.token}
-	for name, claim := range found.claims {
+func headerText(one *header, holder *visitor) string {
+	pairs := []string{"{token}", holder.token}
+	for name, claim := range holder.account.claims {
 		pairs = append(pairs, "{"+name+"}", claim)
 	}
 	text := strings.NewReplacer(pairs...).Replace(one.text)
@@ -429,7 +433,7 @@ func holdsSession(text string, authority *authority) bool {
 		parts := strings.SplitN(text[place[0]:], ".", 4) // of a token (RFC 7515, section 7.1), and the rest
 		sender := malformed
 		if authority != nil && len(parts) > 2 && len(parts[2]) >= signatureLength-1 {
-			_, sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], authority, 0)
+			sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], authority, 0)
 		}
 		if authority == nil && parts[0] == organizrHeader || sender != tokenTooLong && sender != malformed && sender != wrongSignature {
 			return true
@@ -479,14 +483,14 @@ var (
 
 // refusalOf says why a visitor with a session may not enter.
 func refusalOf(who *visitor, group int) refusal {
-	if why, refused := accountRefused[who.session.refused]; refused {
+	if why, refused := accountRefused[who.account.refused]; refused {
 		return why
 	}
 	if who.standing == 0 {
 		return refusedByDeny
 	}
 	why := notForGroup
-	why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.session.groupID, group)
+	why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.account.groupID, group)
 	why.Wanted = numbered(groupNames[group], group)
 	if group > 0 {
 		why.Wanted += " or a smaller number"
@@ -518,7 +522,7 @@ var (
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	switch {
-	case who.session != nil:
+	case who.account != nil:
 		answer(m, who, refusalOf(who, group), rw, req)
 	case who == notReady:
 		answer(m, who, loginNotReady, rw, req)
@@ -615,9 +619,9 @@ func portOf(address *url.URL) string {
 
 // answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
 func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
-	if who.session != nil {
-		why.Who = who.session.claims["username"]
-		why.Group = numbered(who.session.claims["group"], who.session.groupID)
+	if who.account != nil {
+		why.Who = who.account.claims["username"]
+		why.Group = numbered(who.account.claims["group"], who.account.groupID)
 	}
 	visitor, headers := why.Who, rw.Header()
 	if why.Status == http.StatusServiceUnavailable {
@@ -625,7 +629,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	}
 	var body bytes.Buffer
 	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
-		if who.session != nil && errors.Is(who.session.refused, errUnprintable) {
+		if who.account != nil && errors.Is(who.account.refused, errUnprintable) {
 			why.Who = strconv.Quote(why.Who)
 		}
 		if m.login != nil && why.Title != loginNotReady.Title && why.Title != loginCantHelp.Title && why.Title != fromAnotherSite.Title {
