@@ -110,7 +110,6 @@ var (
 	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
 )
 
-// stranger returns the visitor with a token that is no session.
 func stranger(reason string) *visitor {
 	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
 }
@@ -206,7 +205,6 @@ type payload struct {
 	UserID    json.Number `json:"userID"` // or digits, too
 }
 
-// or returns the text, or if it is empty, the other.
 func or(text, other string) string {
 	if text == "" {
 		return other
@@ -263,7 +261,6 @@ type memory struct {
 	holders   map[string]*visitor // by their token alone, as whoever sends it
 }
 
-// newMemory returns the memory of a middleware.
 func newMemory(settings source, middleware string, now time.Duration) *memory {
 	followersMutex.Lock()
 	if followers[settings] == nil {
@@ -611,7 +608,6 @@ func beginningOf(path string, length int) string {
 	return beginning
 }
 
-// bytesAt returns so many bytes of a file, or as many as there are.
 func bytesAt(file io.ReaderAt, offset int64, length int) string {
 	content := make([]byte, length)
 	got, _ := file.ReadAt(content, offset)
@@ -718,12 +714,9 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 		pageSize = 1 << 16
 	}
 	usable := pageSize - number(header, 20, 1)
-	switch {
-	case err != nil:
-	case !strings.HasPrefix(header, "SQLite format 3\x00") || usable < 480 || pageSize&(pageSize-1) != 0:
-		err = errors.New("it isn't an SQLite database, or it is cut off")
-	case number(header, 56, 4) != 1 || number(header, 19, 1) > 2 || number(header, 44, 4) > 4:
-		err = errors.New("its text isn't UTF-8, or its format is newer than any that Organizr writes")
+	if err == nil && (!strings.HasPrefix(header, "SQLite format 3\x00") || usable < 480 || pageSize&(pageSize-1) != 0 ||
+		number(header, 19, 1) > 2 || number(header, 44, 4) > 4 || number(header, 56, 4) != 1) {
+		err = errors.New("it isn't an SQLite database, or it is cut off, or of a format that Organizr doesn't write: its text isn't UTF-8, or it is newer")
 	}
 	file := &sqliteFile{
 		content: content, log: log, logged: logged, pageSize: pageSize, usable: usable, err: err,

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"os"
 	"path"
@@ -88,8 +87,11 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	found := &mistakes{}
 	settings := findSource(found, config)
 	login := parseLogin(found, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
-	access := parseAccess(found, config, settings.databaseFile != "")
 	forwarding := parseForwarding(found, config)
+	access := access{acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite, group: parseGroup(found, "group", config.Group)}
+	access.rules = parseRules(found, config.Rules, access.group)
+	access.allow = parseConditions(found, "allow", config.Allow, settings.databaseFile != "")
+	access.deny = parseConditions(found, "deny", config.Deny, settings.databaseFile != "")
 	if len(found.list) > 0 {
 		return nil, errors.New("organizrjwt: " + strings.Join(found.list, "; "))
 	}
@@ -732,16 +734,6 @@ func parseLogin(found *mistakes, given string) *login {
 	return &login{parsed: address, address: address.String(), host: host, domain: domain}
 }
 
-// parseAccess returns who gets in by the options.
-func parseAccess(found *mistakes, config *Config, byDatabase bool) access {
-	group := parseGroup(found, "group", config.Group)
-	return access{
-		group: group, rules: parseRules(found, config.Rules, group),
-		allow: parseConditions(found, "allow", config.Allow, byDatabase), deny: parseConditions(found, "deny", config.Deny, byDatabase),
-		acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite,
-	}
-}
-
 // parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
 func parseGroup(found *mistakes, option, given string) int {
 	given = strings.TrimSpace(given)
@@ -797,7 +789,6 @@ type header struct {
 	single string // the claim, if the text is one placeholder and nothing else
 }
 
-// parseForwarding returns what is forwarded by the options.
 func parseForwarding(found *mistakes, config *Config) forwarding {
 	headers := parseHeaders(found, config.Headers)
 	parsed := forwarding{headers: headers, forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
@@ -863,10 +854,9 @@ var (
 		`Keep-Alive|Proxy-Connection|Cookie|Expect)$`) // which belong to the connection, to the request's form or to the plugin
 )
 
-// parseHeader returns one header of the option.
 func parseHeader(found *mistakes, name, text string) *header {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
-	added := &header{name: textproto.CanonicalMIMEHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
+	added := &header{name: http.CanonicalHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
 	case !httpName.MatchString(name) || len(name) > longestName:
 		found.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
@@ -1128,31 +1118,21 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
-{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}
-<title>{{.Title}}</title>
+{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}<title>{{.Title}}</title>
 <style>
 :root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
-@media (prefers-color-scheme: light) {
-  :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff }
-}
+@media (prefers-color-scheme: light) { :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff } }
 * { box-sizing: border-box; margin: 0; overflow-wrap: anywhere }
 body { min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
 main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); border-top: 4px solid var(--link); border-radius: .5rem }
-h1, p, dl { margin-bottom: 1rem }
-h1 { font-size: 1.5rem; line-height: 1.25 }
+h1, p, dl { margin-bottom: 1rem } h1 { font-size: 1.5rem; line-height: 1.25 }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; padding: .75rem 0; border-block: 1px solid var(--line) }
-dt, small { color: var(--soft) }
-dd { font-weight: 600; unicode-bidi: isolate }
+dt, small { color: var(--soft) } dd { font-weight: 600; unicode-bidi: isolate }
 a { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
 a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
-<main>
-<small>{{.Status}}</small>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-{{with .Hint}}<p>{{.}}</p>{{end}}
+<main><small>{{.Status}}</small><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
 {{with .Who}}<dl><dt>You are</dt><dd>{{.}}</dd><dt>Your group</dt><dd>{{$.Group}}</dd>{{with $.Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
 {{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
 </main>
-</html>
 `))
