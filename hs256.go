@@ -73,9 +73,8 @@ type account struct {
 	refused error             // errLocked or errUnprintable, or nil
 }
 
-// A visitor is who sent a request, with a session or without, and what is forwarded to the service for them. Their standing is
-// 1000 less the group that they count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set
-// opens nothing.
+// A visitor is who sent a request, and what is forwarded to the service for them. Their standing is 1000 less the group that they
+// count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set opens nothing.
 type visitor struct {
 	account     *account      // whose session the token is; nil if nobody is logged in
 	token       string        // of the session
@@ -189,8 +188,7 @@ func acceptable(header string) bool {
 
 // A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
 type payload struct {
-	// A claim whose name is one of those below but for its case is given to the first field of the same letters, since
-	// encoding/json overlooks case: to one of these, which nobody reads.
+	// encoding/json overlooks case: a claim called Exp is given to the first field of these letters, which nobody reads.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
 	Issuer    string      `json:"iss"`
@@ -212,9 +210,8 @@ func or(text, other string) string {
 	return text
 }
 
-// newAccount returns the account that these texts describe, or nil if the groupID isn't one. Without a name its group has
-// Organizr's, or the number. Services, logs and people must read the texts alike: a user can choose to be called "alice\a",
-// and whoever strips that makes it the administrator's name.
+// newAccount returns the account that these texts describe, or nil if the groupID isn't one. A group without a name has Organizr's, or
+// its number. All must read a name alike: a user can choose "alice\a", and whoever strips that makes it the administrator's.
 func newAccount(username, email, image, userID, groupID, group string) *account {
 	number, ok := groupNumbers[groupID]
 	if !ok {
@@ -272,8 +269,7 @@ func newMemory(settings source, middleware string, now time.Duration) *memory {
 	return known
 }
 
-// look returns the authority that is in force after a look at the files, or nil if there is none yet. While somebody else
-// is looking, the one before will do, but not for long.
+// look returns the authority in force after a look at the files, or nil for none yet. While somebody else looks, that before will do.
 func look(known *memory, authority *authority, overdue, now time.Duration) *authority {
 	if authority == nil || overdue > lookEvery/4 {
 		known.follower.Lock()
@@ -308,8 +304,7 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 	}
 }
 
-// turnTo puts what the files say in force, once all of them were good, and returns it. If that has changed, whoever was
-// verified is forgotten.
+// turnTo puts what the files say in force, once all of them were good, and returns it. A change forgets whoever was verified.
 func turnTo(known *memory, files *follower) *authority {
 	secret, cookie := files.values["organizrHash"], cookiePrefix+files.values["uuid"]
 	before := files.authority
@@ -391,8 +386,7 @@ var (
 	followers      = map[source]*follower{}
 )
 
-// refresh looks at the files, unless that was done within a second. As long as one of them is missing or can't be read,
-// what it said last stays in force, and the log says so once.
+// refresh looks at the files once a second. While one is missing or can't be read, what it said last holds, and the log says so once.
 func refresh(files *follower, now time.Duration) {
 	if now < files.lookAgain {
 		return
@@ -416,8 +410,7 @@ func refresh(files *follower, now time.Duration) {
 	files.problem = problem
 }
 
-// refreshKey reads uuid and secret, if their file has changed. No secret is blank: findSource takes no other blank one either.
-// The log says so once if one isn't safe.
+// refreshKey reads uuid and secret, if their file has changed, and has the log say if a secret isn't safe. A blank one is none.
 func refreshKey(files *follower) error {
 	settings := files.source
 	option, path, help, text := "configFile", settings.configFile, "; it is Organizr's "+configPlaces, settings.secret
@@ -496,8 +489,7 @@ func parseConfig(text string) (map[string]string, error) {
 	return values, nil
 }
 
-// What a config.php is made of: a text in single quotes, in which only \\ and \' are escapes, a number, a word, or an
-// array, behind its key; or the end of an array; and a comma.
+// A config.php is made of keys, each with a text in single quotes (whose only escapes are \\ and \'), a number, a word, or an array.
 var (
 	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
 	phpItem      = regexp.MustCompile(`^\s*(?:(?:'((?:[^'\\]|\\(?s:.))*)'|-?[0-9]+)\s*(=>)\s*(?:'((?:[^'\\]|\\(?s:.))*)'|` +
@@ -511,8 +503,7 @@ type database struct {
 	accounts map[string]*account // by the text of each token that Organizr lists
 }
 
-// refreshDatabase reads the database, if it has changed and nobody is writing. If that takes long, as there are very many
-// sessions in it, it isn't done again for three times as long.
+// refreshDatabase reads the database, if it has changed and nobody is writing. After a long reading it rests for three times as long.
 func refreshDatabase(files *follower, now time.Duration) error {
 	path, err := databasePath(files)
 	if err != nil || now < files.resting {
@@ -553,8 +544,7 @@ func refreshDatabase(files *follower, now time.Duration) error {
 	return err
 }
 
-// databasePath returns where the database is: what the option says, or config.php for auto. Where that is a link, it is its
-// target, beside which SQLite puts journal and log.
+// databasePath returns where the database is, by the option or config.php: a link's target, beside which SQLite puts journal and log.
 func databasePath(files *follower) (string, error) {
 	path, driver := files.source.databaseFile, files.values["driver"]
 	if driver != "" && driver != "sqlite3" {
@@ -651,8 +641,7 @@ func changed(path, glimpse, log string) bool {
 	return glimpse != after && (log == "" || log != logAfter)
 }
 
-// parseDatabase returns what counts of a database of so many bytes, and of its write-ahead log. A user whose group isn't a
-// number from 0 to 999 is left out.
+// parseDatabase returns what counts of a database of so many bytes and of its log: users with a group from 0 to 999, by their tokens.
 func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 	file := openTables(content, log, size)
 	names := map[string]string{}
@@ -772,8 +761,7 @@ func readLog(log io.ReaderAt) (map[int]int64, error) {
 	return logged, nil
 }
 
-// sound reports whether a frame of a log is of that length, and its checksum is right that begins with the sums of the one
-// before (section 4.2).
+// sound reports whether a frame is whole, and its checksum right, which begins with the sums of the frame before (section 4.2).
 func sound(frame, sums string, length int) bool {
 	if len(frame) < length {
 		return false
@@ -891,8 +879,7 @@ func valueOf(value string, kind int64) string {
 	return ""
 }
 
-// readPayload returns a record of a size, or its first 32 KiB and more, that begins at a place of a leaf and goes on in
-// overflow pages (section 1.6).
+// readPayload returns a record, or its first 32 KiB and more, that begins in a leaf and goes on in overflow pages (section 1.6).
 func readPayload(file *sqliteFile, leaf string, offset int, size int64) string {
 	local, most := size, int64(file.usable-35)
 	if size > most {

@@ -137,8 +137,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// groupByRules returns the group that the rules ask for at the request's path. Nearly all paths are plain: then the
-// reading of careless services is the only one, and one look-up tells.
+// groupByRules returns the group that the rules ask for. Nearly all paths are plain: they read in one way only, and one look-up tells.
 func groupByRules(all *rules, req *http.Request) int {
 	address := req.URL
 	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && all.plain.MatchString(address.Path) {
@@ -228,9 +227,8 @@ func browserHost(req *http.Request) string {
 	return req.Host
 }
 
-// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name, or in the
-// Authorization header if that is accepted. A browser can send more than one cookie: Organizr sets one for its domain and
-// one for its host, and one of them can be stale.
+// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name, or in Authorization if
+// that is accepted. Organizr sets one cookie for its domain and one for its host, so a browser can send two, and one can be stale.
 func identify(m *middleware, req *http.Request, credentials string, group int, now time.Duration) *visitor {
 	known := m.memory
 	known.RLock()
@@ -318,8 +316,7 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, authority *a
 	return &cleaned
 }
 
-// complete decides what a session is worth here, and what is forwarded for its holder, as if it came in a cookie beside no
-// other. One whose account is refused counts as nobody.
+// complete decides what a session is worth here, and what is forwarded for its holder. One whose account is refused counts as nobody.
 func complete(m *middleware, holder *visitor) {
 	described := holder.account
 	holder.byCookie = true
@@ -372,8 +369,7 @@ func headerText(one *header, holder *visitor) string {
 	return text
 }
 
-// forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization that hold no session of
-// this Organizr.
+// forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization without a session of this Organizr.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *authority, token string) {
 	if m.forwardToken {
 		return
@@ -393,9 +389,8 @@ var (
 	anySession     = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
 )
 
-// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. A
-// browser sends one, of the token, as Organizr set it: then the expression, which takes a quarter of what a request costs
-// whose other cookies are new, isn't needed.
+// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. The expression
+// takes a quarter of what a request costs whose other cookies are new, and isn't needed for one cookie as Organizr set it.
 func withoutSessions(cookies, token string, authority *authority) string {
 	if authority == nil {
 		return cutSessions(cookies, anySession)
@@ -415,8 +410,7 @@ func cutSessions(cookies string, sessions *regexp.Regexp) string {
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr, or none of more
-// than four, and none of more than 16 KiB.
+// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr: of up to four, those of up to 16 KiB.
 func linesWithoutSession(lines []string, authority *authority) []string {
 	var others []string
 	for _, line := range lines {
@@ -597,9 +591,8 @@ func whyNoLogin(organizr *login, wanted string) string {
 		organizr.host, organizr.domain[1:], host, organizr.host)
 }
 
-// keptToItself matches hosts of Organizr that share its cookie with none but those under them. Organizr sets it for its own
-// host, and for what its parseDomain makes of that (api/functions/normal-functions.php): the domain above, but not always, and
-// not always one that browsers take.
+// keptToItself matches hosts of Organizr that share its cookie with none but those under them. Its parseDomain (in its
+// api/functions/normal-functions.php) takes the domain above, but not always, and not always one that browsers take.
 var keptToItself = regexp.MustCompile(`^[^.]*(\.[^.]*)?$|(\..*){4}|` + // of five labels it takes the second to fourth
 	`^[0-9][^.]*(\.[^.]*){3}$|^[^.]*\.co\.[^.]*$|` +
 	// under these providers of dynamic DNS, Organizr doesn't share it
@@ -647,8 +640,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 	respond(m, who, why.Status, or(why.reason, who.reason), visitor, body.Bytes(), rw, req)
 }
 
-// respond sends an answer, and writes the one line of the log about it. What a visitor chose is quoted and cut there, so that
-// it can't look like another.
+// respond sends an answer, and logs it in one line. What a visitor chose is quoted and cut there, so that it can't look like another.
 func respond(m *middleware, who *visitor, status int, reason, visitor string, body []byte, rw http.ResponseWriter, req *http.Request) {
 	fmt.Printf("organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n",
 		m.quotedName, status, req.Method, req.Host, req.URL.Path, reason, visitor)
@@ -758,8 +750,7 @@ func parseGroup(found *mistakes, option, given string) int {
 // A condition is one claim=value of the options allow and deny.
 type condition struct{ claim, value string }
 
-// parseConditions returns the conditions that an option lists. The text of the claim group is its owner's to choose, so a
-// condition goes by it only where the database says it.
+// parseConditions returns the conditions that an option lists. Without a database, users can choose the text of the claim group.
 func parseConditions(found *mistakes, option string, given []string, byDatabase bool) []condition {
 	var conditions []condition
 	for _, one := range given {
@@ -936,8 +927,7 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 	return all
 }
 
-// parseRule adds one rule of the option, [METHOD ]/PATH=GROUP, to those as given, and returns its pattern, or nothing if there
-// is a mistake in it.
+// parseRule adds one rule, [METHOD ]/PATH=GROUP, to those as given, and returns its pattern, or nothing if there is a mistake in it.
 func parseRule(found *mistakes, all *rules, given string) string {
 	parts := ruleParts.FindStringSubmatch(given)
 	if parts == nil {
