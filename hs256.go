@@ -51,12 +51,6 @@ const (
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
 
-// The clock: at any moment since(epoch) is the Unix time. Tests set it.
-var (
-	since = time.Since
-	epoch = time.Unix(0, 0)
-)
-
 // An authority is what counts of one Organizr at a moment: what it signs sessions with, and what its database says.
 type authority struct {
 	cookie        string         // the name of the cookie that carries a session
@@ -89,6 +83,22 @@ type visitor struct {
 }
 
 var (
+	// The clock: at any moment since(epoch) is the Unix time. Tests set it.
+	since = time.Since
+	epoch = time.Unix(0, 0)
+
+	// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
+	// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
+	groupNumbers = map[string]int{}
+
+	// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an
+	// administrator gives the first five other names, these go on meaning the numbers.
+	groupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest"}
+
+	// Who has no session, whatever they sent: whoever comes while Organizr's files aren't there yet, or with too much to look for one.
+	notReady        = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
+	longCredentials = &visitor{standing: everyone - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
+
 	// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
 	tokenTooLong   = stranger("the token is longer than 8 KiB")
 	malformed      = stranger("the token isn't three parts of base64url")
@@ -228,16 +238,6 @@ func newAccount(username, email, image, userID, groupID, group string) *account 
 	}
 	return described
 }
-
-var (
-	// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
-	// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
-	groupNumbers = map[string]int{}
-
-	// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an
-	// administrator gives the first five other names, these go on meaning the numbers.
-	groupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest"}
-)
 
 func init() {
 	for number := 0; number <= guest; number++ {

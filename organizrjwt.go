@@ -299,12 +299,6 @@ func acquaint(m *middleware, req *http.Request, credentials string, authority *a
 	return who
 }
 
-// Who has no session, whatever they sent: whoever comes while Organizr's files aren't there yet, or with too much to look for one.
-var (
-	notReady        = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
-	longCredentials = &visitor{standing: everyone - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
-)
-
 // withoutSession returns the visitor who has no session, whose other cookies a service for guests gets.
 func withoutSession(m *middleware, req *http.Request, who *visitor, authority *authority, group int) *visitor {
 	if group != guest {
@@ -475,6 +469,16 @@ var (
 		errUnprintable: newRefusal(403, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on", "Your name or address in Organizr has "+
 			"characters that can't be printed, or a space at an end, so services could take you for somebody else.", "Change it in Organizr, then log in again."),
 	}
+
+	noStore = []string{"no-store"} // so that nobody is shown what was for another
+	asJSON  = []string{"application/problem+json"}
+	asIs    = []string{"nosniff"}
+
+	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
+	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+
+	loginProblem = problemJSON(loginNeeded)                      // what programs are told that have no session
+	htmlType     = regexp.MustCompile(`(?is)^.{0,99}?text/html`) // what a browser accepts that opens a page
 )
 
 // refusalOf says why a visitor with a session may not enter.
@@ -502,18 +506,6 @@ func numbered(name string, group int) string {
 	}
 	return name + " (" + number + ")"
 }
-
-var (
-	noStore = []string{"no-store"} // so that nobody is shown what was for another
-	asJSON  = []string{"application/problem+json"}
-	asIs    = []string{"nosniff"}
-
-	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
-	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
-
-	loginProblem = problemJSON(loginNeeded)                      // what programs are told that have no session
-	htmlType     = regexp.MustCompile(`(?is)^.{0,99}?text/html`) // what a browser accepts that opens a page
-)
 
 // refuse answers a request that may not go on to the service, and logs it.
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
