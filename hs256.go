@@ -1,7 +1,6 @@
 package organizrjwt
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -310,10 +309,9 @@ func turnTo(known *memory, files *follower) *authority {
 	before := files.authority
 	ready := files.values != nil && (files.source.databaseFile == "" || files.database != nil)
 	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != files.database) {
-		reason := strconv.Quote("the request has no cookie " + cookie)
 		files.authority = &authority{
 			cookie: cookie, secret: []byte(secret), database: files.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
-			nobody: &visitor{standing: everyone - guest, reason: reason, expires: math.MaxInt64},
+			nobody: &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64},
 		}
 	}
 	known.Lock()
@@ -413,10 +411,10 @@ func refresh(files *follower, now time.Duration) {
 // refreshKey reads uuid and secret, if their file has changed, and has the log say if a secret isn't safe. A blank one is none.
 func refreshKey(files *follower) error {
 	settings := files.source
-	option, path, help, text := "configFile", settings.configFile, "; it is Organizr's "+configPlaces, settings.secret
-	if path == "" {
-		option, path, help = "secretFile", settings.secretFile, ""
-	}
+	text := settings.secret
+	path := or(settings.configFile, settings.secretFile)
+	option := map[bool]string{true: "configFile", false: "secretFile"}[settings.configFile != ""]
+	help := map[bool]string{true: "; it is Organizr's " + configPlaces}[settings.configFile != ""]
 	if text == "" {
 		info, err := os.Stat(path)
 		if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
@@ -444,10 +442,12 @@ func refreshKey(files *follower) error {
 	if strings.TrimSpace(secret) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
-	if secret == shownSecret && files.values["organizrHash"] != secret {
+	switch {
+	case secret == files.values["organizrHash"]: // which the log has had
+	case secret == shownSecret:
 		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
 			"give Organizr an organizrHash of your own", files.middleware)
-	} else if len(secret) < weakSecret && files.values["organizrHash"] != secret {
+	case len(secret) < weakSecret:
 		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
 			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
 	}
@@ -546,16 +546,15 @@ func refreshDatabase(files *follower, now time.Duration) error {
 
 // databasePath returns where the database is, by the option or config.php: a link's target, beside which SQLite puts journal and log.
 func databasePath(files *follower) (string, error) {
-	path, driver := files.source.databaseFile, files.values["driver"]
-	if driver != "" && driver != "sqlite3" {
+	path, folder, name, driver := files.source.databaseFile, files.values["dbLocation"], files.values["dbName"], files.values["driver"]
+	switch {
+	case driver != "" && driver != "sqlite3":
 		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
 			files.source.configFile, driver)
-	}
-	if path == "auto" {
-		if files.values["dbLocation"] == "" || files.values["dbName"] == "" {
-			return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
-		}
-		path = files.values["dbLocation"] + files.values["dbName"]
+	case path == "auto" && (folder == "" || name == ""):
+		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
+	case path == "auto":
+		path = folder + name
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -590,7 +589,6 @@ func glimpseOf(path string) (string, string, bool, error) {
 	return glimpse, log, number(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
 }
 
-// beginningOf returns the first so many bytes of a file, or all that it has.
 func beginningOf(path string, length int) string {
 	file, _ := os.Open(path) // nothing can be read from none
 	beginning := bytesAt(file, 0, length)
@@ -632,7 +630,7 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	if changed(path, glimpse, log) {
 		return nil, errUnfinished
 	}
-	return parseDatabase(bytes.NewReader(content), bytes.NewReader(logContent), size)
+	return parseDatabase(strings.NewReader(string(content)), strings.NewReader(string(logContent)), size)
 }
 
 // changed reports whether what was read may be no state of the database: its glimpse is another, and so is its log, or there is none.
@@ -672,14 +670,13 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
 // file, so pages that point to each other end it too; no row is read beyond 32 KiB, so no picture slows it down.
 type sqliteFile struct {
-	content, log io.ReaderAt
-	logged       map[int]int64       // where in the log the pages are that it has committed
-	pageSize     int                 // bytes
-	usable       int                 // bytes of a page
-	left         int64               // bytes that pages and rows can still have
-	roots        map[string]int      // the first pages of the tables
-	columns      map[string][]string // the names of their columns, in lower case
-	err          error
+	content, log     io.ReaderAt
+	logged           map[int]int64       // where in the log the pages are that it has committed
+	left             int64               // bytes that pages and rows can still have
+	roots            map[string]int      // the first pages of the tables
+	columns          map[string][]string // the names of their columns, in lower case
+	pageSize, usable int                 // bytes of a page, and those of them that aren't reserved
+	err              error
 }
 
 var (
@@ -889,22 +886,18 @@ func readPayload(file *sqliteFile, leaf string, offset int, size int64) string {
 			local = least
 		}
 	}
-	wanted := size
-	if wanted > mostOfRow {
-		wanted = mostOfRow
-	}
-	file.left -= wanted
 	if size < 1 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
 		file.err = errDamaged
 		return ""
 	}
 	end := offset + int(local)
 	record := leaf[offset:end]
-	for next := number(leaf, end, 4); int64(len(record)) < wanted && file.err == nil; {
+	for next := number(leaf, end, 4); int64(len(record)) < size && len(record) < mostOfRow && file.err == nil; {
 		page := pageOf(file, next)
 		next = number(page, 0, 4)
 		record += page[4:file.usable]
 	}
+	file.left -= int64(len(record))
 	return record
 }
 

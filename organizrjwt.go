@@ -289,10 +289,8 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 func acquaint(m *middleware, req *http.Request, credentials string, authority *authority, holder *visitor, byCookie bool) *visitor {
 	who := holder
 	if !byCookie || len(credentials) != len(authority.cookie)+1+len(holder.token) { // there is more than the session
-		other := *holder
-		who = &other
-		who.byCookie = byCookie
-		who.values = append([][]string(nil), holder.values...)
+		who = &visitor{account: holder.account, token: holder.token, expires: holder.expires, standing: holder.standing, byCookie: byCookie}
+		who.values = append(who.values, holder.values...)
 		forwardOthers(m, who, req, authority, holder.token)
 	}
 	remember(m.memory, credentials, holder, who)
@@ -363,7 +361,7 @@ func headerText(one *header, holder *visitor) string {
 	return text
 }
 
-// forwardOthers lets the service have the visitor's other cookies, and the lines of Authorization without a session of this Organizr.
+// forwardOthers lets the service have the visitor's other cookies, and what else is in Authorization.
 func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *authority, token string) {
 	if m.forwardToken {
 		return
@@ -383,32 +381,28 @@ var (
 	anySession     = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
 )
 
-// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte. The expression
-// takes a quarter of what a request costs whose other cookies are new, and isn't needed for one cookie as Organizr set it.
+// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte; nothing of more
+// than 32 KiB. An expression takes a quarter of what a request costs whose other cookies are new, and isn't needed for one session.
 func withoutSessions(cookies, token string, authority *authority) string {
-	if authority == nil {
-		return cutSessions(cookies, anySession)
-	}
-	others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
-	if strings.Contains(others, authority.cookie) {
-		return cutSessions(cookies, authority.cookiePattern)
-	}
-	return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
-}
-
-// cutSessions returns the Cookie header without what the expression matches, or nothing of more than 32 KiB.
-func cutSessions(cookies string, sessions *regexp.Regexp) string {
 	if len(cookies) > longestCredentials {
 		return ""
+	}
+	sessions := anySession
+	if authority != nil {
+		others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
+		if !strings.Contains(others, authority.cookie) {
+			return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
+		}
+		sessions = authority.cookiePattern
 	}
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr: of up to four, those of up to 16 KiB.
+// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr, or none of more than four.
 func linesWithoutSession(lines []string, authority *authority) []string {
 	var others []string
 	for _, line := range lines {
-		if len(lines) <= mostCookies && len(line) <= 2*longestToken && !holdsSession(line, authority) {
+		if len(lines) <= mostCookies && !holdsSession(line, authority) {
 			others = append(others, line)
 		}
 	}
@@ -429,27 +423,24 @@ func holdsSession(text string, authority *authority) bool {
 			return true
 		}
 	}
-	return len(beginnings) == mostBeginnings
+	return len(beginnings) == mostBeginnings || len(text) > 2*longestToken
 }
 
 // A refusal is what a visitor is told who may not enter, and what the log says.
 type refusal struct {
-	Status int
-	Title  string
-	Text   string // without anything that JSON would have to escape
-	Hint   string // what a person can do
-	reason string // quoted, for the log; empty if it is the visitor's
-	Wanted string // the group that is asked for
-	Who    string // the visitor's name
-	Group  string // the visitor's group
-	Login  string // Organizr's address
+	Status             int
+	Title              string
+	Text               string // without anything that JSON would have to escape
+	Hint               string // what a person can do
+	reason             string // quoted, for the log; empty if it is the visitor's
+	Login              string // Organizr's address
+	Who, Group, Wanted string // the visitor's name and group, and the group that is asked for
 }
 
 func newRefusal(status int, reason, title, text, hint string) refusal {
 	return refusal{Status: status, Title: title, Text: text, Hint: hint, reason: reason}
 }
 
-// The refusals.
 var (
 	hintToAsk     = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
 	loginNeeded   = newRefusal(401, "", "Please log in", "This service is for people who are logged in to Organizr.", "Log in there, then come back.")
@@ -599,7 +590,6 @@ func hostname(address *url.URL) string {
 	return strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
 }
 
-// portOf returns the port of the address, said or not.
 func portOf(address *url.URL) string {
 	return or(address.Port(), map[string]string{"http": "80", "https": "443"}[address.Scheme])
 }
@@ -711,11 +701,11 @@ func parseLogin(found *mistakes, given string) *login {
 	}
 	address = address.JoinPath("/")
 	host := hostname(address)
-	domain := "." + host
+	domain := host
 	if !keptToItself.MatchString(host) {
-		domain = host[strings.Index(host, "."):]
+		_, domain, _ = strings.Cut(host, ".")
 	}
-	return &login{parsed: address, address: address.String(), host: host, domain: domain}
+	return &login{parsed: address, address: address.String(), host: host, domain: "." + domain}
 }
 
 // parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
@@ -950,15 +940,16 @@ func parseRule(found *mistakes, all *rules, given string) string {
 }
 
 var (
-	ruleParts    = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
-	oddPattern   = regexp.MustCompile(`[*?#;=$^"'\\]|//|/\.\.?(?:/|$)`)                // what nobody means who knows the patterns
-	registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
-	anyRest      = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
-	literalPart  = regexp.MustCompile(`/[^{}]*`)
-	oddPath      = regexp.MustCompile(`[%;?#\\]|/\.\.`)                                      // which can be decoded or cut
-	parameters   = regexp.MustCompile(`;[^/]*`)                                              // what some services cut off each name in a path
-	endOfName    = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)                                  // the dots and spaces with which no name ends on Windows
-	emptyName    = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
+	ruleParts       = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
+	oddPattern      = regexp.MustCompile(`[*?#;=$^"'\\]|//|/\.\.?(?:/|$)`)                // what nobody means who knows the patterns
+	registeredAt    = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
+	anyRest         = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
+	literalPart     = regexp.MustCompile(`/[^{}]*`)
+	oddPath         = regexp.MustCompile(`[%;?#\\]|/\.\.`) // which can be decoded or cut
+	parameters      = regexp.MustCompile(`;[^/]*`)         // what some services cut off each name in a path
+	queryOrFragment = regexp.MustCompile(`[?#].*`)
+	endOfName       = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)                                  // the dots and spaces with which no name ends on Windows
+	emptyName       = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
 )
 
 // register adds the pattern to the set, or returns as an error what ServeMux panics with: what is wrong, or conflicts with it.
@@ -998,11 +989,8 @@ func foldPath(path string) string {
 // what a service makes of the path, it is the most privileged group of all.
 func strictestGroup(all *rules, method string, address *url.URL) int {
 	escaped := address.EscapedPath()
-	var readings []string
-	if len(escaped) <= longestPath || len(escaped) <= longestPlain && plainPath.MatchString(escaped) {
-		readings = readingsOf(escaped)
-	}
-	if readings == nil {
+	readings := readingsOf(escaped)
+	if readings == nil || len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
 		return all.strictest
 	}
 	groups := []int{groupAsGiven(all, method, address)}
@@ -1025,7 +1013,6 @@ func groupAsGiven(all *rules, method string, address *url.URL) int {
 	return groupIn(all.files, all.groups, method, address)
 }
 
-// groupIn returns the group that patterns ask for at an address.
 func groupIn(mux *http.ServeMux, groups map[string]int, method string, address *url.URL) int {
 	_, pattern := mux.Handler(&http.Request{Method: method, URL: address})
 	return groups[pattern]
@@ -1045,7 +1032,7 @@ func cleaned(reading string) string {
 // two decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
 // Windows, or there are more than 12 readings, on the way to them or in the end, or as many semicolons.
 func readingsOf(escaped string) []string {
-	if !oddPath.MatchString(escaped) {
+	if len(escaped) > longestPath || !oddPath.MatchString(escaped) {
 		return []string{escaped}
 	}
 	decoded := decoder.Replace(decoder.Replace(escaped))
@@ -1060,11 +1047,9 @@ func readingsOf(escaped string) []string {
 		if once == queue[0] {
 			readings = append(readings, once)
 		}
-		untilFragment, _, _ := strings.Cut(queue[0], "#")
-		untilQuery, _, _ := strings.Cut(untilFragment, "?")
 		untilUp, _, _ := strings.Cut(queue[0]+"/", "/../") // some go by how a path begins, whatever follows
 		for _, other := range []string{
-			once, strings.ReplaceAll(queue[0], `\`, "/"), untilQuery, strings.TrimSuffix(untilUp, "/"),
+			once, strings.ReplaceAll(queue[0], `\`, "/"), queryOrFragment.ReplaceAllString(queue[0], ""), strings.TrimSuffix(untilUp, "/"),
 			parameters.ReplaceAllString(queue[0], ""), cleaned(queue[0]),
 		} {
 			if !known[other] {
@@ -1080,9 +1065,7 @@ func readingsOf(escaped string) []string {
 }
 
 // decoder undoes one percent-encoding. What isn't a percent-encoding stays as it is.
-var decoder = newDecoder()
-
-func newDecoder() *strings.Replacer {
+var decoder = func() *strings.Replacer {
 	const digits = "0123456789abcdefABCDEF"
 	var pairs []string
 	for _, first := range digits {
@@ -1093,11 +1076,10 @@ func newDecoder() *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
-}
+}()
 
 // page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
-var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="en">
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html><html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
 {{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}<title>{{.Title}}</title>
