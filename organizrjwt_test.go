@@ -1785,6 +1785,18 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of a row as long as no Organizr writes it, the group isn't read", func(t *testing.T) {
+		usual, err := readSample("page-4096.db")
+		long, problem := readSample("long-row.db")
+		if err != nil || problem != nil {
+			t.Fatal(err, problem)
+		}
+		for token, user := range usual.accounts {
+			if got := long.accounts[token]; (got == nil) != (user.claims["userID"] == "2") {
+				t.Errorf("account %s: got %v", user.claims["userID"], got)
+			}
+		}
+	})
 	t.Run("a log that is emptied while it is read", func(t *testing.T) {
 		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
 		for readings := 0; readings < 20; readings++ {

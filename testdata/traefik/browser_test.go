@@ -120,7 +120,7 @@ func TestAPersonClicksThrough(t *testing.T) {
 	wanted := strings.TrimSuffix(deep, "#part") // browsers send no fragment, and keep it only while they follow redirects
 	shows(t, browser, wanted, "Not for your group", "bob", "User", "Asked for")
 
-	do(t, browser, click("a.button"))
+	do(t, browser, click("main a"))
 	shows(t, browser, d.url("organizr")+"/", "You are logged in as bob")
 	do(t, browser, click("#logout"))
 	shows(t, browser, d.url("organizr")+"/", "Nobody is logged in")

@@ -77,6 +77,11 @@ func write(folder string) error {
 	if index[2], index[3], err = writeBroken(folder); err != nil {
 		return err
 	}
+	path := filepath.Join(folder, longRow.file)
+	if err := longRow.make(path); err != nil {
+		return err
+	}
+	index[3] = append(index[3], sample{File: longRow.file, About: longRow.about, SQLite: verdict(path)})
 	return writeIndex(filepath.Join(folder, "databases.json"), index)
 }
 
