@@ -869,8 +869,8 @@ type rules struct {
 }
 
 // parseRules returns the rules that the option lists, or nil for none. Paths that end in a slash are matched among folders,
-// others among files, where /api/ is /api/{anything} and /api/{anything}/: a single ServeMux would redirect /api to /api/, and
-// not say which rule there is around it. To careless services /api/ and /api are the same.
+// others among files, where /api/ is /api/{anything_below} and /api/{anything_below}/: a single ServeMux would redirect /api
+// to /api/, and not say which rule there is around it. To careless services /api/ and /api are the same.
 func parseRules(found *mistakes, given []string, group int) *rules {
 	if len(given) == 0 {
 		return nil
@@ -893,8 +893,8 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 			all.strictest = asked
 		}
 		if strings.HasSuffix(pattern, "/") {
-			derive(found, all.files, all.groups, pattern+"{anything}", asked)
-			derive(found, all.files, all.groups, pattern+"{anything}/", asked)
+			derive(found, all.files, all.groups, pattern+"{anything_below}", asked)
+			derive(found, all.files, all.groups, pattern+"{anything_below}/", asked)
 		} else {
 			all.plain = plainFile
 		}
