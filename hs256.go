@@ -257,12 +257,12 @@ type memory struct {
 	holders   map[string]*visitor // by their token alone, as whoever sends it
 }
 
-func newMemory(settings source, middleware string, now time.Duration) *memory {
+func newMemory(source source, middleware string, now time.Duration) *memory {
 	followersMutex.Lock()
-	if followers[settings] == nil {
-		followers[settings] = &follower{source: settings, middleware: middleware}
+	if followers[source] == nil {
+		followers[source] = &follower{source: source, middleware: middleware}
 	}
-	known := &memory{follower: followers[settings]}
+	known := &memory{follower: followers[source]}
 	followersMutex.Unlock()
 	look(known, nil, 0, now)
 	return known
@@ -283,15 +283,15 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 // verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
 // logged in comes before the second is over. If somebody is writing the database, that waits up to a second for them to finish.
 func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) *visitor {
-	files := known.follower
+	follower := known.follower
 	for tries := 200; ; tries-- {
-		files.Lock()
+		follower.Lock()
 		moment := since(epoch)
-		files.lookAgain = moment
-		refresh(files, moment)
-		authority := turnTo(known, files)
-		writing := files.writingSince > 0 && moment-files.writingSince < lookEvery
-		files.Unlock()
+		follower.lookAgain = moment
+		refresh(follower, moment)
+		authority := turnTo(known, follower)
+		writing := follower.writingSince > 0 && moment-follower.writingSince < lookEvery
+		follower.Unlock()
 		switch {
 		case writing && tries > 0:
 			time.Sleep(lookEvery / 200)
@@ -304,24 +304,24 @@ func verifyAtOnce(known *memory, token string, before *authority, now time.Durat
 }
 
 // turnTo puts what the files say in force, once all of them were good, and returns it. A change forgets whoever was verified.
-func turnTo(known *memory, files *follower) *authority {
-	secret, cookie := files.values["organizrHash"], cookiePrefix+files.values["uuid"]
-	before := files.authority
-	ready := files.values != nil && (files.source.databaseFile == "" || files.database != nil)
-	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != files.database) {
-		files.authority = &authority{
-			cookie: cookie, secret: []byte(secret), database: files.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
+func turnTo(known *memory, follower *follower) *authority {
+	secret, cookie := follower.settings["organizrHash"], cookiePrefix+follower.settings["uuid"]
+	before := follower.authority
+	ready := follower.settings != nil && (follower.source.databaseFile == "" || follower.database != nil)
+	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != follower.database) {
+		follower.authority = &authority{
+			cookie: cookie, secret: []byte(secret), database: follower.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
 			nobody: &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64},
 		}
 	}
 	known.Lock()
 	defer known.Unlock()
-	known.lookAgain = files.lookAgain
-	if known.authority != files.authority {
-		known.authority = files.authority
+	known.lookAgain = follower.lookAgain
+	if known.authority != follower.authority {
+		known.authority = follower.authority
 		forgetAll(known)
 	}
-	return files.authority
+	return follower.authority
 }
 
 func forgetAll(known *memory) {
@@ -369,7 +369,7 @@ type follower struct {
 	authority    *authority // by what the files said when they last were good; nil if they never were
 	lookAgain    time.Duration
 	keyText      string            // of the file with the key, as it was read
-	values       map[string]string // of config.php, or uuid and organizrHash alone
+	settings     map[string]string // of config.php, or uuid and organizrHash alone
 	glimpse      string            // of the database, as it was read
 	database     *database
 	broken       error         // what was wrong with it then
@@ -385,36 +385,36 @@ var (
 )
 
 // refresh looks at the files once a second. While one is missing or can't be read, what it said last holds, and the log says so once.
-func refresh(files *follower, now time.Duration) {
-	if now < files.lookAgain {
+func refresh(follower *follower, now time.Duration) {
+	if now < follower.lookAgain {
 		return
 	}
-	files.lookAgain = now + lookEvery
-	err := refreshKey(files)
-	if files.source.databaseFile != "" && files.values != nil {
-		err = errors.Join(err, refreshDatabase(files, now))
+	follower.lookAgain = now + lookEvery
+	err := refreshKey(follower)
+	if follower.source.databaseFile != "" && follower.settings != nil {
+		err = errors.Join(err, refreshDatabase(follower, now))
 	}
-	if files.writingSince > 0 && err == nil {
-		files.lookAgain = now + lookEvery/20 // so that what is being written counts soon after it
+	if follower.writingSince > 0 && err == nil {
+		follower.lookAgain = now + lookEvery/20 // so that what is being written counts soon after it
 	}
 	state := "until then requests that need a session are answered 503"
-	if files.authority != nil {
+	if follower.authority != nil {
 		state = "what was read before stays in force"
 	}
 	problem := strings.ReplaceAll(fmt.Sprint(err), "\n", "; ")
-	if err != nil && problem != files.problem {
-		log.Printf("organizrjwt: middleware=%q %s; %s", files.middleware, problem, state)
+	if err != nil && problem != follower.problem {
+		log.Printf("organizrjwt: middleware=%q %s; %s", follower.middleware, problem, state)
 	}
-	files.problem = problem
+	follower.problem = problem
 }
 
 // refreshKey reads uuid and secret, if their file has changed, and has the log say if a secret isn't safe. A blank one is none.
-func refreshKey(files *follower) error {
-	settings := files.source
-	text := settings.secret
-	path := or(settings.configFile, settings.secretFile)
-	option := map[bool]string{true: "configFile", false: "secretFile"}[settings.configFile != ""]
-	help := map[bool]string{true: "; it is Organizr's " + configPlaces}[settings.configFile != ""]
+func refreshKey(follower *follower) error {
+	source := follower.source
+	text := source.secret
+	path := or(source.configFile, source.secretFile)
+	option := map[bool]string{true: "configFile", false: "secretFile"}[source.configFile != ""]
+	help := map[bool]string{true: "; it is Organizr's " + configPlaces}[source.configFile != ""]
 	if text == "" {
 		info, err := os.Stat(path)
 		if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
@@ -426,32 +426,32 @@ func refreshKey(files *follower) error {
 		}
 		text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	}
-	if text == files.keyText && files.values != nil {
+	if text == follower.keyText && follower.settings != nil {
 		return nil
 	}
-	values := map[string]string{"uuid": settings.uuid, "organizrHash": text}
-	if settings.configFile != "" {
+	values := map[string]string{"uuid": source.uuid, "organizrHash": text}
+	if source.configFile != "" {
 		parsed, err := parseConfig(text)
 		if err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
 		}
 		values = parsed
-		values["uuid"] = or(settings.uuid, values["uuid"])
+		values["uuid"] = or(source.uuid, values["uuid"])
 	}
 	secret := values["organizrHash"]
 	if strings.TrimSpace(secret) == "" || !httpName.MatchString(values["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
 	switch {
-	case secret == files.values["organizrHash"]: // which the log has had
+	case secret == follower.settings["organizrHash"]: // which the log has had
 	case secret == shownSecret:
 		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
-			"give Organizr an organizrHash of your own", files.middleware)
+			"give Organizr an organizrHash of your own", follower.middleware)
 	case len(secret) < weakSecret:
 		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
-			"give Organizr an organizrHash of 30 random characters", files.middleware, len(secret))
+			"give Organizr an organizrHash of 30 random characters", follower.middleware, len(secret))
 	}
-	files.values, files.keyText = values, text
+	follower.settings, follower.keyText = values, text
 	return nil
 }
 
@@ -504,55 +504,55 @@ type database struct {
 }
 
 // refreshDatabase reads the database, if it has changed and nobody is writing. After a long reading it rests for three times as long.
-func refreshDatabase(files *follower, now time.Duration) error {
-	path, err := databasePath(files)
-	if err != nil || now < files.resting {
-		return errors.Join(err, files.broken)
+func refreshDatabase(follower *follower, now time.Duration) error {
+	path, err := databasePath(follower)
+	if err != nil || now < follower.resting {
+		return errors.Join(err, follower.broken)
 	}
-	glimpse, log, settled, err := glimpseOf(path)
+	glimpse, writeAhead, settled, err := glimpseOf(path)
 	if err != nil {
 		return err
 	}
-	if glimpse != "" && glimpse == files.glimpse {
-		files.writingSince = 0
-		return files.broken
+	if glimpse != "" && glimpse == follower.glimpse {
+		follower.writingSince = 0
+		return follower.broken
 	}
-	read, err := readDatabase(path, glimpse, log)
+	read, err := readDatabase(path, glimpse, writeAhead)
 	if errors.Is(err, errUnfinished) {
-		if files.writingSince == 0 {
-			files.writingSince = now
+		if follower.writingSince == 0 {
+			follower.writingSince = now
 		}
-		if now-files.writingSince > longestWriting {
+		if now-follower.writingSince > longestWriting {
 			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
 				"if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
 		}
 		return nil
 	}
-	files.writingSince = 0
+	follower.writingSince = 0
 	if err != nil {
 		err = fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
-	} else if !reflect.DeepEqual(read, files.database) {
-		files.database = read
+	} else if !reflect.DeepEqual(read, follower.database) {
+		follower.database = read
 	}
-	files.broken, files.glimpse = err, ""
+	follower.broken, follower.glimpse = err, ""
 	if settled {
-		files.glimpse = glimpse
+		follower.glimpse = glimpse
 	}
 	if done := since(epoch); done-now > lookEvery/4 {
-		files.resting = done + 3*(done-now)
+		follower.resting = done + 3*(done-now)
 	}
 	return err
 }
 
 // databasePath returns where the database is, by the option or config.php: a link's target, beside which SQLite puts journal and log.
-func databasePath(files *follower) (string, error) {
-	path, folder, name, driver := files.source.databaseFile, files.values["dbLocation"], files.values["dbName"], files.values["driver"]
+func databasePath(follower *follower) (string, error) {
+	path, folder, name, driver := follower.source.databaseFile, follower.settings["dbLocation"], follower.settings["dbName"], follower.settings["driver"]
 	switch {
 	case driver != "" && driver != "sqlite3":
 		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
-			files.source.configFile, driver)
+			follower.source.configFile, driver)
 	case path == "auto" && (folder == "" || name == ""):
-		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", files.source.configFile)
+		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", follower.source.configFile)
 	case path == "auto":
 		path = folder + name
 	}
@@ -577,16 +577,16 @@ func glimpseOf(path string) (string, string, bool, error) {
 	}
 	beginning := beginningOf(path, headerSize)
 	glimpse := fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", beginning)
-	log := beginningOf(path+"-wal", logHeaderSize)
+	writeAhead := beginningOf(path+"-wal", logHeaderSize)
 	logInfo, err := os.Stat(path + "-wal")
-	if err == nil && logInfo.Size() > 0 && log == "" {
+	if err == nil && logInfo.Size() > 0 && writeAhead == "" {
 		return "", "", false, fmt.Errorf("databaseFile: can't read %q; let Traefik's user read all of Organizr's data folder", path+"-wal")
 	}
-	if err == nil && log != "" {
-		glimpse += fmt.Sprint(" ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", log)
+	if err == nil && writeAhead != "" {
+		glimpse += fmt.Sprint(" ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", writeAhead)
 		info = logInfo
 	}
-	return glimpse, log, number(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
+	return glimpse, writeAhead, bigEndian(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
 }
 
 func beginningOf(path string, length int) string {
@@ -606,7 +606,7 @@ func bytesAt(file io.ReaderAt, offset int64, length int) string {
 // being written. SQLite needs no lock for that (its file format, sections 3 and 4): what was read is one of its states if there
 // is no rollback journal with anything in it, and file and log are the same before and after. A copy may also have a log that
 // grew meanwhile, but didn't begin anew: until then SQLite copies only pages into the file that are in the log.
-func readDatabase(path, glimpse, log string) (*database, error) {
+func readDatabase(path, glimpse, writeAhead string) (*database, error) {
 	if glimpse == "" {
 		return nil, errUnfinished
 	}
@@ -627,21 +627,21 @@ func readDatabase(path, glimpse, log string) (*database, error) {
 	}
 	content, _ := os.ReadFile(path)             // a copy is made faster than it is read, so that fewer changes come between
 	logContent, _ := os.ReadFile(path + "-wal") // with all that was copied into the file meanwhile
-	if changed(path, glimpse, log) {
+	if changed(path, glimpse, writeAhead) {
 		return nil, errUnfinished
 	}
 	return parseDatabase(strings.NewReader(string(content)), strings.NewReader(string(logContent)), size)
 }
 
 // changed reports whether what was read may be no state of the database: its glimpse is another, and so is its log, or there is none.
-func changed(path, glimpse, log string) bool {
-	after, logAfter, _, _ := glimpseOf(path)
-	return glimpse != after && (log == "" || log != logAfter)
+func changed(path, glimpse, writeAhead string) bool {
+	after, writeAheadAfter, _, _ := glimpseOf(path)
+	return glimpse != after && (writeAhead == "" || writeAhead != writeAheadAfter)
 }
 
 // parseDatabase returns what counts of a database of so many bytes and of its log: users with a group from 0 to 999, by their tokens.
-func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
-	file := openTables(content, log, size)
+func parseDatabase(content, writeAhead io.ReaderAt, size int64) (*database, error) {
+	file := openTables(content, writeAhead, size)
 	names := map[string]string{}
 	for _, row := range readTable(file, "groups", "group_id", "group") {
 		if strings.TrimFunc(row[1], unicode.IsPrint) == "" {
@@ -670,13 +670,13 @@ func parseDatabase(content, log io.ReaderAt, size int64) (*database, error) {
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
 // file, so pages that point to each other end it too; no row is read beyond 32 KiB, so no picture slows it down.
 type sqliteFile struct {
-	content, log     io.ReaderAt
-	logged           map[int]int64       // where in the log the pages are that it has committed
-	left             int64               // bytes that pages and rows can still have
-	roots            map[string]int      // the first pages of the tables
-	columns          map[string][]string // the names of their columns, in lower case
-	pageSize, usable int                 // bytes of a page, and those of them that aren't reserved
-	err              error
+	content, writeAhead io.ReaderAt
+	logged              map[int]int64       // where in the log the pages are that it has committed
+	left                int64               // bytes that pages and rows can still have
+	roots               map[string]int      // the first pages of the tables
+	columns             map[string][]string // the names of their columns, in lower case
+	pageSize, usable    int                 // bytes of a page, and those of them that aren't reserved
+	err                 error
 }
 
 var (
@@ -689,23 +689,23 @@ var (
 )
 
 // openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
-func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
-	logged, err := readLog(log)
+func openTables(content, writeAhead io.ReaderAt, size int64) *sqliteFile {
+	logged, err := readLog(writeAhead)
 	header := bytesAt(content, 0, headerSize)
 	if place, newer := logged[1]; newer {
-		header = bytesAt(log, place, headerSize)
+		header = bytesAt(writeAhead, place, headerSize)
 	}
-	pageSize := number(header, 16, 2)
+	pageSize := bigEndian(header, 16, 2)
 	if pageSize == 1 {
 		pageSize = 1 << 16
 	}
-	usable := pageSize - number(header, 20, 1)
+	usable := pageSize - bigEndian(header, 20, 1)
 	if err == nil && (!strings.HasPrefix(header, "SQLite format 3\x00") || usable < 480 || pageSize&(pageSize-1) != 0 ||
-		number(header, 19, 1) > 2 || number(header, 44, 4) > 4 || number(header, 56, 4) != 1) {
+		bigEndian(header, 19, 1) > 2 || bigEndian(header, 44, 4) > 4 || bigEndian(header, 56, 4) != 1) {
 		err = errors.New("it isn't an SQLite database, or it is cut off, or of a format that Organizr doesn't write: its text isn't UTF-8, or it is newer")
 	}
 	file := &sqliteFile{
-		content: content, log: log, logged: logged, pageSize: pageSize, usable: usable, err: err,
+		content: content, writeAhead: writeAhead, logged: logged, pageSize: pageSize, usable: usable, err: err,
 		left:    8 * (size + int64(len(logged)*pageSize)),
 		roots:   map[string]int{"sqlite_schema": 1},
 		columns: map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}},
@@ -726,24 +726,24 @@ func openTables(content, log io.ReaderAt, size int64) *sqliteFile {
 
 // readLog returns where in a write-ahead log the pages are that it has committed (section 4). Of its frames the last of the
 // last commit is written last: the log is unfinished as long as the checksum of that one is wrong.
-func readLog(log io.ReaderAt) (map[int]int64, error) {
-	header := bytesAt(log, 0, logHeaderSize)
-	length := frameHeaderSize + number(header, 8, 4)
+func readLog(writeAhead io.ReaderAt) (map[int]int64, error) {
+	header := bytesAt(writeAhead, 0, logHeaderSize)
+	length := frameHeaderSize + bigEndian(header, 8, 4)
 	if header == "" {
 		return nil, nil
 	}
-	if len(header) < logHeaderSize || number(header, 0, 4) != 0x377f0682 || length < 512 || length > 1<<17 {
+	if len(header) < logHeaderSize || bigEndian(header, 0, 4) != 0x377f0682 || length < 512 || length > 1<<17 {
 		return nil, errUnfinished
 	}
 	logged, uncommitted := map[int]int64{}, map[int]int64{}
 	last, lastSums, sums := int64(0), "", header[24:] // the checksums before the last commit's last frame, and before this one
 	for place := int64(logHeaderSize); ; place += int64(length) {
-		frame := bytesAt(log, place, frameHeaderSize)
+		frame := bytesAt(writeAhead, place, frameHeaderSize)
 		if len(frame) < frameHeaderSize || frame[8:16] != header[16:24] {
 			break
 		}
-		uncommitted[number(frame, 0, 4)] = place + frameHeaderSize
-		if number(frame, 4, 4) > 0 {
+		uncommitted[bigEndian(frame, 0, 4)] = place + frameHeaderSize
+		if bigEndian(frame, 4, 4) > 0 {
 			for page, newer := range uncommitted {
 				logged[page] = newer
 			}
@@ -752,7 +752,7 @@ func readLog(log io.ReaderAt) (map[int]int64, error) {
 		}
 		sums = frame[16:]
 	}
-	if last > 0 && !sound(bytesAt(log, last, length), lastSums, length) {
+	if last > 0 && !sound(bytesAt(writeAhead, last, length), lastSums, length) {
 		return nil, errUnfinished
 	}
 	return logged, nil
@@ -763,12 +763,12 @@ func sound(frame, sums string, length int) bool {
 	if len(frame) < length {
 		return false
 	}
-	first, second := uint32(number(sums, 0, 4)), uint32(number(sums, 4, 4))
+	first, second := uint32(bigEndian(sums, 0, 4)), uint32(bigEndian(sums, 4, 4))
 	for words := []byte(frame[:8] + frame[frameHeaderSize:]); len(words) > 7; words = words[8:] {
 		first += binary.LittleEndian.Uint32(words) + second
 		second += binary.LittleEndian.Uint32(words[4:]) + first
 	}
-	return int(first) == number(frame, 16, 4) && int(second) == number(frame, 20, 4)
+	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
 }
 
 // readTable returns the named columns of all rows of a table as text, in no order (section 1.6).
@@ -792,18 +792,18 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 		if pages[0] == 1 {
 			header = headerSize
 		}
-		kind, pointer := number(page, header, 1), header+8
+		kind, pointer := bigEndian(page, header, 1), header+8
 		if kind == interior {
-			pages = append(pages, number(page, pointer, 4))
+			pages = append(pages, bigEndian(page, pointer, 4))
 			pointer += 4
 		}
-		for cells := number(page, header+3, 2); cells > 0 && file.err == nil; cells-- {
-			cell := number(page, pointer, 2)
+		for cells := bigEndian(page, header+3, 2); cells > 0 && file.err == nil; cells-- {
+			cell := bigEndian(page, pointer, 2)
 			pointer += 2
 			if kind == leaf {
 				rows = append(rows, readRow(file, page, cell, places, identity))
 			} else {
-				pages = append(pages, number(page, cell, 4))
+				pages = append(pages, bigEndian(page, cell, 4))
 			}
 		}
 		if kind != interior && kind != leaf || int64(len(pages)*file.pageSize) > file.left+int64(file.pageSize) {
@@ -815,7 +815,7 @@ func readTable(file *sqliteFile, table string, names ...string) [][]string {
 
 // pageOf returns the text of a page, the first of which is 1; of zeros if there is none.
 func pageOf(file *sqliteFile, page int) string {
-	reader := file.log
+	reader := file.writeAhead
 	place, logged := file.logged[page]
 	if !logged {
 		reader = file.content
@@ -869,7 +869,7 @@ func valueOf(value string, kind int64) string {
 	case kind == 8 || kind == 9:
 		return strconv.FormatInt(kind-8, 10)
 	case kind > 0 && kind < 7 && value[0] < 0x80: // no number that counts is negative
-		return strconv.Itoa(number(value, 0, len(value)))
+		return strconv.Itoa(bigEndian(value, 0, len(value)))
 	case kind >= 13 && kind&1 == 1:
 		return strings.ToValidUTF8(value, unprintable)
 	}
@@ -892,17 +892,17 @@ func readPayload(file *sqliteFile, leaf string, offset int, size int64) string {
 	}
 	end := offset + int(local)
 	record := leaf[offset:end]
-	for next := number(leaf, end, 4); int64(len(record)) < size && len(record) < mostOfRow && file.err == nil; {
+	for next := bigEndian(leaf, end, 4); int64(len(record)) < size && len(record) < mostOfRow && file.err == nil; {
 		page := pageOf(file, next)
-		next = number(page, 0, 4)
+		next = bigEndian(page, 0, 4)
 		record += page[4:file.usable]
 	}
 	file.left -= int64(len(record))
 	return record
 }
 
-// number returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
-func number(text string, offset, count int) int {
+// bigEndian returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
+func bigEndian(text string, offset, count int) int {
 	if offset < 0 || offset+count > len(text) {
 		return -1
 	}

@@ -67,7 +67,7 @@ type access struct {
 
 // forwarding is what is forwarded to the service.
 type forwarding struct {
-	headers      []*header
+	headers      []*forwardedHeader
 	names        []string        // of headers that the service gets from us: these, Cookie and Authorization
 	forged       map[string]bool // what the names of headers mean that must not come from the visitor
 	harmless     map[string]bool // names of headers that need no closer look
@@ -85,17 +85,17 @@ type login struct {
 // New returns the middleware, or one error that lists all mistakes of its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	found := &mistakes{}
-	settings := findSource(found, config)
+	source := findSource(found, config)
 	login := parseLogin(found, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	forwarding := parseForwarding(found, config)
 	access := access{acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite, group: parseGroup(found, "group", config.Group)}
 	access.rules = parseRules(found, config.Rules, access.group)
-	access.allow = parseConditions(found, "allow", config.Allow, settings.databaseFile != "")
-	access.deny = parseConditions(found, "deny", config.Deny, settings.databaseFile != "")
+	access.allow = parseConditions(found, "allow", config.Allow, source.databaseFile != "")
+	access.deny = parseConditions(found, "deny", config.Deny, source.databaseFile != "")
 	if len(found.list) > 0 {
 		return nil, errors.New("organizrjwt: " + strings.Join(found.list, "; "))
 	}
-	known := newMemory(settings, name, since(epoch))
+	known := newMemory(source, name, since(epoch))
 	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
 }
 
@@ -302,10 +302,10 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, authority *a
 	if group != guest {
 		return who
 	}
-	cleaned := *who
-	cleaned.values = make([][]string, len(m.names))
-	forwardOthers(m, &cleaned, req, authority, "\x00")
-	return &cleaned
+	other := *who
+	other.values = make([][]string, len(m.names))
+	forwardOthers(m, &other, req, authority, "\x00")
+	return &other
 }
 
 // complete decides what a session is worth here, and what is forwarded for its holder. One whose account is refused counts as nobody.
@@ -349,7 +349,7 @@ func standingOf(described *account, allow, deny []condition) int {
 }
 
 // headerText returns the header's text with the claims in it, or nothing if it has placeholders and all of them are empty.
-func headerText(one *header, holder *visitor) string {
+func headerText(one *forwardedHeader, holder *visitor) string {
 	pairs := []string{"{token}", holder.token}
 	for name, claim := range holder.account.claims {
 		pairs = append(pairs, "{"+name+"}", claim)
@@ -614,7 +614,7 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		}
 		headers.Set("Content-Type", "text/html; charset=utf-8")
 		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-		_ = page.Execute(&body, why)
+		_ = refusalPage.Execute(&body, why)
 	} else {
 		headers["Content-Type"] = asJSON
 		body.Write(problemJSON(why))
@@ -654,38 +654,38 @@ func (m *mistakes) addf(format string, given ...any) {
 // findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
 // say, Traefik's environment. In one configuration the secret can have one source only.
 func findSource(found *mistakes, config *Config) source {
-	settings := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
+	source := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
 	names := "secret, secretFile and configFile"
-	if settings.secret+settings.secretFile+settings.configFile == "" {
-		settings.secret, settings.secretFile, settings.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
+	if source.secret+source.secretFile+source.configFile == "" {
+		source.secret, source.secretFile, source.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
 	}
 	if config.ConfigFile == "" {
-		settings.uuid = or(settings.uuid, os.Getenv("ORGANIZR_UUID"))
+		source.uuid = or(source.uuid, os.Getenv("ORGANIZR_UUID"))
 	}
-	settings.uuid = strings.TrimPrefix(settings.uuid, cookiePrefix)
-	settings.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
-	if settings.databaseFile == "none" {
-		settings.databaseFile = ""
+	source.uuid = strings.TrimPrefix(source.uuid, cookiePrefix)
+	source.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	if source.databaseFile == "none" {
+		source.databaseFile = ""
 	}
-	if settings.uuid+settings.configFile == "" {
+	if source.uuid+source.configFile == "" {
 		found.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	} else if !httpName.MatchString(cookiePrefix + settings.uuid) {
-		found.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", settings.uuid)
+	} else if !httpName.MatchString(cookiePrefix + source.uuid) {
+		found.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", source.uuid)
 	}
 	switch {
-	case settings.secret+settings.secretFile+settings.configFile == "":
+	case source.secret+source.secretFile+source.configFile == "":
 		found.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	case settings.secret != "" && settings.secretFile+settings.configFile != "" || settings.secretFile != "" && settings.configFile != "":
+	case source.secret != "" && source.secretFile+source.configFile != "" || source.secretFile != "" && source.configFile != "":
 		found.addf("secret: more than one source; give only one of %s", names)
-	case settings.secret != "" && strings.TrimSpace(settings.secret) == "":
+	case source.secret != "" && strings.TrimSpace(source.secret) == "":
 		found.addf("secret: blank; give Organizr's organizrHash")
 	}
-	if settings.databaseFile == "auto" && settings.configFile == "" {
+	if source.databaseFile == "auto" && source.configFile == "" {
 		found.addf(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, ` +
 			"or the database's path, or none if ORGANIZR_DATABASE_FILE is for others")
 	}
-	return settings
+	return source
 }
 
 // parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
@@ -754,8 +754,8 @@ func parseConditions(found *mistakes, option string, given []string, byDatabase 
 	return conditions
 }
 
-// A header is one of those that tell the service who is there.
-type header struct {
+// A forwardedHeader is one of those that tell the service who is there.
+type forwardedHeader struct {
 	name   string // in canonical form
 	text   string // as it was given; empty if the header is only removed
 	bare   string // the text without placeholders
@@ -792,13 +792,13 @@ var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-
 	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
 
 // parseHeaders returns the headers that the option lists. One that means the same as a default one takes its place.
-func parseHeaders(found *mistakes, given map[string]string) []*header {
+func parseHeaders(found *mistakes, given map[string]string) []*forwardedHeader {
 	names := make([]string, 0, len(given))
 	for name := range given {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	var headers []*header
+	var headers []*forwardedHeader
 	defaults := CreateConfig().Headers
 	places := map[string]int{}
 	for _, name := range names {
@@ -827,9 +827,9 @@ var (
 		`Keep-Alive|Proxy-Connection|Cookie|Expect)$`) // which belong to the connection, to the request's form or to the plugin
 )
 
-func parseHeader(found *mistakes, name, text string) *header {
+func parseHeader(found *mistakes, name, text string) *forwardedHeader {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
-	added := &header{name: http.CanonicalHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
+	added := &forwardedHeader{name: http.CanonicalHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
 	switch {
 	case !httpName.MatchString(name) || len(name) > longestName:
 		found.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
@@ -979,8 +979,8 @@ func foldPattern(pattern string) string {
 }
 
 // foldPath returns what the path means to a service that doesn't tell upper from lower case, on Windows.
-func foldPath(path string) string {
-	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(path)), "$1$2")
+func foldPath(reading string) string {
+	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(reading)), "$1$2")
 }
 
 // strictestGroup is groupByRules for all other paths: the most privileged group of the path as it came, among the patterns as
@@ -1041,7 +1041,7 @@ func readingsOf(escaped string) []string {
 		return nil
 	}
 	var readings []string
-	known := map[string]bool{escaped: true}
+	seen := map[string]bool{escaped: true}
 	for queue := []string{escaped}; len(queue) > 0; queue = queue[1:] {
 		once := decoder.Replace(queue[0])
 		if once == queue[0] {
@@ -1052,12 +1052,12 @@ func readingsOf(escaped string) []string {
 			once, strings.ReplaceAll(queue[0], `\`, "/"), queryOrFragment.ReplaceAllString(queue[0], ""), strings.TrimSuffix(untilUp, "/"),
 			parameters.ReplaceAllString(queue[0], ""), cleaned(queue[0]),
 		} {
-			if !known[other] {
-				known[other] = true
+			if !seen[other] {
+				seen[other] = true
 				queue = append(queue, other)
 			}
 		}
-		if len(known) > mostReadings {
+		if len(seen) > mostReadings {
 			return nil
 		}
 	}
@@ -1078,8 +1078,8 @@ var decoder = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// page is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
-var page = template.Must(template.New("page").Parse(`<!DOCTYPE html><html lang="en">
+// refusalPage is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
+var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html><html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
 {{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}<title>{{.Title}}</title>
