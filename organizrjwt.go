@@ -69,7 +69,7 @@ type access struct {
 type forwarding struct {
 	headers      []*forwardedHeader
 	names        []string        // of headers that the service gets from us: these, Cookie and Authorization
-	forged       map[string]bool // what the names of headers mean that must not come from the visitor
+	forged       map[string]bool // names, as foldHeader has them, of headers that must not come from the visitor
 	harmless     map[string]bool // names of headers that need no closer look
 	forwardToken bool
 }
@@ -474,8 +474,8 @@ var (
 
 // refusalOf says why a visitor with a session may not enter.
 func refusalOf(who *visitor, group int) refusal {
-	if why, refused := accountRefused[who.account.refused]; refused {
-		return why
+	if who.account.refused != nil {
+		return accountRefused[who.account.refused]
 	}
 	if who.standing == 0 {
 		return refusedByDeny
