@@ -37,14 +37,13 @@ type Config struct {
 	ForwardToken   bool              `json:"forwardToken,omitempty"`   // leave the session cookie in the request to the service
 	AcceptBearer   bool              `json:"acceptBearer,omitempty"`   // take a session from Authorization: Bearer as well
 	AllowCrossSite bool              `json:"allowCrossSite,omitempty"` // let other sites' pages change things with the visitor's session
+	Unknown        map[string]any    `json:"-" mapstructure:",remain"` // what else Traefik was given, of which nothing is an option
 }
 
 // CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required. The
 // headers are those with which Organizr's own check answers (its api/v2/auth).
 func CreateConfig() *Config {
-	return &Config{Headers: map[string]string{
-		"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}",
-	}}
+	return &Config{Headers: map[string]string{"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}"}}
 }
 
 // A middleware is a configuration, checked and ready.
@@ -92,6 +91,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	access.rules = parseRules(found, config.Rules, access.group)
 	access.allow = parseConditions(found, "allow", config.Allow, source.databaseFile != "")
 	access.deny = parseConditions(found, "deny", config.Deny, source.databaseFile != "")
+	for name := range config.Unknown {
+		found.addf("%s: no such option; the readme lists those that there are", name)
+	}
 	if len(found.list) > 0 {
 		return nil, errors.New("organizrjwt: " + strings.Join(found.list, "; "))
 	}
@@ -941,7 +943,7 @@ func parseRule(found *mistakes, all *rules, given string) string {
 
 var (
 	ruleParts       = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
-	oddPattern      = regexp.MustCompile(`[*?#;=$^"'\\]|//|/\.\.?(?:/|$)`)                // what nobody means who knows the patterns
+	oddPattern      = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:|//|/\.\.?(?:/|$)`)       // what nobody means who knows the patterns
 	registeredAt    = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
 	anyRest         = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 	literalPart     = regexp.MustCompile(`/[^{}]*`)
@@ -1094,9 +1096,7 @@ dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; padding: 
 dt, small { color: var(--soft) } dd { font-weight: 600; unicode-bidi: isolate }
 a { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
 a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
-</style>
-<main><small>{{.Status}}</small><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
+</style><main><small>{{.Status}}</small><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
 {{with .Who}}<dl><dt>You are</dt><dd>{{.}}</dd><dt>Your group</dt><dd>{{$.Group}}</dd>{{with $.Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
-{{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
-</main>
+{{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}</main>
 `))

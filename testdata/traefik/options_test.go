@@ -42,7 +42,7 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	}{
 		{name: "group by name", labels: []string{"group=Power User"}, visitor: "bob", want: 403},
 		{name: "group by number", labels: []string{"group=4"}, visitor: "bob", want: 200},
-		{name: "the case of a label doesn't matter", labels: []string{"GROUP=4", "organizrurl=https://organizr.example.com"}, visitor: "bob", want: 200},
+		{name: "the case of a label doesn't matter", labels: []string{"GROUP=4", "acceptbearer=true"}, visitor: "bob", want: 200},
 		{name: "rules with commas", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"}, target: "/api/x", want: 200},
 		{name: "rules with commas, the second", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"}, visitor: "bob", target: "/x.json", want: 200},
 		{name: "rules by number", labels: []string{"group=0", "rules[0]=/api/=Guest", "rules[1]=GET /x.json=Guest"}, target: "/x.json", want: 200},
@@ -120,7 +120,8 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 		options table
 		line    string
 	}{
-		"a blank secret": {table{"group": "User", "secret": "  "}, "secret: blank; give Organizr's organizrHash"},
+		"a misspelled option": {table{"group": "User", "denny": "username=bob"}, "denny: no such option"},
+		"a blank secret":      {table{"group": "User", "secret": "  "}, "secret: blank; give Organizr's organizrHash"},
 		"a name that no group has": {
 			table{"group": "admins"}, `group: \"admins\" isn't a group; give a number from 0 to 999, or Admin`,
 		},
