@@ -281,25 +281,24 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 }
 
 // verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
-// logged in comes before the second is over. If somebody is writing the database, that waits up to a second for them to finish.
-func verifyAtOnce(known *memory, token string, before *authority, now time.Duration) *visitor {
+// logged in comes before the second is over. That waits up to a second for those who write the database, and while it rests.
+func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
 	follower := known.follower
-	for tries := 200; ; tries-- {
+	for tries := 50; ; tries-- {
 		follower.Lock()
 		moment := since(epoch)
-		follower.lookAgain = moment
-		refresh(follower, moment)
+		resting := moment < follower.resting
+		if !resting {
+			follower.lookAgain = moment
+			refresh(follower, moment)
+		}
 		authority := turnTo(known, follower)
 		writing := follower.writingSince > 0 && moment-follower.writingSince < lookEvery
 		follower.Unlock()
-		switch {
-		case writing && tries > 0:
-			time.Sleep(lookEvery / 200)
-		case authority == before:
-			return ended
-		default:
+		if !writing && !resting || tries == 0 {
 			return verify(token, authority, now)
 		}
+		time.Sleep(lookEvery / 50)
 	}
 }
 
@@ -503,7 +502,8 @@ type database struct {
 	accounts map[string]*account // by the text of each token that Organizr lists
 }
 
-// refreshDatabase reads the database, if it has changed and nobody is writing. After a long reading it rests for three times as long.
+// refreshDatabase reads the database, if it has changed and nobody is writing. Then it rests for three times as long as that took, so
+// that nobody keeps more than a quarter of a core busy by writing, or with a session that has ended.
 func refreshDatabase(follower *follower, now time.Duration) error {
 	path, err := databasePath(follower)
 	if err != nil || now < follower.resting {
@@ -518,6 +518,9 @@ func refreshDatabase(follower *follower, now time.Duration) error {
 		return follower.broken
 	}
 	read, err := readDatabase(path, glimpse, writeAhead)
+	if done := since(epoch); glimpse != "" {
+		follower.resting = done + 3*(done-now)
+	}
 	if errors.Is(err, errUnfinished) {
 		if follower.writingSince == 0 {
 			follower.writingSince = now
@@ -537,9 +540,6 @@ func refreshDatabase(follower *follower, now time.Duration) error {
 	follower.broken, follower.glimpse = err, ""
 	if settled {
 		follower.glimpse = glimpse
-	}
-	if done := since(epoch); done-now > lookEvery/4 {
-		follower.resting = done + 3*(done-now)
 	}
 	return err
 }

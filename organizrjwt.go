@@ -258,7 +258,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 		if holder == nil || now >= holder.expires {
 			holder = verify(candidate.Value, authority, now)
 			if holder == ended {
-				holder = verifyAtOnce(known, candidate.Value, authority, now)
+				holder = verifyAtOnce(known, candidate.Value, now)
 			}
 			if holder.account == nil {
 				who = holder
