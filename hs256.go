@@ -30,7 +30,7 @@ const (
 	signatureLength   = 44                                     // bytes: 32 in base64, and the dot before them
 	nbfLeeway         = 60                                     // seconds by which Organizr's clock may be ahead
 	longestTime       = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
-	everyone          = 1000                                   // what standing and group add up to for whoever may enter
+	admitted          = 1000                                   // what standing and group add up to for whoever may enter
 	guest             = 999                                    // the group of those who aren't logged in (also in Organizr's class)
 	mostHolders       = 1000                                   // of a memory; each is known by one more set of credentials at most
 	longestRemembered = 4096                                   // bytes of what a visitor is remembered by
@@ -44,7 +44,7 @@ const (
 	headerSize        = 100                                // bytes of a database's header
 	logHeaderSize     = 32                                 // and of its write-ahead log's
 	frameHeaderSize   = 24                                 // and of each page in that
-	mostOfRow         = 4 * longestToken                   // bytes that are read of one
+	mostOfRow         = 4 * longestToken                   // bytes that are read of a row, and a page more
 	unprintable       = "\x00"                             // stands for what is too long, or no text
 	configPlaces      = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
@@ -95,8 +95,8 @@ var (
 	groupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest"}
 
 	// Who has no session, whatever they sent: whoever comes while Organizr's files aren't there yet, or with too much to look for one.
-	notReady        = &visitor{standing: everyone - guest, reason: `"organizr's files aren't there yet"`}
-	longCredentials = &visitor{standing: everyone - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
+	notReady        = &visitor{standing: admitted - guest, reason: `"organizr's files aren't there yet"`}
+	longCredentials = &visitor{standing: admitted - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
 
 	// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
 	tokenTooLong   = stranger("the token is longer than 8 KiB")
@@ -119,7 +119,7 @@ var (
 )
 
 func stranger(reason string) *visitor {
-	return &visitor{standing: everyone - guest, reason: strconv.Quote(reason), hadToken: true}
+	return &visitor{standing: admitted - guest, reason: strconv.Quote(reason), hadToken: true}
 }
 
 // verify returns the visitor whose session the token is at the given Unix time, or whom else it makes of its sender. The signature is
@@ -277,7 +277,7 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 	}
 	defer known.follower.Unlock()
 	refresh(known.follower, now)
-	return turnTo(known, known.follower)
+	return putInForce(known, known.follower)
 }
 
 // verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
@@ -292,7 +292,7 @@ func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
 			follower.lookAgain = moment
 			refresh(follower, moment)
 		}
-		authority := turnTo(known, follower)
+		authority := putInForce(known, follower)
 		writing := follower.writingSince > 0 && moment-follower.writingSince < lookEvery
 		follower.Unlock()
 		if !writing && !resting || tries == 0 {
@@ -302,15 +302,15 @@ func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
 	}
 }
 
-// turnTo puts what the files say in force, once all of them were good, and returns it. A change forgets whoever was verified.
-func turnTo(known *memory, follower *follower) *authority {
+// putInForce puts what the files say in force, once all of them were good, and returns it. A change forgets whoever was verified.
+func putInForce(known *memory, follower *follower) *authority {
 	secret, cookie := follower.settings["organizrHash"], cookiePrefix+follower.settings["uuid"]
 	before := follower.authority
 	ready := follower.settings != nil && (follower.source.databaseFile == "" || follower.database != nil)
 	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != follower.database) {
 		follower.authority = &authority{
 			cookie: cookie, secret: []byte(secret), database: follower.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
-			nobody: &visitor{standing: everyone - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64},
+			nobody: &visitor{standing: admitted - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64},
 		}
 	}
 	known.Lock()
@@ -333,12 +333,13 @@ func forgetAll(known *memory) {
 func remember(known *memory, credentials string, holder, who *visitor) {
 	known.Lock()
 	if known.authority == holder.authority {
-		if len(known.holders) >= mostHolders && known.holders[holder.token] == nil {
+		before := known.holders[holder.token] // the holder, or another of the same token that came at the same time
+		if before == nil && len(known.holders) >= mostHolders {
 			forgetAll(known)
 		}
 		known.holders[holder.token] = holder
-		if holder.credentials != "" { // else it is nobody's
-			delete(known.visitors, holder.credentials)
+		if before != nil && before.credentials != "" { // else it is nobody's
+			delete(known.visitors, before.credentials)
 		}
 		if len(credentials) <= longestRemembered {
 			holder.credentials = credentials
@@ -385,7 +386,9 @@ var (
 
 // refresh looks at the files once a second. While one is missing or can't be read, what it said last holds, and the log says so once.
 func refresh(follower *follower, now time.Duration) {
-	if now < follower.lookAgain {
+	if now < follower.lookAgain-lookEvery { // the clock was set back
+		follower.resting = 0
+	} else if now < follower.lookAgain {
 		return
 	}
 	follower.lookAgain = now + lookEvery
@@ -510,12 +513,9 @@ func refreshDatabase(follower *follower, now time.Duration) error {
 		return errors.Join(err, follower.broken)
 	}
 	glimpse, writeAhead, settled, err := glimpseOf(path)
-	if err != nil {
-		return err
-	}
-	if glimpse != "" && glimpse == follower.glimpse {
+	if err != nil || glimpse != "" && glimpse == follower.glimpse {
 		follower.writingSince = 0
-		return follower.broken
+		return errors.Join(err, follower.broken)
 	}
 	read, err := readDatabase(path, glimpse, writeAhead)
 	if done := since(epoch); glimpse != "" {
@@ -668,7 +668,7 @@ func parseDatabase(content, writeAhead io.ReaderAt, size int64) (*database, erro
 // An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
 //
 // Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
-// file, so pages that point to each other end it too; no row is read beyond 32 KiB, so no picture slows it down.
+// file, so pages that point to each other end it too; no page is read for what lies behind 32 KiB of a row.
 type sqliteFile struct {
 	content, writeAhead io.ReaderAt
 	logged              map[int]int64       // where in the log the pages are that it has committed

@@ -121,10 +121,10 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	who := known.visitors[credentials]
 	lookAgain := known.lookAgain
 	known.RUnlock()
-	if who == nil || now >= who.expires || now >= lookAgain {
+	if who == nil || now >= who.expires || now >= lookAgain || now < lookAgain-lookEvery {
 		who = identify(m, req, credentials, group, now)
 	}
-	if who.standing+group < everyone {
+	if who.standing+group < admitted {
 		refuse(m, who, group, rw, req)
 		return
 	}
@@ -145,7 +145,7 @@ func groupByRules(all *rules, req *http.Request) int {
 	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && all.plain.MatchString(address.Path) {
 		_, pattern := all.careless.Handler(req)
 		if all.settled[pattern] {
-			return all.asked[pattern]
+			return all.carelessGroups[pattern]
 		}
 	}
 	return strictestGroup(all, req.Method, req.URL)
@@ -175,9 +175,9 @@ var (
 func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
 	switch {
 	case len(req.Header) > mostHeaders:
-		answer(m, who, tooManyHeaders, rw, req)
+		explain(m, who, tooManyHeaders, rw, req)
 	case group != guest && !m.allowCrossSite && who.byCookie && crossSite(m.login, req):
-		answer(m, who, fromAnotherSite, rw, req)
+		explain(m, who, fromAnotherSite, rw, req)
 	default:
 		for name := range req.Header {
 			if !m.harmless[name] && len(name) <= longestName && m.forged[foldHeader(name)] {
@@ -237,7 +237,7 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 	authority := known.authority
 	overdue := now - known.lookAgain
 	known.RUnlock()
-	if overdue >= 0 {
+	if overdue >= 0 || overdue < -lookEvery { // the clock was set back
 		authority = look(known, authority, overdue, now)
 	}
 	if authority == nil {
@@ -264,9 +264,9 @@ func identify(m *middleware, req *http.Request, credentials string, group int, n
 				who = holder
 				continue
 			}
-			complete(m, holder)
+			authorize(m, holder)
 		}
-		return acquaint(m, req, credentials, authority, holder, candidate.Name != "")
+		return recognize(m, req, credentials, holder, candidate.Name != "")
 	}
 	if group == guest {
 		return withoutSession(m, req, who, authority, group)
@@ -286,14 +286,14 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 	return candidates
 }
 
-// acquaint returns the visitor whose session the request carries, and remembers them. A holder may be in use elsewhere, so
+// recognize returns the visitor whose session the request carries, and remembers them. A holder may be in use elsewhere, so
 // what is forwarded beside other cookies stands in a visitor of its own.
-func acquaint(m *middleware, req *http.Request, credentials string, authority *authority, holder *visitor, byCookie bool) *visitor {
+func recognize(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
 	who := holder
-	if !byCookie || len(credentials) != len(authority.cookie)+1+len(holder.token) { // there is more than the session
+	if !byCookie || len(credentials) != len(holder.authority.cookie)+1+len(holder.token) { // there is more than the session
 		who = &visitor{account: holder.account, token: holder.token, expires: holder.expires, standing: holder.standing, byCookie: byCookie}
 		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, authority, holder.token)
+		forwardOthers(m, who, req, holder.authority, holder.token)
 	}
 	remember(m.memory, credentials, holder, who)
 	return who
@@ -310,16 +310,16 @@ func withoutSession(m *middleware, req *http.Request, who *visitor, authority *a
 	return &other
 }
 
-// complete decides what a session is worth here, and what is forwarded for its holder. One whose account is refused counts as nobody.
-func complete(m *middleware, holder *visitor) {
+// authorize decides what a session is worth here, and what is forwarded for its holder. One whose account is refused counts as nobody.
+func authorize(m *middleware, holder *visitor) {
 	described := holder.account
 	holder.byCookie = true
-	holder.standing = everyone - guest
+	holder.standing = admitted - guest
 	holder.values = make([][]string, len(m.names))
 	if described.refused != nil {
 		return
 	}
-	holder.standing = everyone - described.groupID
+	holder.standing = admitted - described.groupID
 	if m.deny != nil || m.allow != nil {
 		holder.standing = standingOf(described, m.allow, m.deny)
 	}
@@ -336,10 +336,10 @@ func complete(m *middleware, holder *visitor) {
 
 // standingOf returns the standing that an account gives, where allow and deny make exceptions.
 func standingOf(described *account, allow, deny []condition) int {
-	standing := everyone - described.groupID
+	standing := admitted - described.groupID
 	for _, one := range allow {
 		if described.claims[one.claim] == one.value {
-			standing = everyone
+			standing = admitted
 		}
 	}
 	for _, one := range deny { // many services know names whatever their case
@@ -386,9 +386,6 @@ var (
 // withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte; nothing of more
 // than 32 KiB. An expression takes a quarter of what a request costs whose other cookies are new, and isn't needed for one session.
 func withoutSessions(cookies, token string, authority *authority) string {
-	if len(cookies) > longestCredentials {
-		return ""
-	}
 	sessions := anySession
 	if authority != nil {
 		others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
@@ -396,6 +393,9 @@ func withoutSessions(cookies, token string, authority *authority) string {
 			return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 		}
 		sessions = authority.cookiePattern
+	}
+	if len(cookies) > longestCredentials {
+		return ""
 	}
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
@@ -408,7 +408,7 @@ func linesWithoutSession(lines []string, authority *authority) []string {
 			others = append(others, line)
 		}
 	}
-	return others
+	return others[:len(others):len(others)] // remembered: whoever adds a line writes it elsewhere
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
@@ -504,14 +504,14 @@ func numbered(name string, group int) string {
 func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
 	switch {
 	case who.account != nil:
-		answer(m, who, refusalOf(who, group), rw, req)
+		explain(m, who, refusalOf(who, group), rw, req)
 	case who == notReady:
-		answer(m, who, loginNotReady, rw, req)
+		explain(m, who, loginNotReady, rw, req)
 	case htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req):
 		sendToLogin(m, who, rw, req)
 	default: // a program that has no session: what a scanner gets, so it costs little
 		rw.Header()["Content-Type"] = asJSON
-		respond(m, who, http.StatusUnauthorized, who.reason, "", loginProblem, rw, req)
+		send(m, who, http.StatusUnauthorized, who.reason, "", loginProblem, rw, req)
 	}
 }
 
@@ -527,7 +527,7 @@ func opensPage(req *http.Request) bool {
 func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
 	organizr := m.login
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
-		answer(m, who, loginNeeded, rw, req)
+		explain(m, who, loginNeeded, rw, req)
 		return
 	}
 	host := browserHost(req)
@@ -535,7 +535,7 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 	if host == organizr.host || !strings.HasSuffix(host, organizr.domain) {
 		why := loginCantHelp
 		if why.Hint = whyNoLogin(organizr, wanted); why.Hint != "" {
-			answer(m, who, why, rw, req)
+			explain(m, who, why, rw, req)
 			return
 		}
 	}
@@ -544,7 +544,7 @@ func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
 	}
 	rw.Header()["Location"] = []string{location}
-	respond(m, who, http.StatusFound, who.reason, "", nil, rw, req)
+	send(m, who, http.StatusFound, who.reason, "", nil, rw, req)
 }
 
 // wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
@@ -596,8 +596,8 @@ func portOf(address *url.URL) string {
 	return or(address.Port(), map[string]string{"http": "80", "https": "443"}[address.Scheme])
 }
 
-// answer tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
+// explain tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
+func explain(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
 	if who.account != nil {
 		why.Who = who.account.claims["username"]
 		why.Group = numbered(who.account.claims["group"], who.account.groupID)
@@ -621,11 +621,11 @@ func answer(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, re
 		headers["Content-Type"] = asJSON
 		body.Write(problemJSON(why))
 	}
-	respond(m, who, why.Status, or(why.reason, who.reason), visitor, body.Bytes(), rw, req)
+	send(m, who, why.Status, or(why.reason, who.reason), visitor, body.Bytes(), rw, req)
 }
 
-// respond sends an answer, and logs it in one line. What a visitor chose is quoted and cut there, so that it can't look like another.
-func respond(m *middleware, who *visitor, status int, reason, visitor string, body []byte, rw http.ResponseWriter, req *http.Request) {
+// send sends an answer, and logs it in one line. What a visitor chose is quoted and cut there, so that it can't look like another.
+func send(m *middleware, who *visitor, status int, reason, visitor string, body []byte, rw http.ResponseWriter, req *http.Request) {
 	fmt.Printf("organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n",
 		m.quotedName, status, req.Method, req.Host, req.URL.Path, reason, visitor)
 	headers := rw.Header()
@@ -718,7 +718,7 @@ func parseGroup(found *mistakes, option, given string) int {
 	}
 	cramped := strings.NewReplacer(" ", "", "-", "", "_", "")
 	for number, name := range groupNames {
-		if given != "" && strings.EqualFold(cramped.Replace(name), cramped.Replace(given)) {
+		if name != strconv.Itoa(number) && strings.EqualFold(cramped.Replace(name), cramped.Replace(given)) {
 			return number
 		}
 	}
@@ -810,9 +810,9 @@ func parseHeaders(found *mistakes, given map[string]string) []*forwardedHeader {
 		case !twice:
 			places[foldHeader(name)] = len(headers)
 			headers = append(headers, added)
-		case defaults[headers[place].name] == headers[place].text:
+		case headers[place].text != "" && defaults[headers[place].name] == headers[place].text:
 			headers[place] = added
-		case defaults[name] != added.text:
+		case added.text == "" || defaults[name] != added.text:
 			found.addf("headers: %q and %q are the same header to many services; give only one", headers[place].name, name)
 		}
 	}
@@ -860,14 +860,14 @@ func foldHeader(name string) string {
 // given, so a rule that opens opens exactly what it says; and as careless services may read it, among the patterns in
 // lower case, so a rule that closes closes all that could be taken for it.
 type rules struct {
-	strictest int             // the most privileged group of all
-	folders   *http.ServeMux  // the patterns as given, for paths that end in a slash
-	files     *http.ServeMux  // the same, for other paths
-	groups    map[string]int  // that these patterns ask for, and "" where none matches
-	careless  *http.ServeMux  // the patterns in lower case, for paths without their final slash
-	asked     map[string]int  // the groups that those ask for
-	plain     *regexp.Regexp  // paths for which careless does: those with a final slash only if all patterns have one
-	settled   map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
+	strictest      int             // the most privileged group of all
+	folders        *http.ServeMux  // the patterns as given, for paths that end in a slash
+	files          *http.ServeMux  // the same, for other paths
+	groups         map[string]int  // that these patterns ask for, and "" where none matches
+	careless       *http.ServeMux  // the patterns in lower case, for paths without their final slash
+	carelessGroups map[string]int  // the groups that those ask for
+	plain          *regexp.Regexp  // paths for which careless does: those with a final slash only if all patterns have one
+	settled        map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
 }
 
 // parseRules returns the rules that the option lists, or nil for none. Paths that end in a slash are matched among folders,
@@ -879,7 +879,7 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 	}
 	all := &rules{
 		strictest: group, folders: http.NewServeMux(), files: http.NewServeMux(), groups: map[string]int{"": group},
-		careless: http.NewServeMux(), asked: map[string]int{"": group}, plain: plainPath, settled: map[string]bool{"": true},
+		careless: http.NewServeMux(), carelessGroups: map[string]int{"": group}, plain: plainPath, settled: map[string]bool{"": true},
 	}
 	var patterns []string
 	for _, one := range given {
@@ -902,9 +902,9 @@ func parseRules(found *mistakes, given []string, group int) *rules {
 		}
 		folder := foldPattern(pattern)
 		file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
-		derive(found, all.careless, all.asked, folder, asked)
+		derive(found, all.careless, all.carelessGroups, folder, asked)
 		if strings.Contains(file, "/") { // as the root has no name
-			derive(found, all.careless, all.asked, file, asked)
+			derive(found, all.careless, all.carelessGroups, file, asked)
 		}
 		all.settled[folder] = all.settled[folder] || folder == pattern
 	}
@@ -998,7 +998,7 @@ func strictestGroup(all *rules, method string, address *url.URL) int {
 	groups := []int{groupAsGiven(all, method, address)}
 	for _, reading := range readings {
 		whole := cleaned(reading)
-		groups = append(groups, groupIn(all.careless, all.asked, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
+		groups = append(groups, groupIn(all.careless, all.carelessGroups, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
 		if reading != escaped {
 			groups = append(groups, groupAsGiven(all, method, &url.URL{Path: whole}))
 		}

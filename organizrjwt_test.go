@@ -761,6 +761,24 @@ func TestBearer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what a later middleware adds to the lines stays with its request", func(t *testing.T) {
+		var got []string
+		handler := newHandler(t, Config{AcceptBearer: true}, func(_ http.ResponseWriter, req *http.Request) {
+			got = append(got, strings.Join(req.Header["Authorization"], " "))
+			req.Header.Add("Authorization", fmt.Sprint(len(got)))
+		})
+		var first http.Header
+		for i := 0; i < 3; i++ {
+			req := newRequest(t, "GET /", "Cookie", "bob", "Authorization", "a", "Authorization", "b", "Authorization", "c")
+			handler.ServeHTTP(httptest.NewRecorder(), req)
+			if first == nil {
+				first = req.Header
+			}
+		}
+		if lines := strings.Join(first["Authorization"], " "); lines != "a b c 1" {
+			t.Errorf("the first request's lines are %q", lines)
+		}
+	})
 	t.Run("beside other cookies of any length", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		for length := 1; length < 100; length++ {
@@ -1412,6 +1430,8 @@ func TestMistakesAreReported(t *testing.T) {
 		{"group -1", func(c *Config) { c.Group = "-1" }, `group: "-1" isn't a group; give a number from 0 to 999`},
 		{"group 1000", func(c *Config) { c.Group = "1000" }, `group: "1000" isn't a group`},
 		{"group 4.5", func(c *Config) { c.Group = "4.5" }, `group: "4.5" isn't a group`},
+		{"a range of groups", func(c *Config) { c.Group = "1-3" }, `group: "1-3" isn't a group`},
+		{"a rule with a range of groups", func(c *Config) { c.Rules = []string{"/a/=9-97"} }, `rules: "/a/=9-97": "9-97" isn't a group`},
 		{"group admins", func(c *Config) { c.Group = "admins" }, `group: "admins" isn't a group` + "\nAdmin, Co-Admin"},
 		{"a misspelled option", func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} }, "denny: no such option"},
 		{"no uuid", func(c *Config) { c.UUID = "" }, "uuid: missing"},
@@ -1472,6 +1492,8 @@ func TestMistakesAreReported(t *testing.T) {
 		{"a header on two lines", func(c *Config) { c.Headers["X-A"] = "1\r\nX-B: 2" }, `headers: "X-A" has a control character`},
 		{"a header of the connection", func(c *Config) { c.Headers["host"] = "x" }, `headers: "host" can't be set`},
 		{"one header twice", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "1", "2" }, `headers: "X-A" and "x_a" are the same header`},
+		{"one header twice, once without a text", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "", "2" }, `headers: "X-A" and "x_a" are the same header`},
+		{"the other way", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "1", "" }, `headers: "X-A" and "x_a" are the same header`},
 		{
 			"everything at once", func(c *Config) {
 				*c = Config{Rules: []string{"/"}, OrganizrURL: "x", Headers: map[string]string{"": "x"}, DatabaseFile: "auto"}
@@ -2127,6 +2149,69 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 	setClock(t, 1.5)
 	if got := s.send("GET /", "Cookie", sue).Code; got != 401 {
 		t.Errorf("got %d after a log-out, as if it had been read for so long as it was waited for", got)
+	}
+}
+
+// A database that is just being written is awaited, however it was found before.
+func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/later.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	write(t, file+"-journal", "x")
+	setClock(t, 2)
+	s.send("GET /", "Cookie", sessions["bob"])
+	remove(t, file+"-journal")
+	remove(t, file)
+	setClock(t, 4)
+	s.send("GET /", "Cookie", sessions["bob"])
+	write(t, file, readText(t, "databases/later.db"))
+	write(t, file+"-journal", "x")
+	setClock(t, 100)
+	done := make(chan bool)
+	time.AfterFunc(50*time.Millisecond, func() {
+		write(t, file, readText(t, "databases/page-512.db"))
+		remove(t, file+"-journal")
+		done <- true
+	})
+	if said := logOf(t, func() {
+		if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
+			t.Errorf("sue, who logs in just now, gets %d", got)
+		}
+	}); said != "" {
+		t.Errorf("the log says %s", said)
+	}
+	<-done
+}
+
+func TestTheClockIsSetBack(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/page-512.db"))
+	setClock(t, 3600)
+	s := newSite(t, Config{DatabaseFile: file})
+	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
+		t.Fatalf("got %d", got)
+	}
+	write(t, file, readText(t, "databases/later.db"))
+	setClock(t, 0)
+	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 401 {
+		t.Errorf("an hour before, after a log-out: got %d", got)
+	}
+}
+
+func TestUUIDAndDatabaseChangeAtOnce(t *testing.T) {
+	folder := t.TempDir() + "/"
+	write(t, folder+"config.php", configPHP())
+	write(t, folder+"db", readText(t, "databases/later.db"))
+	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
+	write(t, folder+"config.php", strings.Replace(configPHP(), organizr.UUID, "other", 1))
+	write(t, folder+"db", readText(t, "databases/page-512.db"))
+	setClock(t, 0.5)
+	sue := sampleSessions(t)["sue"]
+	s.send("GET /", "Cookie", sue+"; organizr_token_other="+strings.TrimPrefix(sue, cookie+"="))
+	if s.told("X-Organizr-User") != "sue" || strings.Contains(s.told("Cookie"), "organizr_token_other") {
+		t.Errorf("the service is told %q, and gets %.40q", s.told("X-Organizr-User"), s.told("Cookie"))
 	}
 }
 
