@@ -280,22 +280,22 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 	return putInForce(known, known.follower)
 }
 
-// verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, since whoever has just
-// logged in comes before the second is over. That waits up to a second for those who write the database, and while it rests.
+// verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, by this request or one beside it,
+// since whoever has just logged in comes before the second is over. That waits up to a second for those who write, and for its rest.
 func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
 	follower := known.follower
 	for tries := 50; ; tries-- {
 		follower.Lock()
 		moment := since(epoch)
-		resting := moment < follower.resting
-		if !resting {
+		waiting := follower.lookAgain-lookEvery <= now // for a look that begins after the request came
+		if waiting && moment >= follower.resting {
 			follower.lookAgain = moment
 			refresh(follower, moment)
+			waiting = follower.writingSince > 0 && moment-follower.writingSince < lookEvery
 		}
 		authority := putInForce(known, follower)
-		writing := follower.writingSince > 0 && moment-follower.writingSince < lookEvery
 		follower.Unlock()
-		if !writing && !resting || tries == 0 {
+		if !waiting || tries == 0 {
 			return verify(token, authority, now)
 		}
 		time.Sleep(lookEvery / 50)
@@ -388,7 +388,7 @@ var (
 func refresh(follower *follower, now time.Duration) {
 	if now < follower.lookAgain-lookEvery { // the clock was set back
 		follower.resting = 0
-	} else if now < follower.lookAgain {
+	} else if now < follower.lookAgain || now < follower.resting {
 		return
 	}
 	follower.lookAgain = now + lookEvery
@@ -509,8 +509,8 @@ type database struct {
 // that nobody keeps more than a quarter of a core busy by writing, or with a session that has ended.
 func refreshDatabase(follower *follower, now time.Duration) error {
 	path, err := databasePath(follower)
-	if err != nil || now < follower.resting {
-		return errors.Join(err, follower.broken)
+	if err != nil {
+		return err
 	}
 	glimpse, writeAhead, settled, err := glimpseOf(path)
 	if err != nil || glimpse != "" && glimpse == follower.glimpse {
@@ -519,7 +519,7 @@ func refreshDatabase(follower *follower, now time.Duration) error {
 	}
 	read, err := readDatabase(path, glimpse, writeAhead)
 	if done := since(epoch); glimpse != "" {
-		follower.resting = done + 3*(done-now)
+		follower.resting = done + 3*(done-now)%time.Minute // and never longer, as the clock may have been set meanwhile
 	}
 	if errors.Is(err, errUnfinished) {
 		if follower.writingSince == 0 {
