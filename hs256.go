@@ -281,7 +281,7 @@ func look(known *memory, authority *authority, overdue, now time.Duration) *auth
 }
 
 // verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, by this request or one beside it,
-// since whoever has just logged in comes before the second is over. That waits up to a second for those who write, and for its rest.
+// since whoever has just logged in comes before the second is over. It waits up to a second while the database is written, or rests.
 func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
 	follower := known.follower
 	for tries := 50; ; tries-- {
