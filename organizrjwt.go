@@ -635,7 +635,7 @@ func send(m *middleware, who *visitor, status int, reason, visitor string, body 
 		headers["Www-Authenticate"] = challenges[who.hadToken]
 	}
 	rw.WriteHeader(status)
-	if req.Method != "HEAD" {
+	if body != nil && req.Method != "HEAD" {
 		_, _ = rw.Write(body)
 	}
 }
