@@ -121,7 +121,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	who := known.visitors[credentials]
 	lookAgain := known.lookAgain
 	known.RUnlock()
-	if who == nil || now >= who.expires || now >= lookAgain || now < lookAgain-lookEvery {
+	if who == nil || now >= who.expires || now >= lookAgain {
 		who = identify(m, req, credentials, group, now)
 	}
 	if who.standing+group < admitted {

@@ -2195,6 +2195,7 @@ func TestTheClockIsSetBack(t *testing.T) {
 	}
 	write(t, file, readText(t, "databases/later.db"))
 	setClock(t, 0)
+	s.send("GET /", "Cookie", "a=1") // whoever isn't remembered finds that out
 	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 401 {
 		t.Errorf("an hour before, after a log-out: got %d", got)
 	}
