@@ -396,7 +396,7 @@ func refresh(follower *follower, now time.Duration) {
 	if follower.source.databaseFile != "" && follower.settings != nil {
 		err = errors.Join(err, refreshDatabase(follower, now))
 	}
-	if follower.writingSince > 0 && err == nil {
+	if follower.writingSince > 0 && now-follower.writingSince <= longestWriting {
 		follower.lookAgain = now + lookEvery/20 // so that what is being written counts soon after it
 	}
 	state := "until then requests that need a session are answered 503"
@@ -625,12 +625,13 @@ func readDatabase(path, glimpse, writeAhead string) (*database, error) {
 		}
 		return read, err
 	}
-	content, _ := os.ReadFile(path)             // a copy is made faster than it is read, so that fewer changes come between
-	logContent, _ := os.ReadFile(path + "-wal") // with all that was copied into the file meanwhile
+	content := bytesAt(file, 0, int(size)) // a copy is made faster than it is read, so that fewer changes come between
+	logSize, _ = logFile.Seek(0, io.SeekEnd)
+	logContent := bytesAt(logFile, 0, int(logSize)) // with all that was copied into the file meanwhile
 	if changed(path, glimpse, writeAhead) {
 		return nil, errUnfinished
 	}
-	return parseDatabase(strings.NewReader(string(content)), strings.NewReader(string(logContent)), size)
+	return parseDatabase(strings.NewReader(content), strings.NewReader(logContent), size)
 }
 
 // changed reports whether what was read may be no state of the database: its glimpse is another, and so is its log, or there is none.

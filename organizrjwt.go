@@ -319,10 +319,7 @@ func authorize(m *middleware, holder *visitor) {
 	if described.refused != nil {
 		return
 	}
-	holder.standing = admitted - described.groupID
-	if m.deny != nil || m.allow != nil {
-		holder.standing = standingOf(described, m.allow, m.deny)
-	}
+	holder.standing = standingOf(described, m.allow, m.deny)
 	for i, one := range m.headers {
 		text, single := described.claims[one.single]
 		if !single {
@@ -400,11 +397,11 @@ func withoutSessions(cookies, token string, authority *authority) string {
 	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr, or none of more than four.
+// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr: of up to four, those of up to 16 KiB.
 func linesWithoutSession(lines []string, authority *authority) []string {
 	var others []string
 	for _, line := range lines {
-		if len(lines) <= mostCookies && !holdsSession(line, authority) {
+		if len(lines) <= mostCookies && len(line) <= 2*longestToken && !holdsSession(line, authority) {
 			others = append(others, line)
 		}
 	}
@@ -425,7 +422,7 @@ func holdsSession(text string, authority *authority) bool {
 			return true
 		}
 	}
-	return len(beginnings) == mostBeginnings || len(text) > 2*longestToken
+	return len(beginnings) == mostBeginnings
 }
 
 // A refusal is what a visitor is told who may not enter, and what the log says.

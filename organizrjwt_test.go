@@ -2184,6 +2184,28 @@ func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
 	<-done
 }
 
+func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
+	folder := t.TempDir() + "/"
+	write(t, folder+"config.php", configPHP())
+	write(t, folder+"db", readText(t, "databases/later.db"))
+	begun, before := time.Now(), since
+	t.Cleanup(func() { since = before })
+	since = func(_ time.Time) time.Duration { return before(epoch) + time.Since(begun) } // as it is beside each request
+	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
+	remove(t, folder+"config.php")
+	write(t, folder+"db-journal", "x")
+	done := make(chan bool)
+	time.AfterFunc(50*time.Millisecond, func() {
+		write(t, folder+"db", readText(t, "databases/page-512.db"))
+		remove(t, folder+"db-journal")
+		done <- true
+	})
+	if got := s.send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 200 {
+		t.Errorf("got %d", got)
+	}
+	<-done
+}
+
 func TestTheClockIsSetBack(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
