@@ -989,7 +989,7 @@ func foldPath(reading string) string {
 func strictestGroup(all *rules, method string, address *url.URL) int {
 	escaped := address.EscapedPath()
 	readings := readingsOf(escaped)
-	if readings == nil || len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
+	if readings == nil {
 		return all.strictest
 	}
 	groups := []int{groupAsGiven(all, method, address)}
@@ -1029,9 +1029,12 @@ func cleaned(reading string) string {
 // readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of it
 // off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after
 // two decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
-// Windows, or there are more than 12 readings, on the way to them or in the end, or as many semicolons.
+// Windows, or there are more than 12 readings, on the way to them or in the end, or as many semicolons, or it is too long.
 func readingsOf(escaped string) []string {
-	if len(escaped) > longestPath || !oddPath.MatchString(escaped) {
+	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
+		return nil
+	}
+	if !oddPath.MatchString(escaped) {
 		return []string{escaped}
 	}
 	decoded := decoder.Replace(decoder.Replace(escaped))
