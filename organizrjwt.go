@@ -762,9 +762,8 @@ type forwardedHeader struct {
 }
 
 func parseForwarding(found *mistakes, config *Config) forwarding {
-	headers := parseHeaders(found, config.Headers)
-	parsed := forwarding{headers: headers, forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
-	for _, one := range headers {
+	parsed := forwarding{headers: parseHeaders(found, config.Headers), forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
+	for _, one := range parsed.headers {
 		parsed.names = append(parsed.names, one.name)
 		parsed.forged[foldHeader(one.name)] = true
 	}
