@@ -943,6 +943,8 @@ var (
 	registeredAt    = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
 	anyRest         = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
 	literalPart     = regexp.MustCompile(`/[^{}]*`)
+	anyName         = regexp.MustCompile(`/[^/]*`)
+	encodedSlash    = regexp.MustCompile(`(?i)%2f`)
 	oddPath         = regexp.MustCompile(`[%;?#\\]|/\.\.`) // which can be decoded or cut
 	parameters      = regexp.MustCompile(`;[^/]*`)         // what some services cut off each name in a path
 	queryOrFragment = regexp.MustCompile(`[?#].*`)
@@ -991,29 +993,46 @@ func strictestGroup(all *rules, method string, address *url.URL) int {
 	if readings == nil {
 		return all.strictest
 	}
-	groups := []int{groupAsGiven(all, method, address)}
+	groups := []int{groupAsGiven(all, method, escaped)}
 	for _, reading := range readings {
-		whole := cleaned(reading)
-		groups = append(groups, groupIn(all.careless, all.carelessGroups, strings.ToUpper(method), &url.URL{Path: foldPath(path.Clean(whole))}))
+		folded := anyName.ReplaceAllStringFunc(path.Clean("/"+reading), func(name string) string {
+			return escapeName(foldPath(decoder.Replace(name)))
+		})
+		groups = append(groups, groupIn(all.careless, all.carelessGroups, strings.ToUpper(method), folded))
 		if reading != escaped {
-			groups = append(groups, groupAsGiven(all, method, &url.URL{Path: whole}))
+			decoded := anyName.ReplaceAllStringFunc(cleaned(reading), func(name string) string { return escapeName(decoder.Replace(name)) })
+			groups = append(groups, groupAsGiven(all, method, decoded))
 		}
 	}
 	sort.Ints(groups)
 	return groups[0]
 }
 
-// groupAsGiven returns the group that the patterns as given ask for at an address.
-func groupAsGiven(all *rules, method string, address *url.URL) int {
-	if strings.HasSuffix(address.EscapedPath(), "/") {
-		return groupIn(all.folders, all.groups, method, address)
+// groupAsGiven returns the group that the patterns as given ask for at an escaped path.
+func groupAsGiven(all *rules, method, escaped string) int {
+	if strings.HasSuffix(escaped, "/") {
+		return groupIn(all.folders, all.groups, method, escaped)
 	}
-	return groupIn(all.files, all.groups, method, address)
+	return groupIn(all.files, all.groups, method, escaped)
 }
 
-func groupIn(mux *http.ServeMux, groups map[string]int, method string, address *url.URL) int {
-	_, pattern := mux.Handler(&http.Request{Method: method, URL: address})
+// groupIn returns the group of the pattern that matches an escaped path. ServeMux takes a name that is an encoded slash for its own
+// mark of a final slash, which no wildcard matches. Here it is a name that no other path has, and wildcards match it like any other.
+func groupIn(mux *http.ServeMux, groups map[string]int, method, escaped string) int {
+	escaped = anyName.ReplaceAllStringFunc(escaped, func(name string) string {
+		if strings.EqualFold(name, "/%2f") {
+			return "/%00"
+		}
+		return name
+	})
+	decoded, _ := url.PathUnescape(escaped)
+	_, pattern := mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: decoded, RawPath: escaped}})
 	return groups[pattern]
+}
+
+// escapeName escapes a name behind its slash, so that a slash within it stays a part of it.
+func escapeName(name string) string {
+	return "/" + url.PathEscape(name[1:])
 }
 
 // cleaned returns the path without . and .., and with one slash for many.
@@ -1044,13 +1063,12 @@ func readingsOf(escaped string) []string {
 	var readings []string
 	seen := map[string]bool{escaped: true}
 	for queue := []string{escaped}; len(queue) > 0; queue = queue[1:] {
+		readings = append(readings, queue[0])
 		once := decoder.Replace(queue[0])
-		if once == queue[0] {
-			readings = append(readings, once)
-		}
 		untilUp, _, _ := strings.Cut(queue[0]+"/", "/../") // some go by how a path begins, whatever follows
 		for _, other := range []string{
-			once, strings.ReplaceAll(queue[0], `\`, "/"), queryOrFragment.ReplaceAllString(queue[0], ""), strings.TrimSuffix(untilUp, "/"),
+			once, decoder.Replace(encodedSlash.ReplaceAllString(queue[0], "%252F")), // of the whole, or of each name
+			strings.ReplaceAll(queue[0], `\`, "/"), queryOrFragment.ReplaceAllString(queue[0], ""), strings.TrimSuffix(untilUp, "/"),
 			parameters.ReplaceAllString(queue[0], ""), cleaned(queue[0]),
 		} {
 			if !seen[other] {

@@ -964,6 +964,11 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 		{"what no closing rule touches stays open", "User", []string{"/music/=Guest", "/secret=0"}, map[string]int{
 			"/music/Who%3F": 999, "/music/a%2Fb": 999, "/music/50%25": 999, "/music/AC%5CDC": 999, "/music/R.E.M.": 999, "/music/a;b": 999, "/music/%23": 999,
 		}},
+		{"a wildcard, where a service splits a path before it decodes its names", "User", []string{"/u/{id}/secret=Admin"}, map[string]int{
+			"/u/1/secret": 0, "/u/%2F/secret": 0, "/u/%2f/secret": 0, "/u/%2F%2f/secret": 0, "/u/a%2Fb/secret": 0, "/U/%2F/Secret": 0, "/U/a%2Fb/SECRET": 0,
+			"/u/%252F/secret": 0, "/U/%252f/SECRET": 0, "/u/a%2Fb/%2573ecret": 0, "/u/%2F/secret/": 0, "/u/%2F/public": 4, "/u/%2F/": 4,
+		}},
+		{"a wildcard at the end", "User", []string{"/u/{id}=Admin"}, map[string]int{"/u/%2F": 0, "/u/%2f/": 0, "/U/%2F": 0, "/u/": 4}},
 		{"a closed file, as careless services find it", "Guest", []string{"/secret=0"}, map[string]int{
 			"/secret": 0, "/secret%0a": 0, "/secret%3fx": 0, "/;%2fx/%2573ecret": 0, "/x;%2f../secret": 0, "/secret;x": 0, "/Secret": 0, "/secret.": 0,
 			"/secret%20": 0, "/%5csecret": 0, "/x%2f..%2fsecret": 0, "/secret%23": 0, "/secret%00": 0, "/secret/": 0, "/x": 999, "/secrets": 999, "/secret/x": 999,
