@@ -192,19 +192,23 @@ func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWr
 // crossSite reports whether the request may change things, or opens a WebSocket, and a browser says that another site's page
 // made it. Organizr's cookie is SameSite=None, so it came along without the visitor's doing. Programs say nothing.
 //
-// Chromium sends no Sec-Fetch-Site with a WebSocket's handshake. Where there is none, Origin decides: its host must be the
-// request's own, or get Organizr's cookie too. It is "null" in sandboxed frames, so that no host fits. Under Organizr's own
+// Chromium sends no Sec-Fetch-Site with a WebSocket's handshake, and same-site covers more hosts than Organizr's cookie does:
+// organizr.home.example.com shares it with home.example.com, but a form on evil.example.com is same-site. In both cases Origin
+// decides: its host must be the request's own, or get Organizr's cookie too. It is "null" in sandboxed frames. Under Organizr's own
 // host the cookie comes along even if browsers refused the one for the domain above, so there no other name is trusted.
 func crossSite(organizr *login, req *http.Request) bool {
 	if (req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions) && len(req.Header["Upgrade"]) == 0 {
 		return false
 	}
-	if site := req.Header["Sec-Fetch-Site"]; len(site) > 0 {
-		return strings.Contains(strings.Join(site, ","), "cross-site")
+	site, origin := strings.Join(req.Header["Sec-Fetch-Site"], ","), req.Header["Origin"]
+	if strings.Contains(site, "cross-site") {
+		return true
 	}
-	origin := req.Header["Origin"]
-	if len(origin) == 0 {
+	if site != "" && !strings.Contains(site, "same-site") || site == "" && len(origin) == 0 {
 		return false
+	}
+	if len(origin) == 0 {
+		return true
 	}
 	address, err := url.Parse(origin[0])
 	if err != nil || address.Host == "" || len(origin) > 1 {

@@ -799,7 +799,27 @@ func TestCrossSite(t *testing.T) {
 	bob := func(headers ...string) []string { return append([]string{"Cookie", "bob"}, headers...) }
 	pay(t, []visit{
 		{"a form of another site", Config{}, "POST /", bob("Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 403},
-		{"a form of another of our hosts", Config{}, "POST /", bob("Sec-Fetch-Site", "same-site", "Origin", "http://radarr.example.com"), 200},
+		{
+			"a form of another of our hosts",
+			Config{OrganizrURL: organizrURL},
+			"POST /",
+			bob("Sec-Fetch-Site", "same-site", "Origin", "http://radarr.example.com"), 200,
+		},
+		{"a form of a sibling, where nobody says where Organizr is", Config{}, "POST /", bob("Sec-Fetch-Site", "same-site", "Origin", "http://radarr.example.com"), 403},
+		{
+			"a form of the same site, outside the domain of Organizr's cookie",
+			Config{OrganizrURL: "https://organizr.home.example.com"},
+			"POST http://sonarr.home.example.com/",
+			bob("Sec-Fetch-Site", "same-site", "Origin", "https://evil.example.com"), 403,
+		},
+		{
+			"a form of a neighbour under a provider that is no public suffix",
+			Config{OrganizrURL: "https://victim.myddns.me"},
+			"POST http://victim.myddns.me/",
+			bob("Sec-Fetch-Site", "same-site", "Origin", "https://evil.myddns.me"), 403,
+		},
+		{"a sandboxed form of the same site", Config{OrganizrURL: organizrURL}, "POST /", bob("Sec-Fetch-Site", "same-site", "Origin", "null"), 403},
+		{"a form of the same site that doesn't say where it is from", Config{OrganizrURL: organizrURL}, "POST /", bob("Sec-Fetch-Site", "same-site"), 403},
 		{"a form of our own", Config{}, "POST /", bob("Sec-Fetch-Site", "same-origin", "Origin", "http://sonarr.example.com"), 200},
 		{"a form from nowhere", Config{}, "POST /", bob("Sec-Fetch-Site", "none"), 200},
 		{"a program, which says nothing", Config{}, "POST /", bob(), 200},
