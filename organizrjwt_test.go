@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,84 @@ import (
 	"unicode"
 	"unicode/utf8"
 )
+
+// Hooks into the plugin: all that these tests use of it besides CreateConfig and New.
+
+// usePluginClock makes the plugin take the time, the Unix time, from now, until restore is called.
+func usePluginClock(now func() time.Duration) (restore func()) {
+	before := since
+	since = func(_ time.Time) time.Duration { return now() }
+	return func() { since = before }
+}
+
+// pluginOf returns the middleware that New made.
+func pluginOf(t testing.TB, handler http.Handler) *middleware {
+	t.Helper()
+	plugin, ok := handler.(*middleware)
+	if !ok {
+		t.Fatalf("New made a %T", handler)
+	}
+	return plugin
+}
+
+// cachedEntries returns the number of entries in a middleware's cache.
+func cachedEntries(t testing.TB, handler http.Handler) int {
+	t.Helper()
+	cache := pluginOf(t, handler).memory
+	return len(cache.visitors) + len(cache.holders)
+}
+
+// cachedSession returns a function that puts the session of a token, as it is cached now, into the cache once more: as a
+// slow request does that has verified it before the files changed.
+func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain func(credentials string)) {
+	t.Helper()
+	cache := pluginOf(t, handler).memory
+	session := cache.holders[token]
+	return func(credentials string) { remember(cache, credentials, session, session) }
+}
+
+// blockPolling makes each look at a middleware's files wait until unblock is called, as if another request were reading them.
+func blockPolling(t testing.TB, handler http.Handler) (unblock func()) {
+	t.Helper()
+	files := pluginOf(t, handler).memory.follower
+	files.Lock()
+	return files.Unlock
+}
+
+// readConfigPHP returns the texts in the outermost array of a config.php.
+func readConfigPHP(text string) (map[string]string, error) { return parseConfig(text) }
+
+// A listedUser is the user whose session the database lists.
+type listedUser struct {
+	claims  map[string]string // with their group's name, by the names that placeholders have
+	groupID int
+	locked  bool
+}
+
+// readDatabaseAt returns the users that the database at a path lists sessions of, by their tokens.
+func readDatabaseAt(path string) (map[string]listedUser, error) {
+	fingerprint, walHeader, _, err := glimpseOf(path)
+	if err != nil {
+		return nil, err
+	}
+	return listedUsers(readDatabase(path, fingerprint, walHeader))
+}
+
+// readDatabaseFrom does the same for the content of a database, which has so many bytes, and of its write-ahead log.
+func readDatabaseFrom(content, wal io.ReaderAt, size int64) (map[string]listedUser, error) {
+	return listedUsers(parseDatabase(content, wal, size))
+}
+
+func listedUsers(read *database, err error) (map[string]listedUser, error) {
+	if err != nil {
+		return nil, err
+	}
+	users := map[string]listedUser{}
+	for token, user := range read.accounts {
+		users[token] = listedUser{user.claims, user.groupID, errors.Is(user.refused, errLocked)}
+	}
+	return users, nil
+}
 
 // organizr is what a real Organizr wrote: its key, and a session of each of its users.
 var organizr struct {
@@ -48,6 +127,12 @@ const (
 // What browsers send that open a page: Accept.
 const html = "text/html,application/xhtml+xml"
 
+// The group of those who aren't logged in.
+const guestID = 999
+
+// nameOfGroup has the groups that have the same number in every Organizr.
+var nameOfGroup = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", 999: "Guest"}
+
 func init() {
 	text, err := os.ReadFile("testdata/organizr/sessions.json")
 	if err == nil {
@@ -56,12 +141,15 @@ func init() {
 	if err != nil {
 		panic(err)
 	}
-	since = func(_ time.Time) time.Duration { return time.Duration(clock.Load()) }
+	usePluginClock(testTime)
 	turnClock(0)
 }
 
 // clock is the time: the Unix time, in nanoseconds.
 var clock atomic.Int64
+
+// testTime is what the clock shows.
+func testTime() time.Duration { return time.Duration(clock.Load()) }
 
 // turnClock sets the clock to so many seconds after the sessions of testdata were good.
 func turnClock(seconds float64) { clock.Store(organizr.ValidAt*1e9 + int64(seconds*1e9)) }
@@ -296,20 +384,10 @@ func (s *site) told(name string) string {
 // is valid.
 func (s *site) remembers(headers ...string) bool {
 	s.t.Helper()
-	now := clock.Load()
-	defer clock.Store(now)
+	before := clock.Load()
+	defer clock.Store(before)
 	turnClock(-1000)
 	return s.send("GET /", headers...).Code == http.StatusOK
-}
-
-// entries returns how many there are in the middleware's memory.
-func (s *site) entries() int {
-	s.t.Helper()
-	m, ok := s.handler.(*middleware)
-	if !ok {
-		s.t.Fatalf("the handler is a %T", s.handler)
-	}
-	return len(m.memory.visitors) + len(m.memory.holders)
 }
 
 // leastPrivileged returns the least privileged of the groups, given from the most privileged one, that gets in, or -1.
@@ -318,7 +396,7 @@ func (s *site) leastPrivileged(request string, groups ...int) int {
 	method, target, _ := strings.Cut(request, " ")
 	for i := len(groups) - 1; i >= 0; i-- {
 		var headers []string
-		if groups[i] != guest {
+		if groups[i] != guestID {
 			headers = []string{"Cookie", cookie + "=" + claimed(fmt.Sprintf(`"groupID":%d`, groups[i]))}
 		}
 		req := newRequest(s.t, "GET /", headers...)
@@ -414,7 +492,7 @@ func TestEachGroupAgainstEachThreshold(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("nobody where %d is asked for", threshold), func(t *testing.T) {
 			want := http.StatusUnauthorized
-			if threshold == guest {
+			if threshold == guestID {
 				want = http.StatusOK
 			}
 			if got := s.send("GET /").Code; got != want {
@@ -932,11 +1010,7 @@ func TestHowPathsAreRead(t *testing.T) {
 	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
 	for _, test := range table.Cases {
 		t.Run(test.Why, func(t *testing.T) {
-			found := &mistakes{}
-			want := parseGroup(found, "group", test.Group)
-			if found.list != nil {
-				t.Fatal(found.list)
-			}
+			want := newSite(t, Config{Group: test.Group}).leastPrivileged("GET /", 0, 1, 3, 4, 998, 999)
 			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
 				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
 			}
@@ -1649,7 +1723,7 @@ func TestSecretsThatAreWarnedOf(t *testing.T) {
 
 func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
 	text := readText(t, "organizr/config.php")
-	values, err := parseConfig(text)
+	values, err := readConfigPHP(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1668,7 +1742,7 @@ func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
 	}
 	t.Run("no part of it passes for the whole", func(t *testing.T) {
 		for length := range text {
-			if values, err := parseConfig(text[:length]); err == nil {
+			if values, err := readConfigPHP(text[:length]); err == nil {
 				t.Fatalf("the first %d bytes do: %v", length, values)
 			}
 		}
@@ -1705,7 +1779,7 @@ func TestConfigFilesAsPHPReadsThem(t *testing.T) {
 		{"YAML", "organizrHash: x", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			values, err := parseConfig(test.text)
+			values, err := readConfigPHP(test.text)
 			if got := values["organizrHash"]; got != test.want {
 				t.Errorf("got %q and %v, want %q", got, err, test.want)
 			}
@@ -1789,13 +1863,8 @@ func (s *shrinking) ReadAt(content []byte, at int64) (int, error) {
 }
 
 // readSample reads one of the databases in testdata.
-func readSample(name string) (*database, error) {
-	path := "testdata/databases/" + name
-	glimpse, log, _, err := glimpseOf(path)
-	if err != nil {
-		return nil, err
-	}
-	return readDatabase(path, glimpse, log)
+func readSample(name string) (map[string]listedUser, error) {
+	return readDatabaseAt("testdata/databases/" + name)
 }
 
 func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
@@ -1817,7 +1886,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 					number := fmt.Sprint(*user.GroupID)
 					group := test.Content.Groups[number]
 					if group == "" { // which the table doesn't name
-						group = groupNames[*user.GroupID]
+						group = nameOfGroup[*user.GroupID]
 					}
 					if group == "" {
 						group = number
@@ -1825,14 +1894,13 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 					want := map[string]string{
 						"userID": fmt.Sprint(id), "username": user.Username, "email": user.Email, "image": user.Image, "groupID": number, "group": group,
 					}
-					got := read.accounts[token]
-					if got == nil || !reflect.DeepEqual(got.claims, want) || got.groupID != *user.GroupID || errors.Is(got.refused, errLocked) != user.Locked {
+					if got := read[token]; !reflect.DeepEqual(got, listedUser{want, *user.GroupID, user.Locked}) {
 						t.Errorf("got %v, want %v", got, want)
 					}
 				}
 			}
-			if len(read.accounts) != listed {
-				t.Errorf("got %d sessions, want %d", len(read.accounts), listed)
+			if len(read) != listed {
+				t.Errorf("got %d sessions, want %d", len(read), listed)
 			}
 		})
 	}
@@ -1842,8 +1910,8 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 		if err != nil || problem != nil {
 			t.Fatal(err, problem)
 		}
-		for token, user := range usual.accounts {
-			if got := long.accounts[token]; (got == nil) != (user.claims["userID"] == "2") {
+		for token, user := range usual {
+			if got, listed := long[token]; listed == (user.claims["userID"] == "2") {
 				t.Errorf("account %s: got %v", user.claims["userID"], got)
 			}
 		}
@@ -1852,7 +1920,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
 		for readings := 0; readings < 20; readings++ {
 			emptied := &shrinking{text: log, disappears: readings}
-			_, err := parseDatabase(strings.NewReader(content), emptied, int64(len(content)))
+			_, err := readDatabaseFrom(strings.NewReader(content), emptied, int64(len(content)))
 			t.Log(readings, err)
 		}
 	})
@@ -1872,7 +1940,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	for _, test := range table.Refused {
 		t.Run(test.File+" is refused, "+test.About, func(t *testing.T) {
 			if read, err := readSample(test.File); err == nil {
-				t.Errorf("got %d sessions", len(read.accounts))
+				t.Errorf("got %d sessions", len(read))
 			}
 		})
 	}
@@ -2098,13 +2166,11 @@ func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	write(t, file, readText(t, "databases/page-512.db"))
 	setClock(t, 0)
-	moment := since(epoch)
-	before := since
-	t.Cleanup(func() { since = before })
-	since = func(_ time.Time) time.Duration {
+	moment := testTime()
+	t.Cleanup(usePluginClock(func() time.Duration {
 		moment += time.Second
 		return moment
-	}
+	}))
 	s := newSite(t, Config{DatabaseFile: file}) // which reads it at 1, until 2
 	write(t, file, readText(t, "databases/later.db"))
 	for _, want := range []int{200, 200, 401} { // at 3, 4 and 5
@@ -2213,9 +2279,8 @@ func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
 	folder := t.TempDir() + "/"
 	write(t, folder+"config.php", configPHP())
 	write(t, folder+"db", readText(t, "databases/later.db"))
-	begun, before := time.Now(), since
-	t.Cleanup(func() { since = before })
-	since = func(_ time.Time) time.Duration { return before(epoch) + time.Since(begun) } // as it is beside each request
+	begun := time.Now()
+	t.Cleanup(usePluginClock(func() time.Duration { return testTime() + time.Since(begun) })) // as it is beside each request
 	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
 	remove(t, folder+"config.php")
 	write(t, folder+"db-journal", "x")
@@ -2268,10 +2333,6 @@ func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
 	write(t, file, readText(t, "databases/page-512.db"))
 	s := newSite(t, Config{DatabaseFile: file})
-	m, ok := s.handler.(*middleware)
-	if !ok {
-		t.Fatalf("the handler is a %T", s.handler)
-	}
 	s.send("GET /", "Cookie", sue)
 	write(t, file, readText(t, "databases/later.db"))
 	for _, test := range []struct {
@@ -2285,13 +2346,13 @@ func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			setClock(t, test.clock)
-			m.memory.follower.Lock()
-			looking := time.AfterFunc(test.looks, m.memory.follower.Unlock)
+			unblock := blockPolling(t, s.handler)
+			looking := time.AfterFunc(test.looks, unblock)
 			if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 			if looking.Stop() {
-				m.memory.follower.Unlock()
+				unblock()
 			}
 		})
 	}
@@ -2469,8 +2530,8 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		for i := 0; i < 1500; i++ {
 			s.send("GET /", "Cookie", session+"; a="+fmt.Sprint(i))
 		}
-		if !s.remembers("Cookie", "alice") || s.entries() > 5 { // nobody, and two for each of them
-			t.Errorf("alice isn't remembered, or too much is: %d entries", s.entries())
+		if !s.remembers("Cookie", "alice") || cachedEntries(t, s.handler) > 5 { // nobody, and two for each of them
+			t.Errorf("alice isn't remembered, or too much is: %d entries", cachedEntries(t, s.handler))
 		}
 		sessions := make([]string, 998) // alice and bob make it a thousand
 		for i := range sessions {
@@ -2484,8 +2545,8 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			}
 		}
 		for _, username := range []string{"carol", "sue", "pat"} {
-			if s.send("GET /", "Cookie", username); !s.remembers("Cookie", username) || s.entries() > 2001 {
-				t.Errorf("%s isn't remembered, or more than a thousand are: %d entries", username, s.entries())
+			if s.send("GET /", "Cookie", username); !s.remembers("Cookie", username) || cachedEntries(t, s.handler) > 2001 {
+				t.Errorf("%s isn't remembered, or more than a thousand are: %d entries", username, cachedEntries(t, s.handler))
 			}
 		}
 	})
@@ -2510,15 +2571,15 @@ func TestVisitorsAreRemembered(t *testing.T) {
 	})
 	t.Run("not who wasn't verified", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
-		before := s.entries()
+		before := cachedEntries(t, s.handler)
 		for i := 0; i < 20; i++ {
 			s.send("GET /", "Cookie", session+strings.Repeat("x", i+1))
 			s.send("GET /", "Cookie", fmt.Sprint("a=", i))
 			s.send("GET /", "Authorization", fmt.Sprint("Bearer x", i))
 			s.send("GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, 1000+i)))
 		}
-		if s.entries() != before {
-			t.Errorf("%d entries, and %d before", s.entries(), before)
+		if cachedEntries(t, s.handler) != before {
+			t.Errorf("%d entries, and %d before", cachedEntries(t, s.handler), before)
 		}
 	})
 }
@@ -2558,17 +2619,13 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 		})
 	}
 	t.Run("and nobody is remembered later who was verified by what counts no more", func(t *testing.T) {
-		m, ok := s.handler.(*middleware)
-		if !ok {
-			t.Fatalf("the handler is a %T", s.handler)
-		}
 		setClock(t, 14)
 		s.send("GET /", "Cookie", sessions["bob"])
-		bob := m.memory.holders[strings.TrimPrefix(sessions["bob"], cookie+"=")]
+		cacheAgain := cachedSession(t, s.handler, strings.TrimPrefix(sessions["bob"], cookie+"="))
 		write(t, file, readText(t, "databases/empty-tables.db"))
 		setClock(t, 15.5)
 		s.send("GET /")
-		remember(m.memory, sessions["bob"], bob, bob)
+		cacheAgain(sessions["bob"])
 		if got := s.send("GET /", "Cookie", sessions["bob"]).Code; got != 401 {
 			t.Errorf("got %d", got)
 		}
@@ -2580,9 +2637,8 @@ func TestManyAtOnce(t *testing.T) {
 	sessions["nobody"] = cookie + "=x"
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	write(t, file, readText(t, "databases/page-512.db"))
-	begun, before := time.Now(), since
-	defer func() { since = before }()
-	since = func(_ time.Time) time.Duration { return before(epoch) + 100*time.Since(begun) }
+	begun := time.Now()
+	defer usePluginClock(func() time.Duration { return testTime() + 100*time.Since(begun) })()
 	config := Config{DatabaseFile: file, Group: "998"}
 	service := func(_ http.ResponseWriter, _ *http.Request) {}
 	handlers := []http.Handler{newHandler(t, config, service), newHandler(t, config, service)}
@@ -2739,7 +2795,8 @@ func FuzzClaims(f *testing.F) {
 		if group == "0" && !strings.Contains(claims, "0") {
 			t.Fatalf("%q makes an administrator of nobody", claims)
 		}
-		called := map[string]string{"0": "Admin", "1": "Co-Admin", "2": "Super User", "3": "Power User", "4": "User", "998": "Logged In", "999": "Guest"}[group]
+		number, _ := strconv.Atoi(group)
+		called := nameOfGroup[number]
 		if called == "" {
 			called = group
 		}
@@ -2759,18 +2816,18 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add("<?php return ['a' => ['b' => 1]];", `\'`, "',\n'organizrHash' => 'mine',\n'")
 	f.Add("<?php return array(", "*/", "];")
 	f.Fuzz(func(t *testing.T, text, hash, css string) {
-		if values, err := parseConfig(text); err == nil {
-			if again, err := parseConfig(text + " "); err != nil || !reflect.DeepEqual(values, again) {
+		if values, err := readConfigPHP(text); err == nil {
+			if again, err := readConfigPHP(text + " "); err != nil || !reflect.DeepEqual(values, again) {
 				t.Fatalf("%q is read in two ways", text)
 			}
-			if _, err := parseConfig(text[:len(strings.TrimRight(text, "; \t\r\n\v\f\u0085\u00a0"))]); err == nil {
+			if _, err := readConfigPHP(text[:len(strings.TrimRight(text, "; \t\r\n\v\f\u0085\u00a0"))]); err == nil {
 				t.Fatalf("half of %q passes for the whole", text)
 			}
 		}
 		quote := func(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
 		whole := "<?php\nreturn [\n\t'a' => " + quote(css) + ",\n\t'b' => [\n\t\t'organizrHash' => " + quote(css) + "\n\t],\n\t'organizrHash' => " +
 			quote(hash) + ",\n\t'z' => " + quote(css) + "\n];"
-		values, err := parseConfig(whole)
+		values, err := readConfigPHP(whole)
 		if err != nil || values["organizrHash"] != hash || values["a"] != css || values["z"] != css {
 			t.Fatalf("got %q and %v from %s", values, err, whole)
 		}
@@ -2784,11 +2841,11 @@ func FuzzDatabaseLog(f *testing.F) {
 		f.Add(readText(f, "databases/"+name+"-wal"))
 	}
 	f.Fuzz(func(t *testing.T, log string) {
-		read, err := parseDatabase(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
+		read, err := readDatabaseFrom(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
 		if err != nil {
 			return
 		}
-		for token, user := range read.accounts {
+		for token, user := range read {
 			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) {
 				t.Fatalf("%q is a session of %v", token, user)
 			}
@@ -2810,23 +2867,23 @@ func FuzzDatabase(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		read, err := parseDatabase(strings.NewReader(text), strings.NewReader(""), int64(len(text)))
+		read, err := readDatabaseFrom(strings.NewReader(text), strings.NewReader(""), int64(len(text)))
 		if err != nil {
 			return
 		}
-		size, users := 0, map[*account]bool{}
-		for token, user := range read.accounts {
+		size, users := 0, map[string]bool{}
+		for token, user := range read {
 			size += len(token)
 			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) || user.claims["userID"] == "" {
 				t.Fatalf("%q is a session of %v", token, user)
 			}
-			if !users[user] {
-				users[user] = true
+			if !users[user.claims["userID"]] {
+				users[user.claims["userID"]] = true
 				size += len(user.claims["username"]) + len(user.claims["email"]) + len(user.claims["image"])
 			}
 		}
-		if size > 3*len(text) || len(read.accounts) > len(text) { // a number of eight bytes has up to 20 digits
-			t.Fatalf("%d bytes of %d sessions come from a file of %d", size, len(read.accounts), len(text))
+		if size > 3*len(text) || len(read) > len(text) { // a number of eight bytes has up to 20 digits
+			t.Fatalf("%d bytes of %d sessions come from a file of %d", size, len(read), len(text))
 		}
 	})
 }
@@ -2897,7 +2954,7 @@ var services = map[rune]func(string) string{
 	'0': func(path string) string { before, _, _ := strings.Cut(path, "\x00"); return before },
 	'n': func(path string) string { return strings.TrimSuffix(path, "\n") }, // PHP's preg_match('~^/x$~')
 	'b': func(path string) string { return strings.ReplaceAll(path, `\`, "/") },
-	'c': cleanPath,
+	'c': withoutDots,
 	'l': strings.ToLower,
 	'w': func(path string) string { return endsOfNames.ReplaceAllString(path, "$1$2") }, // Windows
 }
@@ -2914,8 +2971,8 @@ func decodeOctet(encoded string) string {
 	return octet
 }
 
-// cleanPath takes . and .. and double slashes out of a path, and leaves its final slash.
-func cleanPath(given string) string {
+// withoutDots takes . and .. and double slashes out of a path, and leaves its final slash.
+func withoutDots(given string) string {
 	if cleaned := path.Clean("/" + given); cleaned == "/" || !strings.HasSuffix(given, "/") {
 		return cleaned
 	}
@@ -2954,9 +3011,9 @@ func FuzzPaths(f *testing.F) {
 		}
 		group := groupFor(reading)
 		if group == 4 {
-			group = groupFor(cleanPath(reading)) // what no rule closes is nothing to a service unless it is clean
+			group = groupFor(withoutDots(reading)) // what no rule closes is nothing to a service unless it is clean
 		}
-		if group == guest {
+		if group == guestID {
 			return
 		}
 		req := newRequest(t, "GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, group+1)))
