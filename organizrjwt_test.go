@@ -106,6 +106,8 @@ func listedUsers(read *database, err error) (map[string]listedUser, error) {
 	return users, nil
 }
 
+// Helpers: the Organizr of testdata, its tokens, the clock, files, a site behind the middleware.
+
 // organizr is what a real Organizr wrote: its key, and a session of each of its users.
 var organizr struct {
 	UUID         string
@@ -132,6 +134,44 @@ const guestID = 999
 
 // nameOfGroup has the groups that have the same number in every Organizr.
 var nameOfGroup = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", 999: "Guest"}
+
+// The header of Organizr's tokens.
+const jwt = `{"typ":"JWT","alg":"HS256"}`
+
+// sign returns the token of the header and the claims, signed with the secret.
+func sign(header, claims, secret string) string {
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// claimed returns a token with Organizr's header and key, and these claims besides iss, aud, nbf and exp.
+func claimed(claims string) string {
+	const whole = `{"iss":"Organizr","aud":"Organizr","nbf":%d,"exp":%d.5,%s}`
+	return sign(jwt, fmt.Sprintf(whole, organizr.ValidAt, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
+}
+
+// tokenOf returns the session that Organizr made for the user.
+func tokenOf(t testing.TB, username string) string {
+	t.Helper()
+	for _, session := range organizr.Sessions {
+		if session.Username == username {
+			return session.Token
+		}
+	}
+	t.Fatalf("no session of %q in testdata", username)
+	return ""
+}
+
+// configPHP returns a config.php as Organizr writes it, with these values and uuid and hash of the sessions of testdata.
+func configPHP(pairs ...string) string {
+	values := "<?php\nreturn [\n"
+	for i := 0; i < len(pairs); i += 2 {
+		values += "\t'" + pairs[i] + "' => '" + pairs[i+1] + "',\n"
+	}
+	return values + "\t'organizrHash' => '" + organizr.OrganizrHash + "',\n\t'uuid' => '" + organizr.UUID + "'\n];"
+}
 
 func init() {
 	text, err := os.ReadFile("testdata/organizr/sessions.json")
@@ -205,92 +245,6 @@ func remove(t *testing.T, file string) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// configPHP returns a config.php as Organizr writes it, with these values and uuid and hash of the sessions of testdata.
-func configPHP(pairs ...string) string {
-	values := "<?php\nreturn [\n"
-	for i := 0; i < len(pairs); i += 2 {
-		values += "\t'" + pairs[i] + "' => '" + pairs[i+1] + "',\n"
-	}
-	return values + "\t'organizrHash' => '" + organizr.OrganizrHash + "',\n\t'uuid' => '" + organizr.UUID + "'\n];"
-}
-
-// tokenOf returns the session that Organizr made for the user.
-func tokenOf(t testing.TB, username string) string {
-	t.Helper()
-	for _, session := range organizr.Sessions {
-		if session.Username == username {
-			return session.Token
-		}
-	}
-	t.Fatalf("no session of %q in testdata", username)
-	return ""
-}
-
-// The header of Organizr's tokens.
-const jwt = `{"typ":"JWT","alg":"HS256"}`
-
-// sign returns the token of the header and the claims, signed with the secret.
-func sign(header, claims, secret string) string {
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(text))
-	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// claimed returns a token with Organizr's header and key, and these claims besides iss, aud, nbf and exp.
-func claimed(claims string) string {
-	const whole = `{"iss":"Organizr","aud":"Organizr","nbf":%d,"exp":%d.5,%s}`
-	return sign(jwt, fmt.Sprintf(whole, organizr.ValidAt, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
-}
-
-// A trick is one token of testdata/tokens.json.
-type trick struct{ Trick, Why, Token string }
-
-// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
-func tokenTable(t testing.TB) (fail, pass []trick) {
-	t.Helper()
-	var table struct{ Fail, Pass []trick }
-	readData(t, "tokens.json", &table)
-	return table.Fail, table.Pass
-}
-
-// paths is testdata/paths.json: how paths are read.
-type paths struct {
-	Group string
-	Rules []string
-	Cases []struct{ Why, Method, Target, Group string }
-}
-
-// samples is testdata/databases/databases.json: what a right reader finds in the files beside it.
-type samples struct {
-	Read []struct {
-		File, About string
-		Content     struct {
-			Users []struct {
-				ID                     int64 // on machines of 32 bits, too
-				Username, Email, Image string
-				GroupID                *int
-				Locked                 bool
-			}
-			Groups map[string]string
-			Tokens map[string]int64
-		}
-	}
-	Busy, Refused, Ends []struct{ File, About string }
-}
-
-// sampleSessions returns the sessions that testdata/databases/page-512.db lists, as cookies, by their users' names.
-func sampleSessions(t *testing.T) map[string]string {
-	t.Helper()
-	var table samples
-	readData(t, "databases/databases.json", &table)
-	sessions := map[string]string{}
-	for token, id := range table.Read[0].Content.Tokens {
-		sessions[table.Read[0].Content.Users[id-1].Username] = cookie + "=" + token
-	}
-	return sessions
 }
 
 // A site is a service behind the middleware.
@@ -474,6 +428,8 @@ func printed(t *testing.T, do func()) string {
 	return text
 }
 
+// Who gets in: groups.
+
 func TestEachGroupAgainstEachThreshold(t *testing.T) {
 	for _, threshold := range []int{0, 1, 2, 3, 4, 5, 6, 997, 998, 999} {
 		s := newSite(t, Config{Group: fmt.Sprint(threshold)})
@@ -515,6 +471,92 @@ func TestGroupNames(t *testing.T) {
 	}
 }
 
+// Who gets in: rules for parts of a service.
+
+// paths is testdata/paths.json: how paths are read.
+type paths struct {
+	Group string
+	Rules []string
+	Cases []struct{ Why, Method, Target, Group string }
+}
+
+func TestHowPathsAreRead(t *testing.T) {
+	var table paths
+	readData(t, "paths.json", &table)
+	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
+	for _, test := range table.Cases {
+		t.Run(test.Why, func(t *testing.T) {
+			want := newSite(t, Config{Group: test.Group}).leastPrivileged("GET /", 0, 1, 3, 4, 998, 999)
+			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
+				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
+			}
+		})
+	}
+}
+
+func TestTheMostSpecificRuleWins(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		group string
+		rules []string
+		paths map[string]int
+	}{
+		{"open within closed within open", "User", []string{"/=Guest", "/admin/=Admin", "/admin/login=Guest"}, map[string]int{
+			"/": 999, "/x": 999, "/X": 999, "/admin": 0, "/admin/": 0, "/admin/x": 0, "/ADMIN/x": 0, "/admin/login": 999, "/admin/Login": 0, "/Admin/login": 999,
+		}},
+		{"a closed wildcard in an opened root", "User", []string{"/=Guest", "/{user}/=User"}, map[string]int{"/": 999, "/bob": 4, "/bob/": 4, "/bob/x": 4}},
+		{"a closed wildcard as a file", "User", []string{"/=Guest", "/{user}=3"}, map[string]int{"/": 999, "/bob": 3, "/bob/": 3, "/bob/x": 999}},
+		{"a closed folder in an opened root, in another case", "User", []string{"/=Guest", "/api/=998"}, map[string]int{
+			"/api/x": 998, "/API/x": 998, "/api": 998, "/x": 999,
+		}},
+		{"an opened file in a closed root, in another case", "Guest", []string{"/=Admin", "/status=Guest"}, map[string]int{
+			"/status": 999, "/STATUS": 0, "/status/": 0,
+		}},
+		{"closed patterns that differ in case", "User", []string{"/a=0", "/A=3"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
+		{"the same the other way round", "User", []string{"/A=3", "/a=0"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
+		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{"/": 999, "/x": 4, "/x/": 4}},
+		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{
+			"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4,
+		}},
+		{"the rest as a wildcard", "User", []string{"/api/{rest...}=Guest"}, map[string]int{"/api/": 999, "/api/x/y": 999, "/api": 4}},
+		{"a rule for the group itself closes what another opens", "User", []string{"/=Guest", "/me/=User"}, map[string]int{"/ME/": 4, "/me": 4, "/you": 999}},
+		{"rules for both spellings", "User", []string{"/api/=Guest", "/API/=Guest"}, map[string]int{"/api/x": 999, "/API/x": 999, "/Api/x": 4}},
+		{"a folder under an opened one", "User", []string{"/a/=Guest", "/a/b/=998"}, map[string]int{"/a/b": 998, "/a/b/": 998, "/a/b/c": 998, "/a/c": 999}},
+		{"methods", "User", []string{"GET /=Guest", "POST /=Admin", "get /x=3"}, map[string]int{"/": 999, "/x": 3}},
+		{"a group that anybody may have", "Guest", []string{"/admin/=Admin"}, map[string]int{"/": 999, "/ADMIN/": 0, "/admin;x/": 0, "/x;y": 999}},
+		{"opening in a middleware for Admin", "0", []string{"/api/=3", "/api/x=Guest"}, map[string]int{
+			"/": 0, "/api/": 3, "/api/x": 999, "/api/X": 3, "/API/x": 0,
+		}},
+		{"a pattern that is escaped", "User", []string{"/a%20b=0", "/%C3%BC/=Guest"}, map[string]int{"/a%20b": 0, "/A%20B": 0, "/%c3%bc/x": 999, "/%C3%9C/x": 4}},
+		{"another folder by way of an opened one", "User", []string{"/api/=Guest"}, map[string]int{
+			"/api/x": 999, "/api/a%2fb": 999, "/api/..%2fx": 4, "/api/..%2fAPI/x": 4, "/api/..%2fapi./x": 4,
+		}},
+		{"what no closing rule touches stays open", "User", []string{"/music/=Guest", "/secret=0"}, map[string]int{
+			"/music/Who%3F": 999, "/music/a%2Fb": 999, "/music/50%25": 999, "/music/AC%5CDC": 999, "/music/R.E.M.": 999, "/music/a;b": 999, "/music/%23": 999,
+		}},
+		{"a wildcard, where a service splits a path before it decodes its names", "User", []string{"/u/{id}/secret=Admin"}, map[string]int{
+			"/u/1/secret": 0, "/u/%2F/secret": 0, "/u/%2f/secret": 0, "/u/%2F%2f/secret": 0, "/u/a%2Fb/secret": 0, "/U/%2F/Secret": 0, "/U/a%2Fb/SECRET": 0,
+			"/u/%252F/secret": 0, "/U/%252f/SECRET": 0, "/u/a%2Fb/%2573ecret": 0, "/u/%2F/secret/": 0, "/u/%2F/public": 4, "/u/%2F/": 4,
+		}},
+		{"a wildcard at the end", "User", []string{"/u/{id}=Admin"}, map[string]int{"/u/%2F": 0, "/u/%2f/": 0, "/U/%2F": 0, "/u/": 4}},
+		{"a closed file, as careless services find it", "Guest", []string{"/secret=0"}, map[string]int{
+			"/secret": 0, "/secret%0a": 0, "/secret%3fx": 0, "/;%2fx/%2573ecret": 0, "/x;%2f../secret": 0, "/secret;x": 0, "/Secret": 0, "/secret.": 0,
+			"/secret%20": 0, "/%5csecret": 0, "/x%2f..%2fsecret": 0, "/secret%23": 0, "/secret%00": 0, "/secret/": 0, "/x": 999, "/secrets": 999, "/secret/x": 999,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, Config{Group: test.group, Rules: test.rules})
+			for path, want := range test.paths {
+				if got := s.leastPrivileged("GET "+path, 0, 3, 4, 998, 999); got != want {
+					t.Errorf("%s asks for %d, want %d", path, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Who gets in: allow and deny.
+
 func TestAllowAndDeny(t *testing.T) {
 	visits := []visit{
 		{"an allowed group gets in whatever its number", Config{Group: "0", Allow: []string{"groupID=5"}}, "", []string{"Cookie", "fay"}, 200},
@@ -540,6 +582,8 @@ func TestAllowAndDeny(t *testing.T) {
 	pay(t, visits)
 }
 
+// Which session counts: cookies and bearer tokens.
+
 func TestWhichCookieCounts(t *testing.T) {
 	good, stale := cookie+"="+tokenOf(t, "bob"), cookie+"="+claimed(`"groupID":1000`)
 	pay(t, []visit{
@@ -559,6 +603,101 @@ func TestWhichCookieCounts(t *testing.T) {
 		{"after 32 KiB of others", Config{}, "", []string{"Cookie", strings.Repeat("a=1; ", 32<<10/5) + good}, 401},
 	})
 }
+
+func TestBearer(t *testing.T) {
+	bob, other := "Bearer "+tokenOf(t, "bob"), "Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	expired := "Bearer " + sign(jwt, `{"iss":"Organizr","aud":"Organizr","exp":1,"groupID":4}`, organizr.OrganizrHash)
+	eight := strings.TrimSpace(strings.Repeat("a.b.c ", 7)) + " " + tokenOf(t, "bob")
+	for _, test := range []struct {
+		name    string
+		config  Config
+		headers []string
+		want    int
+		left    string // of Authorization, for the service
+	}{
+		{"Organizr's token", Config{}, []string{"Authorization", bob}, 200, ""},
+		{"the scheme in another case", Config{}, []string{"Authorization", "bearer " + tokenOf(t, "bob")}, 200, ""},
+		{"left for the service with forwardToken", Config{ForwardToken: true}, []string{"Authorization", bob}, 200, bob},
+		{"another's token", Config{}, []string{"Authorization", other}, 401, ""},
+		{"an expired one", Config{}, []string{"Authorization", expired}, 401, ""},
+		{"a good cookie counts first", Config{Group: "Admin"}, []string{"Authorization", bob, "Cookie", "alice"}, 200, ""},
+		{"beside a stale cookie", Config{}, []string{"Authorization", bob, "Cookie", cookie + "=x; a=1"}, 200, ""},
+		{"another scheme", Config{}, []string{"Authorization", "Basic " + tokenOf(t, "bob")}, 401, ""},
+		{"two lines", Config{}, []string{"Authorization", bob, "Authorization", bob}, 401, ""},
+		{"not in the cookie's place", Config{}, []string{"Cookie", bob + ";"}, 401, ""},
+		{
+			"replaced by a header of ours",
+			Config{Headers: map[string]string{"Authorization": "Token {token}"}},
+			[]string{"Authorization", bob},
+			200,
+			"Token " + tokenOf(t, "bob"),
+		},
+
+		{"another's token stays beside a good cookie", Config{}, []string{"Authorization", other, "Cookie", "bob"}, 200, other},
+		{"a second session beside a good cookie goes", Config{}, []string{"Authorization", "Bearer " + tokenOf(t, "alice"), "Cookie", "bob"}, 200, ""},
+		{"an expired one beside a good cookie goes", Config{}, []string{"Authorization", expired, "Cookie", "bob"}, 200, ""},
+		{"in another scheme it goes too", Config{}, []string{"Authorization", "Token token=\"" + tokenOf(t, "bob") + "\"", "Cookie", "bob"}, 200, ""},
+		{"behind another token's beginning it goes", Config{}, []string{"Authorization", "Bearer eyJh." + tokenOf(t, "alice") + "x", "Cookie", "bob"}, 200, ""},
+		{"of more than 16 KiB nothing stays", Config{Group: "Guest"}, []string{"Authorization", "Basic " + strings.Repeat("a", 16<<10)}, 200, ""},
+		{"of less it does", Config{Group: "Guest"}, []string{"Authorization", "Basic " + strings.Repeat("a", 15<<10)}, 200, "Basic " + strings.Repeat("a", 15<<10)},
+		{"only its line goes", Config{}, []string{"Authorization", bob, "Authorization", "Basic eDp5", "Cookie", "bob"}, 200, "Basic eDp5"},
+		{"behind seven others in a line it goes", Config{}, []string{"Authorization", eight, "Cookie", "bob"}, 200, ""},
+
+		{"another's token stays on a Guest route", Config{Group: "Guest"}, []string{"Authorization", other}, 200, other},
+		{"a session goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", bob}, 200, ""},
+		{"two sessions go on a Guest route", Config{Group: "Guest"}, []string{"Authorization", bob, "Authorization", bob}, 200, ""},
+		{"an expired one goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", expired}, 200, ""},
+		{"in another scheme it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", "Digest " + tokenOf(t, "bob")}, 200, ""},
+		{"behind seven others it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", eight}, 200, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.config.AcceptBearer = true
+			s := newSite(t, test.config)
+			for _, turn := range []string{"first", "second"} {
+				got := s.send("GET /", test.headers...).Code
+				if got != test.want {
+					t.Errorf("the %s time: got %d, want %d", turn, got, test.want)
+				} else if got == 200 && s.told("Authorization") != test.left {
+					t.Errorf("the %s time: the service got Authorization %q", turn, s.told("Authorization"))
+				}
+			}
+		})
+	}
+	t.Run("what a later middleware adds to the lines stays with its request", func(t *testing.T) {
+		var got []string
+		handler := newHandler(t, Config{AcceptBearer: true}, func(_ http.ResponseWriter, req *http.Request) {
+			got = append(got, strings.Join(req.Header["Authorization"], " "))
+			req.Header.Add("Authorization", fmt.Sprint(len(got)))
+		})
+		var first http.Header
+		for i := 0; i < 3; i++ {
+			req := newRequest(t, "GET /", "Cookie", "bob", "Authorization", "a", "Authorization", "b", "Authorization", "c")
+			handler.ServeHTTP(httptest.NewRecorder(), req)
+			if first == nil {
+				first = req.Header
+			}
+		}
+		if lines := strings.Join(first["Authorization"], " "); lines != "a b c 1" {
+			t.Errorf("the first request's lines are %q", lines)
+		}
+	})
+	t.Run("beside other cookies of any length", func(t *testing.T) {
+		s := newSite(t, Config{AcceptBearer: true})
+		for length := 1; length < 100; length++ {
+			cookies := "a=" + strings.Repeat("x", length)
+			if s.send("POST /", "Authorization", bob, "Cookie", cookies, "Sec-Fetch-Site", "cross-site"); s.told("Cookie") != cookies {
+				t.Errorf("the service got the cookies %q of %q", s.told("Cookie"), cookies)
+			}
+		}
+	})
+	t.Run("not unless it is switched on", func(t *testing.T) {
+		if got := newSite(t, Config{}).send("GET /", "Authorization", bob).Code; got != 401 {
+			t.Errorf("got %d, want 401", got)
+		}
+	})
+}
+
+// What is a session: the token and its claims.
 
 func TestWhatIsASession(t *testing.T) {
 	const organizrs = `"iss":"Organizr","aud":"Organizr",`
@@ -611,6 +750,17 @@ func TestWhatIsASession(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A trick is one token of testdata/tokens.json.
+type trick struct{ Trick, Why, Token string }
+
+// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
+func tokenTable(t testing.TB) (fail, pass []trick) {
+	t.Helper()
+	var table struct{ Fail, Pass []trick }
+	readData(t, "tokens.json", &table)
+	return table.Fail, table.Pass
 }
 
 func TestHostileTokens(t *testing.T) {
@@ -780,98 +930,166 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 	}
 }
 
-func TestBearer(t *testing.T) {
-	bob, other := "Bearer "+tokenOf(t, "bob"), "Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	expired := "Bearer " + sign(jwt, `{"iss":"Organizr","aud":"Organizr","exp":1,"groupID":4}`, organizr.OrganizrHash)
-	eight := strings.TrimSpace(strings.Repeat("a.b.c ", 7)) + " " + tokenOf(t, "bob")
+// What the service is told.
+
+func TestTellsTheServiceWhoIsThere(t *testing.T) {
+	const nobody = `"name":"evil {email}","email":"","group":"Family","groupID":7,"userID":7`
+	one := func(name, text string) map[string]string { return map[string]string{name: text} }
 	for _, test := range []struct {
 		name    string
-		config  Config
-		headers []string
-		want    int
-		left    string // of Authorization, for the service
+		headers map[string]string
+		token   string
+		header  string
+		want    string
 	}{
-		{"Organizr's token", Config{}, []string{"Authorization", bob}, 200, ""},
-		{"the scheme in another case", Config{}, []string{"Authorization", "bearer " + tokenOf(t, "bob")}, 200, ""},
-		{"left for the service with forwardToken", Config{ForwardToken: true}, []string{"Authorization", bob}, 200, bob},
-		{"another's token", Config{}, []string{"Authorization", other}, 401, ""},
-		{"an expired one", Config{}, []string{"Authorization", expired}, 401, ""},
-		{"a good cookie counts first", Config{Group: "Admin"}, []string{"Authorization", bob, "Cookie", "alice"}, 200, ""},
-		{"beside a stale cookie", Config{}, []string{"Authorization", bob, "Cookie", cookie + "=x; a=1"}, 200, ""},
-		{"another scheme", Config{}, []string{"Authorization", "Basic " + tokenOf(t, "bob")}, 401, ""},
-		{"two lines", Config{}, []string{"Authorization", bob, "Authorization", bob}, 401, ""},
-		{"not in the cookie's place", Config{}, []string{"Cookie", bob + ";"}, 401, ""},
-		{
-			"replaced by a header of ours",
-			Config{Headers: map[string]string{"Authorization": "Token {token}"}},
-			[]string{"Authorization", bob},
-			200,
-			"Token " + tokenOf(t, "bob"),
-		},
-
-		{"another's token stays beside a good cookie", Config{}, []string{"Authorization", other, "Cookie", "bob"}, 200, other},
-		{"a second session beside a good cookie goes", Config{}, []string{"Authorization", "Bearer " + tokenOf(t, "alice"), "Cookie", "bob"}, 200, ""},
-		{"an expired one beside a good cookie goes", Config{}, []string{"Authorization", expired, "Cookie", "bob"}, 200, ""},
-		{"in another scheme it goes too", Config{}, []string{"Authorization", "Token token=\"" + tokenOf(t, "bob") + "\"", "Cookie", "bob"}, 200, ""},
-		{"behind another token's beginning it goes", Config{}, []string{"Authorization", "Bearer eyJh." + tokenOf(t, "alice") + "x", "Cookie", "bob"}, 200, ""},
-		{"of more than 16 KiB nothing stays", Config{Group: "Guest"}, []string{"Authorization", "Basic " + strings.Repeat("a", 16<<10)}, 200, ""},
-		{"of less it does", Config{Group: "Guest"}, []string{"Authorization", "Basic " + strings.Repeat("a", 15<<10)}, 200, "Basic " + strings.Repeat("a", 15<<10)},
-		{"only its line goes", Config{}, []string{"Authorization", bob, "Authorization", "Basic eDp5", "Cookie", "bob"}, 200, "Basic eDp5"},
-		{"behind seven others in a line it goes", Config{}, []string{"Authorization", eight, "Cookie", "bob"}, 200, ""},
-
-		{"another's token stays on a Guest route", Config{Group: "Guest"}, []string{"Authorization", other}, 200, other},
-		{"a session goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", bob}, 200, ""},
-		{"two sessions go on a Guest route", Config{Group: "Guest"}, []string{"Authorization", bob, "Authorization", bob}, 200, ""},
-		{"an expired one goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", expired}, 200, ""},
-		{"in another scheme it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", "Digest " + tokenOf(t, "bob")}, 200, ""},
-		{"behind seven others it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", eight}, 200, ""},
+		{"the name", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-User", "Zoë Müller"},
+		{"the address", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Email", "Zo@example.com"},
+		{"the group's number", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Group", "4"},
+		{"all placeholders", one("X-All", "{username}|{email}|{group}|{groupID}|{userID}"), tokenOf(t, "bob"), "X-All", "bob|bob@example.com|User|4|2"},
+		{"the picture", one("X-Image", "{image}"), claimed(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
+		{"the token as a bearer token", one("Authorization", "Bearer {token}"), tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
+		{"a text without placeholders", one("X-Via", "organizr"), tokenOf(t, "bob"), "X-Via", "organizr"},
+		{"an empty claim is not sent", one("X-Mail", "mail {email}"), claimed(nobody), "X-Mail", ""},
+		{"one of two claims is enough", one("X-Both", "{email}/{userID}"), claimed(nobody), "X-Both", "/7"},
+		{"claims are not placeholders", nil, claimed(nobody), "X-Organizr-User", "evil {email}"},
+		{"a group of the administrator's own by its number, not by the user's text", one("X-Group", "{group}"), claimed(nobody), "X-Group", "7"},
+		{"one of Organizr's groups by its name, not by the user's text", one("X-Group", "{group}"), claimed(`"group":"Admin","groupID":4`), "X-Group", "User"},
+		{"any logged-in user", one("X-Group", "{group}"), claimed(`"groupID":998`), "X-Group", "Logged In"},
+		{"an empty text switches a default header off", one("X-Organizr-Email", ""), tokenOf(t, "bob"), "X-Organizr-Email", ""},
+		{"another spelling of a default header takes its place", one("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
+		{"the default headers stay beside others", one("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.config.AcceptBearer = true
-			s := newSite(t, test.config)
+			s := newSite(t, Config{Group: "998", Headers: test.headers})
 			for _, turn := range []string{"first", "second"} {
-				got := s.send("GET /", test.headers...).Code
-				if got != test.want {
-					t.Errorf("the %s time: got %d, want %d", turn, got, test.want)
-				} else if got == 200 && s.told("Authorization") != test.left {
-					t.Errorf("the %s time: the service got Authorization %q", turn, s.told("Authorization"))
+				s.send("GET /", "Cookie", cookie+"="+test.token, "Authorization", "Basic eDp5")
+				if got := s.told(test.header); got != test.want {
+					t.Errorf("the %s time: got %q, want %q", turn, got, test.want)
 				}
 			}
 		})
 	}
-	t.Run("what a later middleware adds to the lines stays with its request", func(t *testing.T) {
-		var got []string
-		handler := newHandler(t, Config{AcceptBearer: true}, func(_ http.ResponseWriter, req *http.Request) {
-			got = append(got, strings.Join(req.Header["Authorization"], " "))
-			req.Header.Add("Authorization", fmt.Sprint(len(got)))
+}
+
+// Forged headers, and the cookies that the service gets.
+
+func TestForgedHeadersAreGone(t *testing.T) {
+	s := newSite(t, Config{Rules: []string{"/public/=Guest"}, Headers: map[string]string{"X-WEBAUTH-ROLE": ""}})
+	for _, spelling := range []string{
+		"X-Organizr-User", "x-organizr-user", "X_Organizr_User", "X-Organizr_User", "x_organizr-Group", "X.Organizr.Email",
+		"X-ORGANIZR-GROUP", "X~Organizr-User", "X-Webauth-Role", "X_WEBAUTH_ROLE", "X-Original-URL", "X_Rewrite_Url",
+	} {
+		for name, visit := range map[string][]string{
+			"of bob":                  {"GET /", "Cookie", "bob"},
+			"of bob on a Guest route": {"GET /public/", "Cookie", "bob"},
+			"of nobody":               {"GET /public/", "Accept", "*/*"},
+			"of bob with a form":      {"POST /", "Cookie", "bob"},
+		} {
+			t.Run(spelling+" "+name, func(t *testing.T) {
+				req := newRequest(t, visit[0], visit[1:]...)
+				req.Header[spelling], req.Header["X-Else"] = []string{"forged"}, []string{"kept"}
+				s.serve(req)
+				for name, values := range s.forwarded.Header {
+					if strings.Contains(strings.Join(values, ""), "forged") {
+						t.Errorf("it reached the service as %s", name)
+					}
+				}
+				if s.told("X-Else") != "kept" {
+					t.Error("another header was taken away")
+				}
+			})
+		}
+	}
+}
+
+func TestManyHeaders(t *testing.T) {
+	odd := func(count int) []string {
+		headers := []string{"Cookie", "bob"}
+		for i := 1; i < count; i++ {
+			headers = append(headers, fmt.Sprintf("X-%d", i), "x")
+		}
+		return headers
+	}
+	pay(t, []visit{
+		{"200 headers", Config{}, "GET /", odd(200), 200},
+		{"more than 200", Config{}, "GET /", odd(201), 431},
+		{"more than 200 on a Guest route", Config{Group: "Guest"}, "GET /", odd(201), 431},
+		{"more than 200 of a stranger on a Guest route", Config{Group: "Guest"}, "GET /", odd(203)[2:], 431},
+		{"40,000", Config{AllowCrossSite: true}, "POST /", odd(40000), 431},
+		{"many lines of one", Config{}, "GET /", append([]string{"Cookie", "bob"}, strings.Split(strings.Repeat("X-Else:x:", 300), ":")[:600]...), 200},
+	})
+}
+
+func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
+	session := cookie + "=" + tokenOf(t, "bob")
+	for _, test := range []struct {
+		name      string
+		came      string // lines are parted by |
+		forwarded string
+	}{
+		{"nothing else", session, ""},
+		{"another behind it", session + "; a=1", "a=1"},
+		{"another before it", "a=1; " + session, "a=1"},
+		{"others around it", "a=1; " + session + "; b=\"2 3\"", "a=1; b=\"2 3\""},
+		{"another right behind it", session + ";b=2", "b=2"},
+		{"a space behind it", session + " ;b=2", "b=2"},
+		{"without spaces", "a=1;" + session + ";b=2", "a=1;b=2"},
+		{"a stale one goes too", cookie + "=stale; " + session + "; a=1", "a=1"},
+		{"wherever it is", "a=1; " + session + "; " + cookie + "=stale; b=%3B", "a=1; b=%3B"},
+		{"names that only contain it", "x" + cookie + "=1; " + session + "; " + cookie + "2=3", "x" + cookie + "=1; " + cookie + "2=3"},
+		{"a value that is its name", "a=" + cookie + "; " + session, "a=" + cookie},
+		{"what isn't a cookie", "odd,;;cookies; " + session + ";=;", "odd,;;cookies;=;"},
+		{"the name alone", "a=1; " + cookie + "; " + session + "; b=2", "a=1; b=2"},
+		{"spaces around the name", "a=1; " + cookie + " = stale ; " + session, "a=1"},
+		{"a hundred of them", session + "; a=1; " + strings.Repeat(cookie+"=stale; ", 100) + "b=2", "a=1; b=2"},
+		{"on two lines", session + "; a=1|b=2", "a=1; b=2"},
+	} {
+		headers := []string{"Cookie", strings.Split(test.came, "|")[0]}
+		for _, line := range strings.Split(test.came, "|")[1:] {
+			headers = append(headers, "Cookie", line)
+		}
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, Config{})
+			for _, turn := range []string{"first", "second"} {
+				s.send("GET /", headers...)
+				if got := s.told("Cookie"); got != test.forwarded {
+					t.Errorf("the %s time: forwarded %q, want %q", turn, got, test.forwarded)
+				}
+			}
 		})
-		var first http.Header
-		for i := 0; i < 3; i++ {
-			req := newRequest(t, "GET /", "Cookie", "bob", "Authorization", "a", "Authorization", "b", "Authorization", "c")
-			handler.ServeHTTP(httptest.NewRecorder(), req)
-			if first == nil {
-				first = req.Header
+		t.Run(test.name+", on a Guest route", func(t *testing.T) {
+			s := newSite(t, Config{Group: "Guest"})
+			s.send("GET /", "Cookie", strings.ReplaceAll(strings.ReplaceAll(test.came, session, cookie+"=stale"), "|", "; "))
+			if got := s.told("Cookie"); got != test.forwarded {
+				t.Errorf("forwarded %q, want %q", got, test.forwarded)
 			}
-		}
-		if lines := strings.Join(first["Authorization"], " "); lines != "a b c 1" {
-			t.Errorf("the first request's lines are %q", lines)
+		})
+		t.Run(test.name+", with forwardToken", func(t *testing.T) {
+			s := newSite(t, Config{ForwardToken: true})
+			s.send("GET /", headers...)
+			if got := strings.Join(s.forwarded.Header["Cookie"], "|"); got != test.came {
+				t.Errorf("forwarded %q, want %q", got, test.came)
+			}
+		})
+	}
+	t.Run("one line that is remembered, and another", func(t *testing.T) {
+		s := newSite(t, Config{})
+		s.send("GET /", "Cookie", session+"; a=1")
+		s.send("GET /", "Cookie", session+"; a=1", "Cookie", "b=2")
+		if got := s.told("Cookie"); got != "a=1; b=2" {
+			t.Errorf("forwarded %q", got)
 		}
 	})
-	t.Run("beside other cookies of any length", func(t *testing.T) {
-		s := newSite(t, Config{AcceptBearer: true})
-		for length := 1; length < 100; length++ {
-			cookies := "a=" + strings.Repeat("x", length)
-			if s.send("POST /", "Authorization", bob, "Cookie", cookies, "Sec-Fetch-Site", "cross-site"); s.told("Cookie") != cookies {
-				t.Errorf("the service got the cookies %q of %q", s.told("Cookie"), cookies)
-			}
-		}
-	})
-	t.Run("not unless it is switched on", func(t *testing.T) {
-		if got := newSite(t, Config{}).send("GET /", "Authorization", bob).Code; got != 401 {
-			t.Errorf("got %d, want 401", got)
+	t.Run("more than 32 KiB on a Guest route: nothing is forwarded", func(t *testing.T) {
+		s := newSite(t, Config{Group: "Guest"})
+		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 32<<10/5)+session)
+		if got := s.told("Cookie"); got != "" {
+			t.Errorf("forwarded %.100q", got)
 		}
 	})
 }
+
+// Cross-site requests.
 
 func TestCrossSite(t *testing.T) {
 	bob := func(headers ...string) []string { return append([]string{"Cookie", "bob"}, headers...) }
@@ -986,233 +1204,21 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 	})
 }
 
-func TestManyHeaders(t *testing.T) {
-	odd := func(count int) []string {
-		headers := []string{"Cookie", "bob"}
-		for i := 1; i < count; i++ {
-			headers = append(headers, fmt.Sprintf("X-%d", i), "x")
-		}
-		return headers
-	}
+// Refusals: the redirect to the login.
+
+func TestWhoIsRedirected(t *testing.T) {
+	here := Config{OrganizrURL: organizrURL}
 	pay(t, []visit{
-		{"200 headers", Config{}, "GET /", odd(200), 200},
-		{"more than 200", Config{}, "GET /", odd(201), 431},
-		{"more than 200 on a Guest route", Config{Group: "Guest"}, "GET /", odd(201), 431},
-		{"more than 200 of a stranger on a Guest route", Config{Group: "Guest"}, "GET /", odd(203)[2:], 431},
-		{"40,000", Config{AllowCrossSite: true}, "POST /", odd(40000), 431},
-		{"many lines of one", Config{}, "GET /", append([]string{"Cookie", "bob"}, strings.Split(strings.Repeat("X-Else:x:", 300), ":")[:600]...), 200},
-	})
-}
-
-func TestHowPathsAreRead(t *testing.T) {
-	var table paths
-	readData(t, "paths.json", &table)
-	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
-	for _, test := range table.Cases {
-		t.Run(test.Why, func(t *testing.T) {
-			want := newSite(t, Config{Group: test.Group}).leastPrivileged("GET /", 0, 1, 3, 4, 998, 999)
-			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
-				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
-			}
-		})
-	}
-}
-
-func TestTheMostSpecificRuleWins(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		group string
-		rules []string
-		paths map[string]int
-	}{
-		{"open within closed within open", "User", []string{"/=Guest", "/admin/=Admin", "/admin/login=Guest"}, map[string]int{
-			"/": 999, "/x": 999, "/X": 999, "/admin": 0, "/admin/": 0, "/admin/x": 0, "/ADMIN/x": 0, "/admin/login": 999, "/admin/Login": 0, "/Admin/login": 999,
-		}},
-		{"a closed wildcard in an opened root", "User", []string{"/=Guest", "/{user}/=User"}, map[string]int{"/": 999, "/bob": 4, "/bob/": 4, "/bob/x": 4}},
-		{"a closed wildcard as a file", "User", []string{"/=Guest", "/{user}=3"}, map[string]int{"/": 999, "/bob": 3, "/bob/": 3, "/bob/x": 999}},
-		{"a closed folder in an opened root, in another case", "User", []string{"/=Guest", "/api/=998"}, map[string]int{
-			"/api/x": 998, "/API/x": 998, "/api": 998, "/x": 999,
-		}},
-		{"an opened file in a closed root, in another case", "Guest", []string{"/=Admin", "/status=Guest"}, map[string]int{
-			"/status": 999, "/STATUS": 0, "/status/": 0,
-		}},
-		{"closed patterns that differ in case", "User", []string{"/a=0", "/A=3"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
-		{"the same the other way round", "User", []string{"/A=3", "/a=0"}, map[string]int{"/a": 0, "/A": 0, "/a/": 0}},
-		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{"/": 999, "/x": 4, "/x/": 4}},
-		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{
-			"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4,
-		}},
-		{"the rest as a wildcard", "User", []string{"/api/{rest...}=Guest"}, map[string]int{"/api/": 999, "/api/x/y": 999, "/api": 4}},
-		{"a rule for the group itself closes what another opens", "User", []string{"/=Guest", "/me/=User"}, map[string]int{"/ME/": 4, "/me": 4, "/you": 999}},
-		{"rules for both spellings", "User", []string{"/api/=Guest", "/API/=Guest"}, map[string]int{"/api/x": 999, "/API/x": 999, "/Api/x": 4}},
-		{"a folder under an opened one", "User", []string{"/a/=Guest", "/a/b/=998"}, map[string]int{"/a/b": 998, "/a/b/": 998, "/a/b/c": 998, "/a/c": 999}},
-		{"methods", "User", []string{"GET /=Guest", "POST /=Admin", "get /x=3"}, map[string]int{"/": 999, "/x": 3}},
-		{"a group that anybody may have", "Guest", []string{"/admin/=Admin"}, map[string]int{"/": 999, "/ADMIN/": 0, "/admin;x/": 0, "/x;y": 999}},
-		{"opening in a middleware for Admin", "0", []string{"/api/=3", "/api/x=Guest"}, map[string]int{
-			"/": 0, "/api/": 3, "/api/x": 999, "/api/X": 3, "/API/x": 0,
-		}},
-		{"a pattern that is escaped", "User", []string{"/a%20b=0", "/%C3%BC/=Guest"}, map[string]int{"/a%20b": 0, "/A%20B": 0, "/%c3%bc/x": 999, "/%C3%9C/x": 4}},
-		{"another folder by way of an opened one", "User", []string{"/api/=Guest"}, map[string]int{
-			"/api/x": 999, "/api/a%2fb": 999, "/api/..%2fx": 4, "/api/..%2fAPI/x": 4, "/api/..%2fapi./x": 4,
-		}},
-		{"what no closing rule touches stays open", "User", []string{"/music/=Guest", "/secret=0"}, map[string]int{
-			"/music/Who%3F": 999, "/music/a%2Fb": 999, "/music/50%25": 999, "/music/AC%5CDC": 999, "/music/R.E.M.": 999, "/music/a;b": 999, "/music/%23": 999,
-		}},
-		{"a wildcard, where a service splits a path before it decodes its names", "User", []string{"/u/{id}/secret=Admin"}, map[string]int{
-			"/u/1/secret": 0, "/u/%2F/secret": 0, "/u/%2f/secret": 0, "/u/%2F%2f/secret": 0, "/u/a%2Fb/secret": 0, "/U/%2F/Secret": 0, "/U/a%2Fb/SECRET": 0,
-			"/u/%252F/secret": 0, "/U/%252f/SECRET": 0, "/u/a%2Fb/%2573ecret": 0, "/u/%2F/secret/": 0, "/u/%2F/public": 4, "/u/%2F/": 4,
-		}},
-		{"a wildcard at the end", "User", []string{"/u/{id}=Admin"}, map[string]int{"/u/%2F": 0, "/u/%2f/": 0, "/U/%2F": 0, "/u/": 4}},
-		{"a closed file, as careless services find it", "Guest", []string{"/secret=0"}, map[string]int{
-			"/secret": 0, "/secret%0a": 0, "/secret%3fx": 0, "/;%2fx/%2573ecret": 0, "/x;%2f../secret": 0, "/secret;x": 0, "/Secret": 0, "/secret.": 0,
-			"/secret%20": 0, "/%5csecret": 0, "/x%2f..%2fsecret": 0, "/secret%23": 0, "/secret%00": 0, "/secret/": 0, "/x": 999, "/secrets": 999, "/secret/x": 999,
-		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := newSite(t, Config{Group: test.group, Rules: test.rules})
-			for path, want := range test.paths {
-				if got := s.leastPrivileged("GET "+path, 0, 3, 4, 998, 999); got != want {
-					t.Errorf("%s asks for %d, want %d", path, got, want)
-				}
-			}
-		})
-	}
-}
-
-func TestTellsTheServiceWhoIsThere(t *testing.T) {
-	const nobody = `"name":"evil {email}","email":"","group":"Family","groupID":7,"userID":7`
-	one := func(name, text string) map[string]string { return map[string]string{name: text} }
-	for _, test := range []struct {
-		name    string
-		headers map[string]string
-		token   string
-		header  string
-		want    string
-	}{
-		{"the name", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-User", "Zoë Müller"},
-		{"the address", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Email", "Zo@example.com"},
-		{"the group's number", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Group", "4"},
-		{"all placeholders", one("X-All", "{username}|{email}|{group}|{groupID}|{userID}"), tokenOf(t, "bob"), "X-All", "bob|bob@example.com|User|4|2"},
-		{"the picture", one("X-Image", "{image}"), claimed(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
-		{"the token as a bearer token", one("Authorization", "Bearer {token}"), tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
-		{"a text without placeholders", one("X-Via", "organizr"), tokenOf(t, "bob"), "X-Via", "organizr"},
-		{"an empty claim is not sent", one("X-Mail", "mail {email}"), claimed(nobody), "X-Mail", ""},
-		{"one of two claims is enough", one("X-Both", "{email}/{userID}"), claimed(nobody), "X-Both", "/7"},
-		{"claims are not placeholders", nil, claimed(nobody), "X-Organizr-User", "evil {email}"},
-		{"a group of the administrator's own by its number, not by the user's text", one("X-Group", "{group}"), claimed(nobody), "X-Group", "7"},
-		{"one of Organizr's groups by its name, not by the user's text", one("X-Group", "{group}"), claimed(`"group":"Admin","groupID":4`), "X-Group", "User"},
-		{"any logged-in user", one("X-Group", "{group}"), claimed(`"groupID":998`), "X-Group", "Logged In"},
-		{"an empty text switches a default header off", one("X-Organizr-Email", ""), tokenOf(t, "bob"), "X-Organizr-Email", ""},
-		{"another spelling of a default header takes its place", one("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
-		{"the default headers stay beside others", one("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := newSite(t, Config{Group: "998", Headers: test.headers})
-			for _, turn := range []string{"first", "second"} {
-				s.send("GET /", "Cookie", cookie+"="+test.token, "Authorization", "Basic eDp5")
-				if got := s.told(test.header); got != test.want {
-					t.Errorf("the %s time: got %q, want %q", turn, got, test.want)
-				}
-			}
-		})
-	}
-}
-
-func TestForgedHeadersAreGone(t *testing.T) {
-	s := newSite(t, Config{Rules: []string{"/public/=Guest"}, Headers: map[string]string{"X-WEBAUTH-ROLE": ""}})
-	for _, spelling := range []string{
-		"X-Organizr-User", "x-organizr-user", "X_Organizr_User", "X-Organizr_User", "x_organizr-Group", "X.Organizr.Email",
-		"X-ORGANIZR-GROUP", "X~Organizr-User", "X-Webauth-Role", "X_WEBAUTH_ROLE", "X-Original-URL", "X_Rewrite_Url",
-	} {
-		for name, visit := range map[string][]string{
-			"of bob":                  {"GET /", "Cookie", "bob"},
-			"of bob on a Guest route": {"GET /public/", "Cookie", "bob"},
-			"of nobody":               {"GET /public/", "Accept", "*/*"},
-			"of bob with a form":      {"POST /", "Cookie", "bob"},
-		} {
-			t.Run(spelling+" "+name, func(t *testing.T) {
-				req := newRequest(t, visit[0], visit[1:]...)
-				req.Header[spelling], req.Header["X-Else"] = []string{"forged"}, []string{"kept"}
-				s.serve(req)
-				for name, values := range s.forwarded.Header {
-					if strings.Contains(strings.Join(values, ""), "forged") {
-						t.Errorf("it reached the service as %s", name)
-					}
-				}
-				if s.told("X-Else") != "kept" {
-					t.Error("another header was taken away")
-				}
-			})
-		}
-	}
-}
-
-func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
-	session := cookie + "=" + tokenOf(t, "bob")
-	for _, test := range []struct {
-		name      string
-		came      string // lines are parted by |
-		forwarded string
-	}{
-		{"nothing else", session, ""},
-		{"another behind it", session + "; a=1", "a=1"},
-		{"another before it", "a=1; " + session, "a=1"},
-		{"others around it", "a=1; " + session + "; b=\"2 3\"", "a=1; b=\"2 3\""},
-		{"another right behind it", session + ";b=2", "b=2"},
-		{"a space behind it", session + " ;b=2", "b=2"},
-		{"without spaces", "a=1;" + session + ";b=2", "a=1;b=2"},
-		{"a stale one goes too", cookie + "=stale; " + session + "; a=1", "a=1"},
-		{"wherever it is", "a=1; " + session + "; " + cookie + "=stale; b=%3B", "a=1; b=%3B"},
-		{"names that only contain it", "x" + cookie + "=1; " + session + "; " + cookie + "2=3", "x" + cookie + "=1; " + cookie + "2=3"},
-		{"a value that is its name", "a=" + cookie + "; " + session, "a=" + cookie},
-		{"what isn't a cookie", "odd,;;cookies; " + session + ";=;", "odd,;;cookies;=;"},
-		{"the name alone", "a=1; " + cookie + "; " + session + "; b=2", "a=1; b=2"},
-		{"spaces around the name", "a=1; " + cookie + " = stale ; " + session, "a=1"},
-		{"a hundred of them", session + "; a=1; " + strings.Repeat(cookie+"=stale; ", 100) + "b=2", "a=1; b=2"},
-		{"on two lines", session + "; a=1|b=2", "a=1; b=2"},
-	} {
-		headers := []string{"Cookie", strings.Split(test.came, "|")[0]}
-		for _, line := range strings.Split(test.came, "|")[1:] {
-			headers = append(headers, "Cookie", line)
-		}
-		t.Run(test.name, func(t *testing.T) {
-			s := newSite(t, Config{})
-			for _, turn := range []string{"first", "second"} {
-				s.send("GET /", headers...)
-				if got := s.told("Cookie"); got != test.forwarded {
-					t.Errorf("the %s time: forwarded %q, want %q", turn, got, test.forwarded)
-				}
-			}
-		})
-		t.Run(test.name+", on a Guest route", func(t *testing.T) {
-			s := newSite(t, Config{Group: "Guest"})
-			s.send("GET /", "Cookie", strings.ReplaceAll(strings.ReplaceAll(test.came, session, cookie+"=stale"), "|", "; "))
-			if got := s.told("Cookie"); got != test.forwarded {
-				t.Errorf("forwarded %q, want %q", got, test.forwarded)
-			}
-		})
-		t.Run(test.name+", with forwardToken", func(t *testing.T) {
-			s := newSite(t, Config{ForwardToken: true})
-			s.send("GET /", headers...)
-			if got := strings.Join(s.forwarded.Header["Cookie"], "|"); got != test.came {
-				t.Errorf("forwarded %q, want %q", got, test.came)
-			}
-		})
-	}
-	t.Run("one line that is remembered, and another", func(t *testing.T) {
-		s := newSite(t, Config{})
-		s.send("GET /", "Cookie", session+"; a=1")
-		s.send("GET /", "Cookie", session+"; a=1", "Cookie", "b=2")
-		if got := s.told("Cookie"); got != "a=1; b=2" {
-			t.Errorf("forwarded %q", got)
-		}
-	})
-	t.Run("more than 32 KiB on a Guest route: nothing is forwarded", func(t *testing.T) {
-		s := newSite(t, Config{Group: "Guest"})
-		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 32<<10/5)+session)
-		if got := s.told("Cookie"); got != "" {
-			t.Errorf("forwarded %.100q", got)
-		}
+		{"a browser that opens a page", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 302},
+		{"an old browser", here, "", []string{"Accept", "TEXT/HTML"}, 302},
+		{"a frame", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 302},
+		{"a program", here, "", []string{"Accept", "application/json"}, 401},
+		{"a program that says nothing", here, "", nil, 401},
+		{"a script", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "cors"}, 401},
+		{"an image", here, "", []string{"Accept", "image/webp,*/*", "Sec-Fetch-Mode", "no-cors"}, 401},
+		{"a form", here, "POST /", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 401},
+		{"a WebSocket", here, "", []string{"Accept", html, "Upgrade", "websocket"}, 401},
+		{"where organizrURL isn't given", Config{}, "", []string{"Accept", html}, 401},
 	})
 }
 
@@ -1278,21 +1284,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 	}
 }
 
-func TestWhoIsRedirected(t *testing.T) {
-	here := Config{OrganizrURL: organizrURL}
-	pay(t, []visit{
-		{"a browser that opens a page", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 302},
-		{"an old browser", here, "", []string{"Accept", "TEXT/HTML"}, 302},
-		{"a frame", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 302},
-		{"a program", here, "", []string{"Accept", "application/json"}, 401},
-		{"a program that says nothing", here, "", nil, 401},
-		{"a script", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "cors"}, 401},
-		{"an image", here, "", []string{"Accept", "image/webp,*/*", "Sec-Fetch-Mode", "no-cors"}, 401},
-		{"a form", here, "POST /", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 401},
-		{"a WebSocket", here, "", []string{"Accept", html, "Upgrade", "websocket"}, 401},
-		{"where organizrURL isn't given", Config{}, "", []string{"Accept", html}, 401},
-	})
-}
+// Refusals: where a login can't help.
 
 func TestWhereLoginCantHelp(t *testing.T) {
 	for _, test := range []struct {
@@ -1355,6 +1347,8 @@ func TestWhereLoginCantHelp(t *testing.T) {
 		})
 	}
 }
+
+// Refusals: pages and problem JSON.
 
 func TestAnswers(t *testing.T) {
 	const challenge = `Bearer realm="Organizr"`
@@ -1460,6 +1454,8 @@ func TestPagesHoldWhateverVisitorsAreCalled(t *testing.T) {
 	}
 }
 
+// Refusals: log lines.
+
 func TestLogOfRefusals(t *testing.T) {
 	long := strings.Repeat("\U0001f98a", 20_000)
 	for _, test := range []struct {
@@ -1518,6 +1514,8 @@ func TestLogOfRefusals(t *testing.T) {
 		})
 	}
 }
+
+// Configuration mistakes.
 
 func TestMistakesAreReported(t *testing.T) {
 	for _, test := range []struct {
@@ -1622,6 +1620,8 @@ func TestMistakesAreReported(t *testing.T) {
 	}
 }
 
+// Where the key comes from.
+
 func TestWhereTheKeyComesFrom(t *testing.T) {
 	folder := t.TempDir()
 	hashFile, phpFile, other := filepath.Join(folder, "hash"), filepath.Join(folder, "config.php"), filepath.Join(folder, "other.php")
@@ -1721,6 +1721,8 @@ func TestSecretsThatAreWarnedOf(t *testing.T) {
 	}
 }
 
+// config.php.
+
 func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
 	text := readText(t, "organizr/config.php")
 	values, err := readConfigPHP(text)
@@ -1787,576 +1789,7 @@ func TestConfigFilesAsPHPReadsThem(t *testing.T) {
 	}
 }
 
-func TestTheKeyIsFollowed(t *testing.T) {
-	const newHash = "the-new-hash-that-is-long-enough"
-	file := filepath.Join(t.TempDir(), "config.php")
-	newKey := strings.Replace(configPHP(), organizr.OrganizrHash, newHash, 1)
-	write(t, file, configPHP())
-	s := newSite(t, Config{ConfigFile: file})
-	newSession := cookie + "=" + sign(jwt, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600), newHash)
-	for i, state := range []struct {
-		name, text string
-		old, new   int // what sessions of the old and the new key get
-		says       string
-	}{
-		{"at first", configPHP(), 200, 401, ""},
-		{"empty", "", 200, 401, "it doesn't begin with"},
-		{"still empty", "", 200, 401, ""},
-		{"half written", configPHP()[:100], 200, 401, "half written"},
-		{"without a key", "<?php return [];", 200, 401, "has no organizrHash, or no uuid"},
-		{"with a blank key", strings.Replace(configPHP(), organizr.OrganizrHash, " ", 1), 200, 401, ""}, // for the same reason
-		{"missing", "", 200, 401, "can't read"},
-		{"with a new key", newKey, 401, 200, ""},
-		{"with a new uuid", strings.Replace(newKey, organizr.UUID, "another-uuid", 1), 401, 401, ""},
-		{"with the old key again", configPHP(), 200, 401, ""},
-		{"empty again", "", 200, 401, "it doesn't begin with"},
-	} {
-		t.Run(state.name, func(t *testing.T) {
-			write(t, file, state.text)
-			if state.name == "missing" {
-				remove(t, file)
-			}
-			setClock(t, 1.5*float64(i+1))
-			line := logOf(t, func() {
-				for _, one := range []*site{s, newSite(t, Config{ConfigFile: file})} {
-					if got := one.send("GET /", "Cookie", "bob").Code; got != state.old {
-						t.Errorf("a session of the old key gets %d, want %d", got, state.old)
-					}
-					if got := one.send("GET /", "Cookie", newSession).Code; got != state.new {
-						t.Errorf("a session of the new key gets %d, want %d", got, state.new)
-					}
-				}
-			})
-			problem, warned := strings.Contains(line, "what was read before stays in force"), strings.Contains(line, "documentation shows")
-			if (state.says != "") != problem || !strings.Contains(line, state.says) || warned != (state.name == "with the old key again") {
-				t.Errorf("logged %q, want %q", line, state.says)
-			}
-			if strings.Count(line, "\n") > 1 || strings.Contains(line, newHash) {
-				t.Errorf("logged %q, want one line and no secret", line)
-			}
-		})
-	}
-	t.Run("it isn't looked at again within a second", func(t *testing.T) {
-		write(t, file, newKey)
-		setClock(t, 17.4) // the last look was at 16.5
-		if got := s.send("GET /", "Cookie", "bob").Code; got != 200 {
-			t.Errorf("got %d", got)
-		}
-		setClock(t, 17.5)
-		if got := s.send("GET /", "Cookie", "bob").Code; got != 401 {
-			t.Errorf("a second later: got %d", got)
-		}
-	})
-}
-
-// shrinking is a log that is emptied when it was read so many times.
-type shrinking struct {
-	text       string
-	disappears int
-}
-
-func (s *shrinking) ReadAt(content []byte, at int64) (int, error) {
-	if s.disappears--; s.disappears < 0 {
-		return 0, io.EOF
-	}
-	return strings.NewReader(s.text).ReadAt(content, at)
-}
-
-// readSample reads one of the databases in testdata.
-func readSample(name string) (map[string]listedUser, error) {
-	return readDatabaseAt("testdata/databases/" + name)
-}
-
-func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
-	var table samples
-	readData(t, "databases/databases.json", &table)
-	for _, test := range table.Read {
-		t.Run(test.File+", "+test.About, func(t *testing.T) {
-			read, err := readSample(test.File)
-			if err != nil {
-				t.Fatal(err)
-			}
-			listed := 0
-			for token, id := range test.Content.Tokens {
-				for _, user := range test.Content.Users {
-					if user.ID != id || user.GroupID == nil {
-						continue
-					}
-					listed++
-					number := fmt.Sprint(*user.GroupID)
-					group := test.Content.Groups[number]
-					if group == "" { // which the table doesn't name
-						group = nameOfGroup[*user.GroupID]
-					}
-					if group == "" {
-						group = number
-					}
-					want := map[string]string{
-						"userID": fmt.Sprint(id), "username": user.Username, "email": user.Email, "image": user.Image, "groupID": number, "group": group,
-					}
-					if got := read[token]; !reflect.DeepEqual(got, listedUser{want, *user.GroupID, user.Locked}) {
-						t.Errorf("got %v, want %v", got, want)
-					}
-				}
-			}
-			if len(read) != listed {
-				t.Errorf("got %d sessions, want %d", len(read), listed)
-			}
-		})
-	}
-	t.Run("of a row as long as no Organizr writes it, the group isn't read", func(t *testing.T) {
-		usual, err := readSample("page-4096.db")
-		long, problem := readSample("long-row.db")
-		if err != nil || problem != nil {
-			t.Fatal(err, problem)
-		}
-		for token, user := range usual {
-			if got, listed := long[token]; listed == (user.claims["userID"] == "2") {
-				t.Errorf("account %s: got %v", user.claims["userID"], got)
-			}
-		}
-	})
-	t.Run("a log that is emptied while it is read", func(t *testing.T) {
-		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
-		for readings := 0; readings < 20; readings++ {
-			emptied := &shrinking{text: log, disappears: readings}
-			_, err := readDatabaseFrom(strings.NewReader(content), emptied, int64(len(content)))
-			t.Log(readings, err)
-		}
-	})
-	t.Run("a link, beside whose target the log is", func(t *testing.T) {
-		link := filepath.Join(t.TempDir(), "organizr.db")
-		target, err := filepath.Abs("testdata/databases/log.db")
-		if err == nil {
-			err = os.Symlink(target, link)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := newSite(t, Config{DatabaseFile: link}).send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 401 {
-			t.Errorf("got %d for a session that is another's in the log", got)
-		}
-	})
-	for _, test := range table.Refused {
-		t.Run(test.File+" is refused, "+test.About, func(t *testing.T) {
-			if read, err := readSample(test.File); err == nil {
-				t.Errorf("got %d sessions", len(read))
-			}
-		})
-	}
-	for _, test := range table.Ends {
-		t.Run(test.File+" ends, "+test.About, func(t *testing.T) {
-			_, err := readSample(test.File)
-			t.Log(err)
-		})
-	}
-}
-
-// A real Organizr's config.php says where its database is, for databaseFile auto.
-func TestWhatARealOrganizrWrote(t *testing.T) {
-	var sessions map[string]string
-	readData(t, "organizr/database/sessions.json", &sessions)
-	folder := t.TempDir() + "/"
-	write(t, folder+"orgdb.db", readText(t, "organizr/database/orgdb.db"))
-	config := readText(t, "organizr/database/config.php")
-	write(t, folder+"config.php", strings.Replace(config, "/config/www/organizr/data/Kq2xN7vRtB/", folder, 1))
-	setClock(t, float64(1795320700-organizr.ValidAt))
-	s := newSite(t, Config{
-		ConfigFile: folder + "config.php", DatabaseFile: "auto", Allow: []string{"group=Family"},
-		Headers: map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
-	})
-	for _, test := range []struct{ name, told string }{
-		{"alice", "alice|alice@example.com|Admin|0|1"},
-		{"bob", "bob|bob@example.com|User|4|2"},
-		{"carol", "carol|carol@example.com|Co-Admin|1|3"},
-		{"sue", "sue|sue@example.com|Super User|2|4"},
-		{"pat", "pat|pat@example.com|Power User|3|5"},
-		{"fay", "fay|fay@example.com|Family|5|6"},
-		{"Zoë Müller", "Zoë Müller|zoe@example.com|User|4|7"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s.send("GET /", "Cookie", "organizr_token_bc659f4e-ece8-42f9-ad2d-6088689e8ebd="+sessions[test.name])
-			if got := s.told("X-All"); got != test.told {
-				t.Errorf("the service was told %q", got)
-			}
-		})
-	}
-}
-
-// An accountVisit is what becomes of a user's session: the status that it gets from a service for group 3 and the group
-// Family, and what a service for all is told.
-type accountVisit struct {
-	name, username string
-	want           int
-	told           string
-}
-
-func TestTheDatabaseDecides(t *testing.T) {
-	sessions := sampleSessions(t)
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	config := Config{
-		DatabaseFile: file, Group: "Power User", Allow: []string{"group=Family"}, Rules: []string{"/public/=Guest", "/all/=998"},
-		Headers: map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
-	}
-	write(t, file, readText(t, "databases/page-512.db"))
-	s := newSite(t, config)
-	for i, state := range []struct {
-		file   string
-		visits []accountVisit
-	}{
-		{"page-512.db", []accountVisit{
-			{"an Admin", "alice", 200, "alice|alice@example.com|Admin|0|1"},
-			{"a User", "bob", 403, "bob|bob@example.com|User|4|2"},
-			{"a Co-Admin", "carol", 200, "carol|carol@example.com|Co-Admin|1|3"},
-			{"a Super User", "sue", 200, "sue|sue@example.com|Super User|2|4"},
-			{"a Power User", "pat", 200, "pat|pat@example.com|Power User|3|5"},
-			{"somebody of the allowed group Family", "fay", 200, "fay|fay@example.com|Family|5|6"},
-			{"another User", "Zoë Müller", 403, "Zoë Müller|zoe@example.com|User|4|7"},
-		}},
-		{"later.db", []accountVisit{
-			{"moved down", "alice", 403, "alice|alice@example.com|User|4|1"},
-			{"moved up", "bob", 200, "bob|bob@example.com|Co-Admin|1|2"},
-			{"locked", "carol", 403, ""},
-			{"logged out", "sue", 401, ""},
-			{"deleted", "pat", 401, ""},
-			{"renamed, and the group is no longer called Family", "fay", 403, "Frances|frances@example.com|Kin|5|6"},
-			{"a session that is listed for somebody else", "Zoë Müller", 401, ""},
-		}},
-		{"unprintable.db", []accountVisit{
-			{"a bell in the name", "alice", 403, ""},
-			{"right to left in the name", "bob", 403, ""},
-			{"a zero-width space in the name", "carol", 403, ""},
-			{"a space before the name", "sue", 403, ""},
-			{"a space behind the address", "pat", 403, ""},
-			{"a line feed in the address", "fay", 403, ""},
-			{"a no-break space in the name", "Zoë Müller", 403, ""},
-		}},
-		{"numbers-as-text.db", []accountVisit{{"back, with numbers as text", "sue", 200, "sue|sue@example.com|Super User|2|4"}}},
-		{"empty-tables.db", []accountVisit{{"no session is listed", "alice", 401, ""}, {"nor this one", "bob", 401, ""}}},
-	} {
-		write(t, file, readText(t, "databases/"+state.file))
-		for _, one := range state.visits {
-			t.Run(one.name+" ("+state.file+")", func(t *testing.T) {
-				setClock(t, 2*float64(i))
-				session := sessions[one.username]
-				for _, each := range []*site{s, newSite(t, config)} {
-					if got := each.send("GET /", "Cookie", session).Code; got != one.want {
-						t.Errorf("got %d, want %d", got, one.want)
-					}
-					if got := each.send("GET /public/", "Cookie", session).Code; got != 200 || each.told("X-All") != one.told {
-						t.Errorf("on a Guest route: got %d, and the service was told %q", got, each.told("X-All"))
-					}
-					if got := each.send("GET /all/", "Cookie", session).Code; (got == 200) != (one.told != "") {
-						t.Errorf("for all who are logged in: got %d", got)
-					}
-				}
-			})
-		}
-	}
-	t.Run("a name that isn't UTF-8", func(t *testing.T) {
-		write(t, file, strings.ReplaceAll(readText(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
-		setClock(t, 18)
-		if got := s.send("GET /all/", "Cookie", sessions["Zo\u00eb M\u00fcller"]).Code; got != 403 {
-			t.Errorf("got %d", got)
-		}
-	})
-	t.Run("a locked account's page says so", func(t *testing.T) {
-		setClock(t, 20)
-		write(t, file, readText(t, "databases/later.db"))
-		body := s.send("GET /", "Cookie", sessions["carol"], "Accept", html).Body.String()
-		if !strings.Contains(body, "Your account is locked") || strings.Contains(body, "Asked for") {
-			t.Error(body)
-		}
-	})
-	t.Run("a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
-		setClock(t, 22)
-		if got := s.send("GET /all/", "Cookie", cookie+"="+claimed(`"groupID":0,"userID":1,"name":"alice"`)).Code; got != 401 {
-			t.Errorf("got %d", got)
-		}
-	})
-}
-
-func TestTheDatabaseIsFollowed(t *testing.T) {
-	sue := sampleSessions(t)["sue"]
-	before, later := readText(t, "databases/page-512.db"), readText(t, "databases/later.db") // which lists sue's session no more
-	log := readText(t, "databases/log.db-wal")                                               // in which that session is somebody else's
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, before)
-	s := newSite(t, Config{DatabaseFile: file})
-	for _, state := range []struct {
-		name   string
-		clock  float64 // seconds
-		change func()
-		want   int
-		says   string // in the log
-	}{
-		{"at first", 0, func() {}, 200, ""},
-		{"logged out, within the same second", 0.9, func() { write(t, file, later) }, 200, ""},
-		{"a second later", 1, func() {}, 401, ""},
-		{"logged in again, within the same second", 1.1, func() { write(t, file, before) }, 200, ""},
-
-		{"logged out, and the journal is still there", 10, func() { write(t, file, later); write(t, file+"-journal", "x") }, 200, ""},
-		{"for five seconds", 15, func() {}, 200, ""},
-		{"for more than five seconds", 16, func() {}, 200, "is being written for more than 5s"},
-		{"for long", 60, func() {}, 200, ""},
-		{"and the journal is empty", 62, func() { write(t, file+"-journal", "") }, 401, ""},
-		{"and gone", 64, func() { remove(t, file+"-journal"); write(t, file, before) }, 200, ""},
-		{"logged out, and the write-ahead log is still there", 70, func() { write(t, file, later); write(t, file+"-wal", "x") }, 200, ""},
-		{"for more than five seconds again", 76, func() {}, 200, "is being written for more than 5s"},
-		{"and empty", 78, func() { write(t, file+"-wal", "") }, 401, ""},
-		{"and gone again", 80, func() { remove(t, file+"-wal"); write(t, file, before) }, 200, ""},
-		{"written now and then isn't written for long", 84, func() { write(t, file+"-journal", "x") }, 200, ""},
-		{"between two writes", 88, func() { remove(t, file+"-journal"); write(t, file, readText(t, "databases/page-1024.db")) }, 200, ""},
-		{"written again", 92, func() { write(t, file+"-journal", "x") }, 200, ""},
-		{"at rest", 94, func() { remove(t, file+"-journal") }, 200, ""},
-		{"logged out, and the last commit of the log is just being written", 96, func() {
-			write(t, file, readText(t, "databases/log.db"))
-			write(t, file+"-wal", log[:len(log)-100]+"x"+log[len(log)-99:])
-		}, 200, ""},
-		{"committed, in the log alone", 97, func() { write(t, file+"-wal", log) }, 401, ""},
-		{"and in the log no more", 98, func() { remove(t, file+"-wal") }, 200, ""},
-		{"logged out, and the log can't be read", 98.5, func() {
-			write(t, file, later)
-			_ = os.Mkdir(file+"-wal", 0o700)
-		}, 200, ""},
-		{"a second later", 99, func() {}, 200, "can't read"},
-		{"and can", 99.9, func() { remove(t, file+"-wal") }, 200, ""},
-		{"after another second", 100, func() {}, 401, ""},
-
-		{"logged in again", 101, func() { write(t, file, before) }, 200, ""},
-
-		{"missing", 102, func() { remove(t, file) }, 200, "isn't a file that can be read"},
-		{"still missing", 103, func() {}, 200, ""},
-		{"empty", 104, func() { write(t, file, "") }, 200, "isn't an SQLite database, or it is cut off"},
-		{"cut off", 106, func() { write(t, file, before[:2816]) }, 200, "it is damaged or cut off"},
-		{"still cut off", 107, func() {}, 200, ""},
-		{"cut off elsewhere", 108, func() { write(t, file, before[:5120]) }, 200, ""},
-		{"garbage", 109, func() { write(t, file, readText(t, "databases/garbage.db")) }, 200, "isn't an SQLite database"},
-		{"without a table", 110, func() { write(t, file, readText(t, "databases/no-users.db")) }, 200, `no table "users"`},
-		{"in UTF-16", 112, func() { write(t, file, readText(t, "databases/utf-16.db")) }, 200, "isn't UTF-8"},
-		{"a folder", 114, func() { remove(t, file); _ = os.Mkdir(file, 0o700) }, 200, "isn't a file that can be read"},
-		{"of gigabytes", 116, func() { remove(t, file); write(t, file, before); _ = os.Truncate(file, 8<<30) }, 200, ""},
-		{"good, and logged out", 120, func() { write(t, file, later) }, 401, ""},
-		{"missing again", 122, func() { remove(t, file) }, 401, "isn't a file that can be read"},
-		{"logged in, while the file was missing", 122.5, func() { write(t, file, before) }, 200, ""},
-	} {
-		t.Run(state.name, func(t *testing.T) {
-			state.change()
-			setClock(t, state.clock)
-			line := logOf(t, func() {
-				for i := 0; i < 2; i++ {
-					if got := s.send("GET /", "Cookie", sue).Code; got != state.want {
-						t.Errorf("got %d, want %d", got, state.want)
-					}
-				}
-			})
-			if state.says == "" && line != "" || state.says != "" && (strings.Count(line, state.says) != 1 || strings.Count(line, "\n") != 1) {
-				t.Errorf("logged %q, want one line with %q", line, state.says)
-			}
-			if line != "" && !strings.Contains(line, "what was read before stays in force") {
-				t.Errorf("logged %q", line)
-			}
-		})
-	}
-}
-
-// A second passes at each look at the clock, so that reading the database takes one, and the next three are its rest.
-func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
-	sue := sampleSessions(t)["sue"]
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
-	setClock(t, 0)
-	moment := testTime()
-	t.Cleanup(usePluginClock(func() time.Duration {
-		moment += time.Second
-		return moment
-	}))
-	s := newSite(t, Config{DatabaseFile: file}) // which reads it at 1, until 2
-	write(t, file, readText(t, "databases/later.db"))
-	for _, want := range []int{200, 200, 401} { // at 3, 4 and 5
-		if got := s.send("GET /", "Cookie", sue).Code; got != want {
-			t.Errorf("got %d, want %d", got, want)
-		}
-	}
-}
-
-// A file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
-func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
-	sue := sampleSessions(t)["sue"]
-	good := readText(t, "databases/page-512.db")
-	other := strings.ReplaceAll(good, sue[len(sue)-20:], strings.Repeat("x", 20)) // which doesn't list sue's session
-	broken := good[:100] + strings.Repeat("x", len(good)-100)
-	for _, test := range []struct {
-		name          string
-		before, after string
-		later         time.Duration // by which the second is
-		first, second int           // what sue gets
-	}{
-		{"nothing tells a good one from what it was", good, other, 0, 200, 200},
-		{"nor one that doesn't list a session, asked for that", other, good, 0, 401, 401},
-		{"nor a broken one, asked for a session that isn't listed", broken, good, 0, 401, 401},
-		{"another time", good, other, time.Nanosecond, 200, 401},
-		{"another counter of changes", good, other[:27] + "x" + other[28:], 0, 200, 401},
-		{"another size", good, other + strings.Repeat("\x00", 512), 0, 200, 401},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "organizr.db")
-			write(t, file, readText(t, "databases/later.db"))
-			s := newSite(t, Config{DatabaseFile: file})
-			yesterday := time.Now().Add(-24 * time.Hour)
-			for i, want := range []int{test.first, test.second} {
-				write(t, file, []string{test.before, test.after}[i])
-				changed := yesterday.Add(time.Duration(i) * test.later)
-				if err := os.Chtimes(file, changed, changed); err != nil {
-					t.Fatal(err)
-				}
-				setClock(t, 2*float64(i+1))
-				if got := s.send("GET /", "Cookie", sue).Code; got != want {
-					t.Errorf("time %d: got %d, want %d", i+1, got, want)
-				}
-			}
-		})
-	}
-}
-
-func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/later.db"))
-	s := newSite(t, Config{DatabaseFile: file})
-	write(t, file+"-journal", "x")
-	done := make(chan bool)
-	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, file, readText(t, "databases/page-512.db"))
-		turnClock(0.4)
-		remove(t, file+"-journal")
-		done <- true
-	})
-	sue := sampleSessions(t)["sue"]
-	if got := s.send("GET /", "Cookie", sue).Code; got != 200 {
-		t.Errorf("got %d", got)
-	}
-	<-done
-	write(t, file, readText(t, "databases/later.db"))
-	setClock(t, 1.5)
-	if got := s.send("GET /", "Cookie", sue).Code; got != 401 {
-		t.Errorf("got %d after a log-out, as if it had been read for so long as it was waited for", got)
-	}
-}
-
-// A database that is just being written is awaited, however it was found before.
-func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
-	sessions := sampleSessions(t)
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/later.db"))
-	s := newSite(t, Config{DatabaseFile: file})
-	write(t, file+"-journal", "x")
-	setClock(t, 2)
-	s.send("GET /", "Cookie", sessions["bob"])
-	remove(t, file+"-journal")
-	remove(t, file)
-	setClock(t, 4)
-	s.send("GET /", "Cookie", sessions["bob"])
-	write(t, file, readText(t, "databases/later.db"))
-	write(t, file+"-journal", "x")
-	setClock(t, 100)
-	done := make(chan bool)
-	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, file, readText(t, "databases/page-512.db"))
-		remove(t, file+"-journal")
-		done <- true
-	})
-	if said := logOf(t, func() {
-		if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
-			t.Errorf("sue, who logs in just now, gets %d", got)
-		}
-	}); said != "" {
-		t.Errorf("the log says %s", said)
-	}
-	<-done
-}
-
-func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
-	folder := t.TempDir() + "/"
-	write(t, folder+"config.php", configPHP())
-	write(t, folder+"db", readText(t, "databases/later.db"))
-	begun := time.Now()
-	t.Cleanup(usePluginClock(func() time.Duration { return testTime() + time.Since(begun) })) // as it is beside each request
-	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
-	remove(t, folder+"config.php")
-	write(t, folder+"db-journal", "x")
-	done := make(chan bool)
-	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, folder+"db", readText(t, "databases/page-512.db"))
-		remove(t, folder+"db-journal")
-		done <- true
-	})
-	if got := s.send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 200 {
-		t.Errorf("got %d", got)
-	}
-	<-done
-}
-
-func TestTheClockIsSetBack(t *testing.T) {
-	sessions := sampleSessions(t)
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
-	setClock(t, 3600)
-	s := newSite(t, Config{DatabaseFile: file})
-	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
-		t.Fatalf("got %d", got)
-	}
-	write(t, file, readText(t, "databases/later.db"))
-	setClock(t, 0)
-	s.send("GET /", "Cookie", "a=1") // whoever isn't remembered finds that out
-	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 401 {
-		t.Errorf("an hour before, after a log-out: got %d", got)
-	}
-}
-
-func TestUUIDAndDatabaseChangeAtOnce(t *testing.T) {
-	folder := t.TempDir() + "/"
-	write(t, folder+"config.php", configPHP())
-	write(t, folder+"db", readText(t, "databases/later.db"))
-	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
-	write(t, folder+"config.php", strings.Replace(configPHP(), organizr.UUID, "other", 1))
-	write(t, folder+"db", readText(t, "databases/page-512.db"))
-	setClock(t, 0.5)
-	sue := sampleSessions(t)["sue"]
-	s.send("GET /", "Cookie", sue+"; organizr_token_other="+strings.TrimPrefix(sue, cookie+"="))
-	if s.told("X-Organizr-User") != "sue" || strings.Contains(s.told("Cookie"), "organizr_token_other") {
-		t.Errorf("the service is told %q, and gets %.40q", s.told("X-Organizr-User"), s.told("Cookie"))
-	}
-}
-
-func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "organizr.db")
-	sue := sampleSessions(t)["sue"]
-	write(t, file, readText(t, "databases/page-512.db"))
-	s := newSite(t, Config{DatabaseFile: file})
-	s.send("GET /", "Cookie", sue)
-	write(t, file, readText(t, "databases/later.db"))
-	for _, test := range []struct {
-		name  string
-		clock float64
-		looks time.Duration // how long the other one looks, unless this one is answered before
-		want  int
-	}{
-		{"with what is known", 1.1, 10 * time.Second, 200},
-		{"but not for long", 1.3, 50 * time.Millisecond, 401},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			setClock(t, test.clock)
-			unblock := blockPolling(t, s.handler)
-			looking := time.AfterFunc(test.looks, unblock)
-			if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
-				t.Errorf("got %d, want %d", got, test.want)
-			}
-			if looking.Stop() {
-				unblock()
-			}
-		})
-	}
-}
+// Files that aren't there yet, and files that change.
 
 func TestFilesThatArentThereYet(t *testing.T) {
 	folder := t.TempDir() + "/"
@@ -2470,6 +1903,611 @@ func checkNotReady(t *testing.T, s *site, session string) {
 		t.Errorf("a Guest route's service gets %q and %q", got, s.told("X-Organizr-User"))
 	}
 }
+
+func TestTheKeyIsFollowed(t *testing.T) {
+	const newHash = "the-new-hash-that-is-long-enough"
+	file := filepath.Join(t.TempDir(), "config.php")
+	newKey := strings.Replace(configPHP(), organizr.OrganizrHash, newHash, 1)
+	write(t, file, configPHP())
+	s := newSite(t, Config{ConfigFile: file})
+	newSession := cookie + "=" + sign(jwt, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600), newHash)
+	for i, state := range []struct {
+		name, text string
+		old, new   int // what sessions of the old and the new key get
+		says       string
+	}{
+		{"at first", configPHP(), 200, 401, ""},
+		{"empty", "", 200, 401, "it doesn't begin with"},
+		{"still empty", "", 200, 401, ""},
+		{"half written", configPHP()[:100], 200, 401, "half written"},
+		{"without a key", "<?php return [];", 200, 401, "has no organizrHash, or no uuid"},
+		{"with a blank key", strings.Replace(configPHP(), organizr.OrganizrHash, " ", 1), 200, 401, ""}, // for the same reason
+		{"missing", "", 200, 401, "can't read"},
+		{"with a new key", newKey, 401, 200, ""},
+		{"with a new uuid", strings.Replace(newKey, organizr.UUID, "another-uuid", 1), 401, 401, ""},
+		{"with the old key again", configPHP(), 200, 401, ""},
+		{"empty again", "", 200, 401, "it doesn't begin with"},
+	} {
+		t.Run(state.name, func(t *testing.T) {
+			write(t, file, state.text)
+			if state.name == "missing" {
+				remove(t, file)
+			}
+			setClock(t, 1.5*float64(i+1))
+			line := logOf(t, func() {
+				for _, one := range []*site{s, newSite(t, Config{ConfigFile: file})} {
+					if got := one.send("GET /", "Cookie", "bob").Code; got != state.old {
+						t.Errorf("a session of the old key gets %d, want %d", got, state.old)
+					}
+					if got := one.send("GET /", "Cookie", newSession).Code; got != state.new {
+						t.Errorf("a session of the new key gets %d, want %d", got, state.new)
+					}
+				}
+			})
+			problem, warned := strings.Contains(line, "what was read before stays in force"), strings.Contains(line, "documentation shows")
+			if (state.says != "") != problem || !strings.Contains(line, state.says) || warned != (state.name == "with the old key again") {
+				t.Errorf("logged %q, want %q", line, state.says)
+			}
+			if strings.Count(line, "\n") > 1 || strings.Contains(line, newHash) {
+				t.Errorf("logged %q, want one line and no secret", line)
+			}
+		})
+	}
+	t.Run("it isn't looked at again within a second", func(t *testing.T) {
+		write(t, file, newKey)
+		setClock(t, 17.4) // the last look was at 16.5
+		if got := s.send("GET /", "Cookie", "bob").Code; got != 200 {
+			t.Errorf("got %d", got)
+		}
+		setClock(t, 17.5)
+		if got := s.send("GET /", "Cookie", "bob").Code; got != 401 {
+			t.Errorf("a second later: got %d", got)
+		}
+	})
+}
+
+// sampleSessions returns the sessions that testdata/databases/page-512.db lists, as cookies, by their users' names.
+func sampleSessions(t *testing.T) map[string]string {
+	t.Helper()
+	var table samples
+	readData(t, "databases/databases.json", &table)
+	sessions := map[string]string{}
+	for token, id := range table.Read[0].Content.Tokens {
+		sessions[table.Read[0].Content.Users[id-1].Username] = cookie + "=" + token
+	}
+	return sessions
+}
+
+func TestTheDatabaseIsFollowed(t *testing.T) {
+	sue := sampleSessions(t)["sue"]
+	before, later := readText(t, "databases/page-512.db"), readText(t, "databases/later.db") // which lists sue's session no more
+	log := readText(t, "databases/log.db-wal")                                               // in which that session is somebody else's
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, before)
+	s := newSite(t, Config{DatabaseFile: file})
+	for _, state := range []struct {
+		name   string
+		clock  float64 // seconds
+		change func()
+		want   int
+		says   string // in the log
+	}{
+		{"at first", 0, func() {}, 200, ""},
+		{"logged out, within the same second", 0.9, func() { write(t, file, later) }, 200, ""},
+		{"a second later", 1, func() {}, 401, ""},
+		{"logged in again, within the same second", 1.1, func() { write(t, file, before) }, 200, ""},
+
+		{"logged out, and the journal is still there", 10, func() { write(t, file, later); write(t, file+"-journal", "x") }, 200, ""},
+		{"for five seconds", 15, func() {}, 200, ""},
+		{"for more than five seconds", 16, func() {}, 200, "is being written for more than 5s"},
+		{"for long", 60, func() {}, 200, ""},
+		{"and the journal is empty", 62, func() { write(t, file+"-journal", "") }, 401, ""},
+		{"and gone", 64, func() { remove(t, file+"-journal"); write(t, file, before) }, 200, ""},
+		{"logged out, and the write-ahead log is still there", 70, func() { write(t, file, later); write(t, file+"-wal", "x") }, 200, ""},
+		{"for more than five seconds again", 76, func() {}, 200, "is being written for more than 5s"},
+		{"and empty", 78, func() { write(t, file+"-wal", "") }, 401, ""},
+		{"and gone again", 80, func() { remove(t, file+"-wal"); write(t, file, before) }, 200, ""},
+		{"written now and then isn't written for long", 84, func() { write(t, file+"-journal", "x") }, 200, ""},
+		{"between two writes", 88, func() { remove(t, file+"-journal"); write(t, file, readText(t, "databases/page-1024.db")) }, 200, ""},
+		{"written again", 92, func() { write(t, file+"-journal", "x") }, 200, ""},
+		{"at rest", 94, func() { remove(t, file+"-journal") }, 200, ""},
+		{"logged out, and the last commit of the log is just being written", 96, func() {
+			write(t, file, readText(t, "databases/log.db"))
+			write(t, file+"-wal", log[:len(log)-100]+"x"+log[len(log)-99:])
+		}, 200, ""},
+		{"committed, in the log alone", 97, func() { write(t, file+"-wal", log) }, 401, ""},
+		{"and in the log no more", 98, func() { remove(t, file+"-wal") }, 200, ""},
+		{"logged out, and the log can't be read", 98.5, func() {
+			write(t, file, later)
+			_ = os.Mkdir(file+"-wal", 0o700)
+		}, 200, ""},
+		{"a second later", 99, func() {}, 200, "can't read"},
+		{"and can", 99.9, func() { remove(t, file+"-wal") }, 200, ""},
+		{"after another second", 100, func() {}, 401, ""},
+
+		{"logged in again", 101, func() { write(t, file, before) }, 200, ""},
+
+		{"missing", 102, func() { remove(t, file) }, 200, "isn't a file that can be read"},
+		{"still missing", 103, func() {}, 200, ""},
+		{"empty", 104, func() { write(t, file, "") }, 200, "isn't an SQLite database, or it is cut off"},
+		{"cut off", 106, func() { write(t, file, before[:2816]) }, 200, "it is damaged or cut off"},
+		{"still cut off", 107, func() {}, 200, ""},
+		{"cut off elsewhere", 108, func() { write(t, file, before[:5120]) }, 200, ""},
+		{"garbage", 109, func() { write(t, file, readText(t, "databases/garbage.db")) }, 200, "isn't an SQLite database"},
+		{"without a table", 110, func() { write(t, file, readText(t, "databases/no-users.db")) }, 200, `no table "users"`},
+		{"in UTF-16", 112, func() { write(t, file, readText(t, "databases/utf-16.db")) }, 200, "isn't UTF-8"},
+		{"a folder", 114, func() { remove(t, file); _ = os.Mkdir(file, 0o700) }, 200, "isn't a file that can be read"},
+		{"of gigabytes", 116, func() { remove(t, file); write(t, file, before); _ = os.Truncate(file, 8<<30) }, 200, ""},
+		{"good, and logged out", 120, func() { write(t, file, later) }, 401, ""},
+		{"missing again", 122, func() { remove(t, file) }, 401, "isn't a file that can be read"},
+		{"logged in, while the file was missing", 122.5, func() { write(t, file, before) }, 200, ""},
+	} {
+		t.Run(state.name, func(t *testing.T) {
+			state.change()
+			setClock(t, state.clock)
+			line := logOf(t, func() {
+				for i := 0; i < 2; i++ {
+					if got := s.send("GET /", "Cookie", sue).Code; got != state.want {
+						t.Errorf("got %d, want %d", got, state.want)
+					}
+				}
+			})
+			if state.says == "" && line != "" || state.says != "" && (strings.Count(line, state.says) != 1 || strings.Count(line, "\n") != 1) {
+				t.Errorf("logged %q, want one line with %q", line, state.says)
+			}
+			if line != "" && !strings.Contains(line, "what was read before stays in force") {
+				t.Errorf("logged %q", line)
+			}
+		})
+	}
+}
+
+func TestUUIDAndDatabaseChangeAtOnce(t *testing.T) {
+	folder := t.TempDir() + "/"
+	write(t, folder+"config.php", configPHP())
+	write(t, folder+"db", readText(t, "databases/later.db"))
+	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
+	write(t, folder+"config.php", strings.Replace(configPHP(), organizr.UUID, "other", 1))
+	write(t, folder+"db", readText(t, "databases/page-512.db"))
+	setClock(t, 0.5)
+	sue := sampleSessions(t)["sue"]
+	s.send("GET /", "Cookie", sue+"; organizr_token_other="+strings.TrimPrefix(sue, cookie+"="))
+	if s.told("X-Organizr-User") != "sue" || strings.Contains(s.told("Cookie"), "organizr_token_other") {
+		t.Errorf("the service is told %q, and gets %.40q", s.told("X-Organizr-User"), s.told("Cookie"))
+	}
+}
+
+// A file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
+func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
+	sue := sampleSessions(t)["sue"]
+	good := readText(t, "databases/page-512.db")
+	other := strings.ReplaceAll(good, sue[len(sue)-20:], strings.Repeat("x", 20)) // which doesn't list sue's session
+	broken := good[:100] + strings.Repeat("x", len(good)-100)
+	for _, test := range []struct {
+		name          string
+		before, after string
+		later         time.Duration // by which the second is
+		first, second int           // what sue gets
+	}{
+		{"nothing tells a good one from what it was", good, other, 0, 200, 200},
+		{"nor one that doesn't list a session, asked for that", other, good, 0, 401, 401},
+		{"nor a broken one, asked for a session that isn't listed", broken, good, 0, 401, 401},
+		{"another time", good, other, time.Nanosecond, 200, 401},
+		{"another counter of changes", good, other[:27] + "x" + other[28:], 0, 200, 401},
+		{"another size", good, other + strings.Repeat("\x00", 512), 0, 200, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "organizr.db")
+			write(t, file, readText(t, "databases/later.db"))
+			s := newSite(t, Config{DatabaseFile: file})
+			yesterday := time.Now().Add(-24 * time.Hour)
+			for i, want := range []int{test.first, test.second} {
+				write(t, file, []string{test.before, test.after}[i])
+				changed := yesterday.Add(time.Duration(i) * test.later)
+				if err := os.Chtimes(file, changed, changed); err != nil {
+					t.Fatal(err)
+				}
+				setClock(t, 2*float64(i+1))
+				if got := s.send("GET /", "Cookie", sue).Code; got != want {
+					t.Errorf("time %d: got %d, want %d", i+1, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A second passes at each look at the clock, so that reading the database takes one, and the next three are its rest.
+func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
+	sue := sampleSessions(t)["sue"]
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/page-512.db"))
+	setClock(t, 0)
+	moment := testTime()
+	t.Cleanup(usePluginClock(func() time.Duration {
+		moment += time.Second
+		return moment
+	}))
+	s := newSite(t, Config{DatabaseFile: file}) // which reads it at 1, until 2
+	write(t, file, readText(t, "databases/later.db"))
+	for _, want := range []int{200, 200, 401} { // at 3, 4 and 5
+		if got := s.send("GET /", "Cookie", sue).Code; got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+	}
+}
+
+func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/later.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	write(t, file+"-journal", "x")
+	done := make(chan bool)
+	time.AfterFunc(50*time.Millisecond, func() {
+		write(t, file, readText(t, "databases/page-512.db"))
+		turnClock(0.4)
+		remove(t, file+"-journal")
+		done <- true
+	})
+	sue := sampleSessions(t)["sue"]
+	if got := s.send("GET /", "Cookie", sue).Code; got != 200 {
+		t.Errorf("got %d", got)
+	}
+	<-done
+	write(t, file, readText(t, "databases/later.db"))
+	setClock(t, 1.5)
+	if got := s.send("GET /", "Cookie", sue).Code; got != 401 {
+		t.Errorf("got %d after a log-out, as if it had been read for so long as it was waited for", got)
+	}
+}
+
+// A database that is just being written is awaited, however it was found before.
+func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/later.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	write(t, file+"-journal", "x")
+	setClock(t, 2)
+	s.send("GET /", "Cookie", sessions["bob"])
+	remove(t, file+"-journal")
+	remove(t, file)
+	setClock(t, 4)
+	s.send("GET /", "Cookie", sessions["bob"])
+	write(t, file, readText(t, "databases/later.db"))
+	write(t, file+"-journal", "x")
+	setClock(t, 100)
+	done := make(chan bool)
+	time.AfterFunc(50*time.Millisecond, func() {
+		write(t, file, readText(t, "databases/page-512.db"))
+		remove(t, file+"-journal")
+		done <- true
+	})
+	if said := logOf(t, func() {
+		if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
+			t.Errorf("sue, who logs in just now, gets %d", got)
+		}
+	}); said != "" {
+		t.Errorf("the log says %s", said)
+	}
+	<-done
+}
+
+func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
+	folder := t.TempDir() + "/"
+	write(t, folder+"config.php", configPHP())
+	write(t, folder+"db", readText(t, "databases/later.db"))
+	begun := time.Now()
+	t.Cleanup(usePluginClock(func() time.Duration { return testTime() + time.Since(begun) })) // as it is beside each request
+	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
+	remove(t, folder+"config.php")
+	write(t, folder+"db-journal", "x")
+	done := make(chan bool)
+	time.AfterFunc(50*time.Millisecond, func() {
+		write(t, folder+"db", readText(t, "databases/page-512.db"))
+		remove(t, folder+"db-journal")
+		done <- true
+	})
+	if got := s.send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 200 {
+		t.Errorf("got %d", got)
+	}
+	<-done
+}
+
+func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	sue := sampleSessions(t)["sue"]
+	write(t, file, readText(t, "databases/page-512.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	s.send("GET /", "Cookie", sue)
+	write(t, file, readText(t, "databases/later.db"))
+	for _, test := range []struct {
+		name  string
+		clock float64
+		looks time.Duration // how long the other one looks, unless this one is answered before
+		want  int
+	}{
+		{"with what is known", 1.1, 10 * time.Second, 200},
+		{"but not for long", 1.3, 50 * time.Millisecond, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			setClock(t, test.clock)
+			unblock := blockPolling(t, s.handler)
+			looking := time.AfterFunc(test.looks, unblock)
+			if got := s.send("GET /", "Cookie", sue).Code; got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+			if looking.Stop() {
+				unblock()
+			}
+		})
+	}
+}
+
+func TestTheClockIsSetBack(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	write(t, file, readText(t, "databases/page-512.db"))
+	setClock(t, 3600)
+	s := newSite(t, Config{DatabaseFile: file})
+	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
+		t.Fatalf("got %d", got)
+	}
+	write(t, file, readText(t, "databases/later.db"))
+	setClock(t, 0)
+	s.send("GET /", "Cookie", "a=1") // whoever isn't remembered finds that out
+	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 401 {
+		t.Errorf("an hour before, after a log-out: got %d", got)
+	}
+}
+
+// The database.
+
+// An accountVisit is what becomes of a user's session: the status that it gets from a service for group 3 and the group
+// Family, and what a service for all is told.
+type accountVisit struct {
+	name, username string
+	want           int
+	told           string
+}
+
+func TestTheDatabaseDecides(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	config := Config{
+		DatabaseFile: file, Group: "Power User", Allow: []string{"group=Family"}, Rules: []string{"/public/=Guest", "/all/=998"},
+		Headers: map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
+	}
+	write(t, file, readText(t, "databases/page-512.db"))
+	s := newSite(t, config)
+	for i, state := range []struct {
+		file   string
+		visits []accountVisit
+	}{
+		{"page-512.db", []accountVisit{
+			{"an Admin", "alice", 200, "alice|alice@example.com|Admin|0|1"},
+			{"a User", "bob", 403, "bob|bob@example.com|User|4|2"},
+			{"a Co-Admin", "carol", 200, "carol|carol@example.com|Co-Admin|1|3"},
+			{"a Super User", "sue", 200, "sue|sue@example.com|Super User|2|4"},
+			{"a Power User", "pat", 200, "pat|pat@example.com|Power User|3|5"},
+			{"somebody of the allowed group Family", "fay", 200, "fay|fay@example.com|Family|5|6"},
+			{"another User", "Zoë Müller", 403, "Zoë Müller|zoe@example.com|User|4|7"},
+		}},
+		{"later.db", []accountVisit{
+			{"moved down", "alice", 403, "alice|alice@example.com|User|4|1"},
+			{"moved up", "bob", 200, "bob|bob@example.com|Co-Admin|1|2"},
+			{"locked", "carol", 403, ""},
+			{"logged out", "sue", 401, ""},
+			{"deleted", "pat", 401, ""},
+			{"renamed, and the group is no longer called Family", "fay", 403, "Frances|frances@example.com|Kin|5|6"},
+			{"a session that is listed for somebody else", "Zoë Müller", 401, ""},
+		}},
+		{"unprintable.db", []accountVisit{
+			{"a bell in the name", "alice", 403, ""},
+			{"right to left in the name", "bob", 403, ""},
+			{"a zero-width space in the name", "carol", 403, ""},
+			{"a space before the name", "sue", 403, ""},
+			{"a space behind the address", "pat", 403, ""},
+			{"a line feed in the address", "fay", 403, ""},
+			{"a no-break space in the name", "Zoë Müller", 403, ""},
+		}},
+		{"numbers-as-text.db", []accountVisit{{"back, with numbers as text", "sue", 200, "sue|sue@example.com|Super User|2|4"}}},
+		{"empty-tables.db", []accountVisit{{"no session is listed", "alice", 401, ""}, {"nor this one", "bob", 401, ""}}},
+	} {
+		write(t, file, readText(t, "databases/"+state.file))
+		for _, one := range state.visits {
+			t.Run(one.name+" ("+state.file+")", func(t *testing.T) {
+				setClock(t, 2*float64(i))
+				session := sessions[one.username]
+				for _, each := range []*site{s, newSite(t, config)} {
+					if got := each.send("GET /", "Cookie", session).Code; got != one.want {
+						t.Errorf("got %d, want %d", got, one.want)
+					}
+					if got := each.send("GET /public/", "Cookie", session).Code; got != 200 || each.told("X-All") != one.told {
+						t.Errorf("on a Guest route: got %d, and the service was told %q", got, each.told("X-All"))
+					}
+					if got := each.send("GET /all/", "Cookie", session).Code; (got == 200) != (one.told != "") {
+						t.Errorf("for all who are logged in: got %d", got)
+					}
+				}
+			})
+		}
+	}
+	t.Run("a name that isn't UTF-8", func(t *testing.T) {
+		write(t, file, strings.ReplaceAll(readText(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
+		setClock(t, 18)
+		if got := s.send("GET /all/", "Cookie", sessions["Zo\u00eb M\u00fcller"]).Code; got != 403 {
+			t.Errorf("got %d", got)
+		}
+	})
+	t.Run("a locked account's page says so", func(t *testing.T) {
+		setClock(t, 20)
+		write(t, file, readText(t, "databases/later.db"))
+		body := s.send("GET /", "Cookie", sessions["carol"], "Accept", html).Body.String()
+		if !strings.Contains(body, "Your account is locked") || strings.Contains(body, "Asked for") {
+			t.Error(body)
+		}
+	})
+	t.Run("a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
+		setClock(t, 22)
+		if got := s.send("GET /all/", "Cookie", cookie+"="+claimed(`"groupID":0,"userID":1,"name":"alice"`)).Code; got != 401 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+// A real Organizr's config.php says where its database is, for databaseFile auto.
+func TestWhatARealOrganizrWrote(t *testing.T) {
+	var sessions map[string]string
+	readData(t, "organizr/database/sessions.json", &sessions)
+	folder := t.TempDir() + "/"
+	write(t, folder+"orgdb.db", readText(t, "organizr/database/orgdb.db"))
+	config := readText(t, "organizr/database/config.php")
+	write(t, folder+"config.php", strings.Replace(config, "/config/www/organizr/data/Kq2xN7vRtB/", folder, 1))
+	setClock(t, float64(1795320700-organizr.ValidAt))
+	s := newSite(t, Config{
+		ConfigFile: folder + "config.php", DatabaseFile: "auto", Allow: []string{"group=Family"},
+		Headers: map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
+	})
+	for _, test := range []struct{ name, told string }{
+		{"alice", "alice|alice@example.com|Admin|0|1"},
+		{"bob", "bob|bob@example.com|User|4|2"},
+		{"carol", "carol|carol@example.com|Co-Admin|1|3"},
+		{"sue", "sue|sue@example.com|Super User|2|4"},
+		{"pat", "pat|pat@example.com|Power User|3|5"},
+		{"fay", "fay|fay@example.com|Family|5|6"},
+		{"Zoë Müller", "Zoë Müller|zoe@example.com|User|4|7"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.send("GET /", "Cookie", "organizr_token_bc659f4e-ece8-42f9-ad2d-6088689e8ebd="+sessions[test.name])
+			if got := s.told("X-All"); got != test.told {
+				t.Errorf("the service was told %q", got)
+			}
+		})
+	}
+}
+
+// samples is testdata/databases/databases.json: what a right reader finds in the files beside it.
+type samples struct {
+	Read []struct {
+		File, About string
+		Content     struct {
+			Users []struct {
+				ID                     int64 // on machines of 32 bits, too
+				Username, Email, Image string
+				GroupID                *int
+				Locked                 bool
+			}
+			Groups map[string]string
+			Tokens map[string]int64
+		}
+	}
+	Busy, Refused, Ends []struct{ File, About string }
+}
+
+// readSample reads one of the databases in testdata.
+func readSample(name string) (map[string]listedUser, error) {
+	return readDatabaseAt("testdata/databases/" + name)
+}
+
+// shrinking is a log that is emptied when it was read so many times.
+type shrinking struct {
+	text       string
+	disappears int
+}
+
+func (s *shrinking) ReadAt(content []byte, at int64) (int, error) {
+	if s.disappears--; s.disappears < 0 {
+		return 0, io.EOF
+	}
+	return strings.NewReader(s.text).ReadAt(content, at)
+}
+
+func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
+	var table samples
+	readData(t, "databases/databases.json", &table)
+	for _, test := range table.Read {
+		t.Run(test.File+", "+test.About, func(t *testing.T) {
+			read, err := readSample(test.File)
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed := 0
+			for token, id := range test.Content.Tokens {
+				for _, user := range test.Content.Users {
+					if user.ID != id || user.GroupID == nil {
+						continue
+					}
+					listed++
+					number := fmt.Sprint(*user.GroupID)
+					group := test.Content.Groups[number]
+					if group == "" { // which the table doesn't name
+						group = nameOfGroup[*user.GroupID]
+					}
+					if group == "" {
+						group = number
+					}
+					want := map[string]string{
+						"userID": fmt.Sprint(id), "username": user.Username, "email": user.Email, "image": user.Image, "groupID": number, "group": group,
+					}
+					if got := read[token]; !reflect.DeepEqual(got, listedUser{want, *user.GroupID, user.Locked}) {
+						t.Errorf("got %v, want %v", got, want)
+					}
+				}
+			}
+			if len(read) != listed {
+				t.Errorf("got %d sessions, want %d", len(read), listed)
+			}
+		})
+	}
+	t.Run("of a row as long as no Organizr writes it, the group isn't read", func(t *testing.T) {
+		usual, err := readSample("page-4096.db")
+		long, problem := readSample("long-row.db")
+		if err != nil || problem != nil {
+			t.Fatal(err, problem)
+		}
+		for token, user := range usual {
+			if got, listed := long[token]; listed == (user.claims["userID"] == "2") {
+				t.Errorf("account %s: got %v", user.claims["userID"], got)
+			}
+		}
+	})
+	t.Run("a log that is emptied while it is read", func(t *testing.T) {
+		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
+		for readings := 0; readings < 20; readings++ {
+			emptied := &shrinking{text: log, disappears: readings}
+			_, err := readDatabaseFrom(strings.NewReader(content), emptied, int64(len(content)))
+			t.Log(readings, err)
+		}
+	})
+	t.Run("a link, beside whose target the log is", func(t *testing.T) {
+		link := filepath.Join(t.TempDir(), "organizr.db")
+		target, err := filepath.Abs("testdata/databases/log.db")
+		if err == nil {
+			err = os.Symlink(target, link)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newSite(t, Config{DatabaseFile: link}).send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 401 {
+			t.Errorf("got %d for a session that is another's in the log", got)
+		}
+	})
+	for _, test := range table.Refused {
+		t.Run(test.File+" is refused, "+test.About, func(t *testing.T) {
+			if read, err := readSample(test.File); err == nil {
+				t.Errorf("got %d sessions", len(read))
+			}
+		})
+	}
+	for _, test := range table.Ends {
+		t.Run(test.File+" ends, "+test.About, func(t *testing.T) {
+			_, err := readSample(test.File)
+			t.Log(err)
+		})
+	}
+}
+
+// What is remembered.
 
 func TestVisitorsAreRemembered(t *testing.T) {
 	bob, session := tokenOf(t, "bob"), cookie+"="+tokenOf(t, "bob")
@@ -2668,6 +2706,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// The module path.
+
 func TestOneModulePath(t *testing.T) {
 	const path = "github.com/organizrjwt/organizrjwt"
 	for file, part := range map[string]string{
@@ -2687,6 +2727,8 @@ func TestOneModulePath(t *testing.T) {
 		}
 	})
 }
+
+// What refusals cost.
 
 // BenchmarkRefusals shows that whatever a stranger sends costs no more than a few times an ordinary refusal.
 func BenchmarkRefusals(b *testing.B) {
@@ -2726,6 +2768,8 @@ func BenchmarkRefusals(b *testing.B) {
 		})
 	}
 }
+
+// Fuzz targets.
 
 func FuzzToken(f *testing.F) {
 	for _, session := range organizr.Sessions {
@@ -2811,114 +2855,47 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-func FuzzConfigFile(f *testing.F) {
-	f.Add(readText(f, "organizr/config.php"), "hash", "body{}")
-	f.Add("<?php return ['a' => ['b' => 1]];", `\'`, "',\n'organizrHash' => 'mine',\n'")
-	f.Add("<?php return array(", "*/", "];")
-	f.Fuzz(func(t *testing.T, text, hash, css string) {
-		if values, err := readConfigPHP(text); err == nil {
-			if again, err := readConfigPHP(text + " "); err != nil || !reflect.DeepEqual(values, again) {
-				t.Fatalf("%q is read in two ways", text)
+func FuzzPaths(f *testing.F) {
+	var table paths
+	readData(f, "paths.json", &table)
+	for _, test := range table.Cases {
+		for _, target := range []string{test.Target, strings.Replace(test.Target, "admin", "secret", 1), strings.Replace(test.Target, "admin", "api/vault", 1)} {
+			for _, steps := range []string{"dc", "dncl", "d?c", ";dc", "dd;cw", "dbcl", "?d;d#bcwl", "cdcdc"} {
+				f.Add(target, steps)
 			}
-			if _, err := readConfigPHP(text[:len(strings.TrimRight(text, "; \t\r\n\v\f\u0085\u00a0"))]); err == nil {
-				t.Fatalf("half of %q passes for the whole", text)
-			}
-		}
-		quote := func(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
-		whole := "<?php\nreturn [\n\t'a' => " + quote(css) + ",\n\t'b' => [\n\t\t'organizrHash' => " + quote(css) + "\n\t],\n\t'organizrHash' => " +
-			quote(hash) + ",\n\t'z' => " + quote(css) + "\n];"
-		values, err := readConfigPHP(whole)
-		if err != nil || values["organizrHash"] != hash || values["a"] != css || values["z"] != css {
-			t.Fatalf("got %q and %v from %s", values, err, whole)
-		}
-	})
-}
-
-// Whatever the log says, reading comes to an end, and every session is that of an account with a group.
-func FuzzDatabaseLog(f *testing.F) {
-	content := readText(f, "databases/log.db")
-	for _, name := range []string{"log.db", "log-unfinished.db", "log-begun-anew.db", "log-of-a-smaller.db", "log-of-all.db"} {
-		f.Add(readText(f, "databases/"+name+"-wal"))
-	}
-	f.Fuzz(func(t *testing.T, log string) {
-		read, err := readDatabaseFrom(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
-		if err != nil {
-			return
-		}
-		for token, user := range read {
-			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) {
-				t.Fatalf("%q is a session of %v", token, user)
-			}
-		}
-	})
-}
-
-func FuzzDatabase(f *testing.F) {
-	var table samples
-	readData(f, "databases/databases.json", &table)
-	for _, sample := range table.Read {
-		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
-			f.Add(text)
 		}
 	}
-	for _, sample := range append(append(table.Busy, table.Refused...), table.Ends...) {
-		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
-			f.Add(text)
-		}
+	var rules []string
+	for _, one := range closedAndOpened {
+		rules = append(rules, fmt.Sprint(one.path, "=", one.group))
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		read, err := readDatabaseFrom(strings.NewReader(text), strings.NewReader(""), int64(len(text)))
-		if err != nil {
-			return
-		}
-		size, users := 0, map[string]bool{}
-		for token, user := range read {
-			size += len(token)
-			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) || user.claims["userID"] == "" {
-				t.Fatalf("%q is a session of %v", token, user)
-			}
-			if !users[user.claims["userID"]] {
-				users[user.claims["userID"]] = true
-				size += len(user.claims["username"]) + len(user.claims["email"]) + len(user.claims["image"])
-			}
-		}
-		if size > 3*len(text) || len(read) > len(text) { // a number of eight bytes has up to 20 digits
-			t.Fatalf("%d bytes of %d sessions come from a file of %d", size, len(read), len(text))
-		}
-	})
-}
-
-func FuzzCookieRemoval(f *testing.F) {
-	f.Add("a=1; N=2; b=3")
-	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
-	f.Add("\t N=\"x;y\"; c")
-	f.Add("; ")
-	f.Add(strings.Repeat("N", 32) + "0")
-	f.Add("a=1; N=T; b=2")
-	f.Add("N=T; N=T;\tNT=1; aN=T")
-	s := newSite(f, Config{Group: "Guest"})
-	f.Fuzz(func(t *testing.T, short string) {
+	s := newSite(f, Config{Rules: rules})
+	f.Fuzz(func(t *testing.T, target, steps string) {
 		s.t = t
-		line := strings.NewReplacer("N", cookie, "T", tokenOf(t, "bob")).Replace(short)
-		if len(line) > 32<<10 {
+		address, err := url.ParseRequestURI(target)
+		if err != nil || !strings.HasPrefix(address.Path, "/") {
 			return
 		}
-		var left []string
-		for _, part := range strings.Split(line, ";") {
-			name, _, _ := strings.Cut(part, "=")
-			if strings.Trim(name, " \t") != cookie {
-				left = append(left, part)
+		reading := address.EscapedPath()
+		if !strings.Contains(steps, "d") {
+			steps += "d" // no service leaves a path as it came
+		}
+		for _, step := range steps {
+			if does := services[step]; does != nil {
+				reading = does(reading)
 			}
 		}
-		req := newRequest(t, "GET /")
-		req.Header["Cookie"] = []string{line}
-		s.serve(req)
-		got, want := s.told("Cookie"), strings.Join(left, ";")
-		if strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
-			t.Fatalf("%q: got %q, want %q", line, got, want)
+		group := groupFor(reading)
+		if group == 4 {
+			group = groupFor(withoutDots(reading)) // what no rule closes is nothing to a service unless it is clean
 		}
-		if !strings.Contains(line, cookie) && got != line {
-			t.Fatalf("%q: became %q", line, got)
+		if group == guestID {
+			return
+		}
+		req := newRequest(t, "GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, group+1)))
+		req.URL = address
+		if s.serve(req).Code == http.StatusOK {
+			t.Fatalf("%q lets group %d in, but a service takes it for %q, for which %d is asked", target, group+1, reading, group)
 		}
 	})
 }
@@ -2979,47 +2956,114 @@ func withoutDots(given string) string {
 	return path.Clean("/"+given) + "/"
 }
 
-func FuzzPaths(f *testing.F) {
-	var table paths
-	readData(f, "paths.json", &table)
-	for _, test := range table.Cases {
-		for _, target := range []string{test.Target, strings.Replace(test.Target, "admin", "secret", 1), strings.Replace(test.Target, "admin", "api/vault", 1)} {
-			for _, steps := range []string{"dc", "dncl", "d?c", ";dc", "dd;cw", "dbcl", "?d;d#bcwl", "cdcdc"} {
-				f.Add(target, steps)
-			}
-		}
-	}
-	var rules []string
-	for _, one := range closedAndOpened {
-		rules = append(rules, fmt.Sprint(one.path, "=", one.group))
-	}
-	s := newSite(f, Config{Rules: rules})
-	f.Fuzz(func(t *testing.T, target, steps string) {
+func FuzzCookieRemoval(f *testing.F) {
+	f.Add("a=1; N=2; b=3")
+	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
+	f.Add("\t N=\"x;y\"; c")
+	f.Add("; ")
+	f.Add(strings.Repeat("N", 32) + "0")
+	f.Add("a=1; N=T; b=2")
+	f.Add("N=T; N=T;\tNT=1; aN=T")
+	s := newSite(f, Config{Group: "Guest"})
+	f.Fuzz(func(t *testing.T, short string) {
 		s.t = t
-		address, err := url.ParseRequestURI(target)
-		if err != nil || !strings.HasPrefix(address.Path, "/") {
+		line := strings.NewReplacer("N", cookie, "T", tokenOf(t, "bob")).Replace(short)
+		if len(line) > 32<<10 {
 			return
 		}
-		reading := address.EscapedPath()
-		if !strings.Contains(steps, "d") {
-			steps += "d" // no service leaves a path as it came
-		}
-		for _, step := range steps {
-			if does := services[step]; does != nil {
-				reading = does(reading)
+		var left []string
+		for _, part := range strings.Split(line, ";") {
+			name, _, _ := strings.Cut(part, "=")
+			if strings.Trim(name, " \t") != cookie {
+				left = append(left, part)
 			}
 		}
-		group := groupFor(reading)
-		if group == 4 {
-			group = groupFor(withoutDots(reading)) // what no rule closes is nothing to a service unless it is clean
+		req := newRequest(t, "GET /")
+		req.Header["Cookie"] = []string{line}
+		s.serve(req)
+		got, want := s.told("Cookie"), strings.Join(left, ";")
+		if strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
+			t.Fatalf("%q: got %q, want %q", line, got, want)
 		}
-		if group == guestID {
+		if !strings.Contains(line, cookie) && got != line {
+			t.Fatalf("%q: became %q", line, got)
+		}
+	})
+}
+
+func FuzzConfigFile(f *testing.F) {
+	f.Add(readText(f, "organizr/config.php"), "hash", "body{}")
+	f.Add("<?php return ['a' => ['b' => 1]];", `\'`, "',\n'organizrHash' => 'mine',\n'")
+	f.Add("<?php return array(", "*/", "];")
+	f.Fuzz(func(t *testing.T, text, hash, css string) {
+		if values, err := readConfigPHP(text); err == nil {
+			if again, err := readConfigPHP(text + " "); err != nil || !reflect.DeepEqual(values, again) {
+				t.Fatalf("%q is read in two ways", text)
+			}
+			if _, err := readConfigPHP(text[:len(strings.TrimRight(text, "; \t\r\n\v\f\u0085\u00a0"))]); err == nil {
+				t.Fatalf("half of %q passes for the whole", text)
+			}
+		}
+		quote := func(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
+		whole := "<?php\nreturn [\n\t'a' => " + quote(css) + ",\n\t'b' => [\n\t\t'organizrHash' => " + quote(css) + "\n\t],\n\t'organizrHash' => " +
+			quote(hash) + ",\n\t'z' => " + quote(css) + "\n];"
+		values, err := readConfigPHP(whole)
+		if err != nil || values["organizrHash"] != hash || values["a"] != css || values["z"] != css {
+			t.Fatalf("got %q and %v from %s", values, err, whole)
+		}
+	})
+}
+
+func FuzzDatabase(f *testing.F) {
+	var table samples
+	readData(f, "databases/databases.json", &table)
+	for _, sample := range table.Read {
+		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
+			f.Add(text)
+		}
+	}
+	for _, sample := range append(append(table.Busy, table.Refused...), table.Ends...) {
+		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		read, err := readDatabaseFrom(strings.NewReader(text), strings.NewReader(""), int64(len(text)))
+		if err != nil {
 			return
 		}
-		req := newRequest(t, "GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, group+1)))
-		req.URL = address
-		if s.serve(req).Code == http.StatusOK {
-			t.Fatalf("%q lets group %d in, but a service takes it for %q, for which %d is asked", target, group+1, reading, group)
+		size, users := 0, map[string]bool{}
+		for token, user := range read {
+			size += len(token)
+			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) || user.claims["userID"] == "" {
+				t.Fatalf("%q is a session of %v", token, user)
+			}
+			if !users[user.claims["userID"]] {
+				users[user.claims["userID"]] = true
+				size += len(user.claims["username"]) + len(user.claims["email"]) + len(user.claims["image"])
+			}
+		}
+		if size > 3*len(text) || len(read) > len(text) { // a number of eight bytes has up to 20 digits
+			t.Fatalf("%d bytes of %d sessions come from a file of %d", size, len(read), len(text))
+		}
+	})
+}
+
+// Whatever the log says, reading comes to an end, and every session is that of an account with a group.
+func FuzzDatabaseLog(f *testing.F) {
+	content := readText(f, "databases/log.db")
+	for _, name := range []string{"log.db", "log-unfinished.db", "log-begun-anew.db", "log-of-a-smaller.db", "log-of-all.db"} {
+		f.Add(readText(f, "databases/"+name+"-wal"))
+	}
+	f.Fuzz(func(t *testing.T, log string) {
+		read, err := readDatabaseFrom(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
+		if err != nil {
+			return
+		}
+		for token, user := range read {
+			if token == "" || user.groupID < 0 || user.groupID > 999 || user.claims["groupID"] != fmt.Sprint(user.groupID) {
+				t.Fatalf("%q is a session of %v", token, user)
+			}
 		}
 	})
 }
