@@ -266,6 +266,7 @@ func newSite(t testing.TB, config Config) *site {
 // the key is that of testdata, the group is User, and headers are added to the default ones, as Traefik does.
 func newHandler(t testing.TB, config Config, service http.HandlerFunc) http.Handler {
 	t.Helper()
+	showOutputOfFailure(t)
 	if config.Secret+config.SecretFile+config.ConfigFile == "" {
 		config.Secret = organizr.OrganizrHash
 	}
@@ -306,6 +307,12 @@ func newRequest(t testing.TB, request string, headers ...string) *http.Request {
 		req.Header.Add(name, value)
 	}
 	return req
+}
+
+// in lets another test go on with the site.
+func (s *site) in(t testing.TB) {
+	showOutputOfFailure(t)
+	s.t = t
 }
 
 // serve answers a request.
@@ -379,7 +386,7 @@ type visit struct {
 func pay(t *testing.T, visits []visit) {
 	t.Helper()
 	for _, one := range visits {
-		t.Run(one.name, func(t *testing.T) {
+		run(t, one.name, func(t *testing.T) {
 			s := newSite(t, one.config)
 			if one.request == "" {
 				one.request = "GET /"
@@ -393,35 +400,81 @@ func pay(t *testing.T, visits []visit) {
 	}
 }
 
+// run runs a subtest, which shows what the plugin printed meanwhile only if it fails.
+func run(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		showOutputOfFailure(t)
+		test(t)
+	})
+}
+
+// quietTest is the test that standard output and the log are kept for.
+var quietTest testing.TB
+
+// showOutputOfFailure keeps what the plugin prints and logs until the test ends, and shows the end of it if the test has
+// failed. Under Yaegi it is the log alone: there fmt.Printf writes to Yaegi's own standard output, whatever os.Stdout is.
+func showOutputOfFailure(t testing.TB) {
+	t.Helper()
+	if quietTest == t {
+		return
+	}
+	file := unnamedFile(t)
+	outerTest, stdout, logWriter := quietTest, os.Stdout, log.Writer()
+	quietTest, os.Stdout = t, file
+	log.SetOutput(file)
+	t.Cleanup(func() {
+		quietTest, os.Stdout = outerTest, stdout
+		log.SetOutput(logWriter)
+		output := contentOf(file)
+		if len(output) > 4<<10 {
+			output = "…" + output[len(output)-4<<10:]
+		}
+		if t.Failed() && output != "" {
+			t.Logf("meanwhile the plugin printed:\n%s", output)
+		}
+	})
+}
+
+// unnamedFile returns an empty file that is gone after the test.
+func unnamedFile(t testing.TB) *os.File {
+	t.Helper()
+	file, err := os.CreateTemp("", "organizrjwt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(file.Name())
+	t.Cleanup(func() { file.Close() })
+	return file
+}
+
+// contentOf returns all that was written to a file.
+func contentOf(file *os.File) string {
+	_, _ = file.Seek(0, io.SeekStart)
+	text, _ := io.ReadAll(file)
+	return string(text)
+}
+
 // logOf returns what is logged meanwhile about files and keys.
 func logOf(t *testing.T, do func()) string {
 	t.Helper()
 	var lines bytes.Buffer
+	before := log.Writer()
 	log.SetOutput(&lines)
-	defer log.SetOutput(os.Stderr)
 	do()
+	log.SetOutput(before)
 	return lines.String()
 }
 
-// printed returns what is printed meanwhile: the lines of refusals. Yaegi ties what it interprets to its own standard output.
+// printed returns what is printed meanwhile: the lines of refusals. Under Yaegi it can't be caught.
 func printed(t *testing.T, do func()) string {
 	t.Helper()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string)
-	go func() {
-		text, _ := io.ReadAll(reader)
-		lines <- string(text)
-	}()
-	terminal := os.Stdout
-	os.Stdout = writer
+	file, before := unnamedFile(t), os.Stdout
+	os.Stdout = file
 	fmt.Println("begin")
 	do()
-	os.Stdout = terminal
-	_ = writer.Close()
-	text, begun := strings.CutPrefix(<-lines, "begin\n")
+	os.Stdout = before
+	text, begun := strings.CutPrefix(contentOf(file), "begin\n")
 	if !begun {
 		t.Skip("under Yaegi what is printed can't be caught")
 	}
@@ -434,7 +487,7 @@ func TestEachGroupAgainstEachThreshold(t *testing.T) {
 	for _, threshold := range []int{0, 1, 2, 3, 4, 5, 6, 997, 998, 999} {
 		s := newSite(t, Config{Group: fmt.Sprint(threshold)})
 		for _, session := range organizr.Sessions {
-			t.Run(fmt.Sprintf("%s of group %d where %d is asked for", session.Username, session.GroupID, threshold), func(t *testing.T) {
+			run(t, fmt.Sprintf("%s of group %d where %d is asked for", session.Username, session.GroupID, threshold), func(t *testing.T) {
 				want := http.StatusForbidden
 				if session.GroupID <= threshold {
 					want = http.StatusOK
@@ -446,7 +499,7 @@ func TestEachGroupAgainstEachThreshold(t *testing.T) {
 				}
 			})
 		}
-		t.Run(fmt.Sprintf("nobody where %d is asked for", threshold), func(t *testing.T) {
+		run(t, fmt.Sprintf("nobody where %d is asked for", threshold), func(t *testing.T) {
 			want := http.StatusUnauthorized
 			if threshold == guestID {
 				want = http.StatusOK
@@ -463,7 +516,7 @@ func TestGroupNames(t *testing.T) {
 		"0": 0, "4": 4, "998": 998, "999": 999, " 3 ": 3, "Admin": 0, "ADMIN": 0, "Co-Admin": 1, "coadmin": 1, "co_admin": 1, "Super User": 2,
 		"super-user": 2, "poweruser": 3, "User": 4, "Logged In": 998, "logged_in": 998, "loggedin": 998, "guest": 999,
 	} {
-		t.Run(given, func(t *testing.T) {
+		run(t, given, func(t *testing.T) {
 			if got := newSite(t, Config{Group: given}).leastPrivileged("GET /", 0, 1, 2, 3, 4, 5, 998, 999); got != want {
 				t.Errorf("asks for %d, want %d", got, want)
 			}
@@ -485,7 +538,7 @@ func TestHowPathsAreRead(t *testing.T) {
 	readData(t, "paths.json", &table)
 	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
 	for _, test := range table.Cases {
-		t.Run(test.Why, func(t *testing.T) {
+		run(t, test.Why, func(t *testing.T) {
 			want := newSite(t, Config{Group: test.Group}).leastPrivileged("GET /", 0, 1, 3, 4, 998, 999)
 			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
 				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
@@ -544,7 +597,7 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 			"/secret%20": 0, "/%5csecret": 0, "/x%2f..%2fsecret": 0, "/secret%23": 0, "/secret%00": 0, "/secret/": 0, "/x": 999, "/secrets": 999, "/secret/x": 999,
 		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{Group: test.group, Rules: test.rules})
 			for path, want := range test.paths {
 				if got := s.leastPrivileged("GET "+path, 0, 3, 4, 998, 999); got != want {
@@ -650,7 +703,7 @@ func TestBearer(t *testing.T) {
 		{"in another scheme it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", "Digest " + tokenOf(t, "bob")}, 200, ""},
 		{"behind seven others it goes on a Guest route", Config{Group: "Guest"}, []string{"Authorization", eight}, 200, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			test.config.AcceptBearer = true
 			s := newSite(t, test.config)
 			for _, turn := range []string{"first", "second"} {
@@ -663,7 +716,7 @@ func TestBearer(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what a later middleware adds to the lines stays with its request", func(t *testing.T) {
+	run(t, "what a later middleware adds to the lines stays with its request", func(t *testing.T) {
 		var got []string
 		handler := newHandler(t, Config{AcceptBearer: true}, func(_ http.ResponseWriter, req *http.Request) {
 			got = append(got, strings.Join(req.Header["Authorization"], " "))
@@ -681,7 +734,7 @@ func TestBearer(t *testing.T) {
 			t.Errorf("the first request's lines are %q", lines)
 		}
 	})
-	t.Run("beside other cookies of any length", func(t *testing.T) {
+	run(t, "beside other cookies of any length", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		for length := 1; length < 100; length++ {
 			cookies := "a=" + strings.Repeat("x", length)
@@ -690,7 +743,7 @@ func TestBearer(t *testing.T) {
 			}
 		}
 	})
-	t.Run("not unless it is switched on", func(t *testing.T) {
+	run(t, "not unless it is switched on", func(t *testing.T) {
 		if got := newSite(t, Config{}).send("GET /", "Authorization", bob).Code; got != 401 {
 			t.Errorf("got %d, want 401", got)
 		}
@@ -743,7 +796,7 @@ func TestWhatIsASession(t *testing.T) {
 		{"typ JWE", `{"typ":"JWE","alg":"HS256"}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 		{"crit", `{"typ":"JWT","alg":"HS256","crit":["exp"]}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			token := sign(test.header, test.claims, organizr.OrganizrHash)
 			if got := newSite(t, Config{}).send("GET /", "Cookie", cookie+"="+token).Code; got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
@@ -784,7 +837,7 @@ func TestHostileTokens(t *testing.T) {
 	for want, tricks := range map[int][]trick{http.StatusUnauthorized: fail, http.StatusOK: pass} {
 		for _, one := range tricks {
 			for _, headers := range [][]string{{"Cookie", cookie + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
-				t.Run(one.Trick+" in "+headers[0], func(t *testing.T) {
+				run(t, one.Trick+" in "+headers[0], func(t *testing.T) {
 					if got := s.send("GET /", headers...).Code; got != want {
 						t.Errorf("got %d, want %d: %s", got, want, one.Why)
 					}
@@ -804,7 +857,7 @@ func TestASessionEnds(t *testing.T) {
 		seconds float64
 		want    int
 	}{{0, 200}, {3600, 200}, {3600.499, 200}, {3600.5, 401}, {3601, 401}, {10, 200}} {
-		t.Run(fmt.Sprintf("after %v seconds", moment.seconds), func(t *testing.T) {
+		run(t, fmt.Sprintf("after %v seconds", moment.seconds), func(t *testing.T) {
 			setClock(t, moment.seconds)
 			if got := same.send("GET /", "Cookie", session).Code; got != moment.want {
 				t.Errorf("got %d, want %d", got, moment.want)
@@ -833,7 +886,7 @@ func TestNamesOfClaimsMatchExactly(t *testing.T) {
 		`"Image":"alice.png"`, `"` + "i\u017fs" + `":"another"`,
 	} {
 		for place, text := range map[string]string{"before": other + "," + claims(""), "behind": claims("") + "," + other} {
-			t.Run(other+" "+place+" the right claims changes nothing", func(t *testing.T) {
+			run(t, other+" "+place+" the right claims changes nothing", func(t *testing.T) {
 				s.send("GET /", "Cookie", cookie+"="+sign(jwt, "{"+text+"}", organizr.OrganizrHash))
 				if got := s.told("X-All"); got != "bob bob@example.com User 4 2 bob.png" {
 					t.Errorf("the service was told %q", got)
@@ -844,7 +897,7 @@ func TestNamesOfClaimsMatchExactly(t *testing.T) {
 	for _, change := range []string{
 		"iss->ISS", "iss->Iss", "aud->AUD", "aud->Aud", "exp->EXP", "exp->eXP", "groupID->GROUPID", "groupID->groupid", "groupID->groupId",
 	} {
-		t.Run(change+" makes it no session", func(t *testing.T) {
+		run(t, change+" makes it no session", func(t *testing.T) {
 			if got := s.send("GET /", "Cookie", cookie+"="+sign(jwt, "{"+claims(change)+"}", organizr.OrganizrHash)).Code; got != 401 {
 				t.Errorf("got %d, want 401", got)
 			}
@@ -862,7 +915,7 @@ func TestUsernameComesFirst(t *testing.T) {
 		`"name":"","groupID":4`:                     "",
 		`"name":null,"groupID":"4"`:                 "",
 	} {
-		t.Run(claims, func(t *testing.T) {
+		run(t, claims, func(t *testing.T) {
 			s.send("GET /", "Cookie", cookie+"="+claimed(claims))
 			if got := s.told("X-Organizr-User"); got != want {
 				t.Errorf("got %q, want %q", got, want)
@@ -896,7 +949,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 		{"a line feed in the picture", `"name":"bob","image":"x\ny"`},
 	} {
 		session := cookie + "=" + claimed(test.claims+`,"groupID":0`)
-		t.Run(test.name+" is 403, with a page that says so", func(t *testing.T) {
+		run(t, test.name+" is 403, with a page that says so", func(t *testing.T) {
 			s := newSite(t, Config{OrganizrURL: organizrURL, Allow: []string{"groupID=0"}})
 			for i := 0; i < 2; i++ {
 				rec := s.send("GET /", "Cookie", session, "Accept", html)
@@ -909,7 +962,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 				}
 			}
 		})
-		t.Run(test.name+" is nobody on a Guest route", func(t *testing.T) {
+		run(t, test.name+" is nobody on a Guest route", func(t *testing.T) {
 			s := newSite(t, Config{Group: "Guest", Deny: []string{"groupID=0"}, Headers: map[string]string{"X-All": "{username}{email}{group}{image}{userID}{token}"}})
 			for _, cookies := range []string{session, session, session + "; a=1"} {
 				s.send("GET /", "Cookie", cookies)
@@ -920,7 +973,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"Zoë Müller", "李雷", "🦊", "O&#039;Hara", "a&amp;b", "x  y", "e\u0301"} {
-		t.Run(name+" is told as it is", func(t *testing.T) {
+		run(t, name+" is told as it is", func(t *testing.T) {
 			s := newSite(t, Config{})
 			s.send("GET /", "Cookie", cookie+"="+claimed(`"name":"`+name+`","groupID":4`))
 			if got := s.told("X-Organizr-User"); got != name {
@@ -959,7 +1012,7 @@ func TestTellsTheServiceWhoIsThere(t *testing.T) {
 		{"another spelling of a default header takes its place", one("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
 		{"the default headers stay beside others", one("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{Group: "998", Headers: test.headers})
 			for _, turn := range []string{"first", "second"} {
 				s.send("GET /", "Cookie", cookie+"="+test.token, "Authorization", "Basic eDp5")
@@ -985,7 +1038,7 @@ func TestForgedHeadersAreGone(t *testing.T) {
 			"of nobody":               {"GET /public/", "Accept", "*/*"},
 			"of bob with a form":      {"POST /", "Cookie", "bob"},
 		} {
-			t.Run(spelling+" "+name, func(t *testing.T) {
+			run(t, spelling+" "+name, func(t *testing.T) {
 				req := newRequest(t, visit[0], visit[1:]...)
 				req.Header[spelling], req.Header["X-Else"] = []string{"forged"}, []string{"kept"}
 				s.serve(req)
@@ -1048,7 +1101,7 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 		for _, line := range strings.Split(test.came, "|")[1:] {
 			headers = append(headers, "Cookie", line)
 		}
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{})
 			for _, turn := range []string{"first", "second"} {
 				s.send("GET /", headers...)
@@ -1057,14 +1110,14 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 				}
 			}
 		})
-		t.Run(test.name+", on a Guest route", func(t *testing.T) {
+		run(t, test.name+", on a Guest route", func(t *testing.T) {
 			s := newSite(t, Config{Group: "Guest"})
 			s.send("GET /", "Cookie", strings.ReplaceAll(strings.ReplaceAll(test.came, session, cookie+"=stale"), "|", "; "))
 			if got := s.told("Cookie"); got != test.forwarded {
 				t.Errorf("forwarded %q, want %q", got, test.forwarded)
 			}
 		})
-		t.Run(test.name+", with forwardToken", func(t *testing.T) {
+		run(t, test.name+", with forwardToken", func(t *testing.T) {
 			s := newSite(t, Config{ForwardToken: true})
 			s.send("GET /", headers...)
 			if got := strings.Join(s.forwarded.Header["Cookie"], "|"); got != test.came {
@@ -1072,7 +1125,7 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 			}
 		})
 	}
-	t.Run("one line that is remembered, and another", func(t *testing.T) {
+	run(t, "one line that is remembered, and another", func(t *testing.T) {
 		s := newSite(t, Config{})
 		s.send("GET /", "Cookie", session+"; a=1")
 		s.send("GET /", "Cookie", session+"; a=1", "Cookie", "b=2")
@@ -1080,7 +1133,7 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 			t.Errorf("forwarded %q", got)
 		}
 	})
-	t.Run("more than 32 KiB on a Guest route: nothing is forwarded", func(t *testing.T) {
+	run(t, "more than 32 KiB on a Guest route: nothing is forwarded", func(t *testing.T) {
 		s := newSite(t, Config{Group: "Guest"})
 		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 32<<10/5)+session)
 		if got := s.told("Cookie"); got != "" {
@@ -1195,7 +1248,7 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 			200,
 		},
 	})
-	t.Run("a sandboxed frame, and the request names no host", func(t *testing.T) {
+	run(t, "a sandboxed frame, and the request names no host", func(t *testing.T) {
 		req := newRequest(t, "POST /", "Cookie", "bob", "Origin", "null")
 		req.Host = ""
 		if got := newSite(t, Config{}).serve(req).Code; got != 403 {
@@ -1245,7 +1298,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 		{"2 KiB, of which the host has 26", "/" + strings.Repeat("x", 2022), nil, "http://sonarr.example.com/" + strings.Repeat("x", 2022)},
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
-			t.Run(test.name+" by "+method, func(t *testing.T) {
+			run(t, test.name+" by "+method, func(t *testing.T) {
 				rec := newSite(t, Config{OrganizrURL: organizrURL}).send(method+" "+test.target, append(test.headers, "Accept", html)...)
 				location, isOrganizr := strings.CutPrefix(rec.Header().Get("Location"), "https://organizr.example.com/?return=")
 				if rec.Code != 302 || !isOrganizr || rec.Header().Get("Cache-Control") != "no-store" {
@@ -1275,7 +1328,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 		{"more than 2 KiB is left out", organizrURL, "/" + strings.Repeat("x", 2023), "https://organizr.example.com/"},
 		{"900 KB of percent signs are left out", organizrURL, "/?" + strings.Repeat("%", 900_000), "https://organizr.example.com/"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			rec := newSite(t, Config{OrganizrURL: test.organizr}).send("GET "+test.target, "Accept", html)
 			if got := rec.Header().Get("Location"); rec.Code != 302 || got != test.want {
 				t.Errorf("got %d to %.300s\nwant %s", rec.Code, got, test.want)
@@ -1325,7 +1378,7 @@ func TestWhereLoginCantHelp(t *testing.T) {
 		{"https://organizr.zapto.org", "https://sonarr.zapto.org/", "reaches organizr.zapto.org and names under it"},
 		{"https://organizr.notzapto.org", "https://sonarr.notzapto.org/", ""},
 	} {
-		t.Run(test.target+" with "+test.organizr, func(t *testing.T) {
+		run(t, test.target+" with "+test.organizr, func(t *testing.T) {
 			scheme, _, _ := strings.Cut(test.target, "://")
 			s := newSite(t, Config{OrganizrURL: test.organizr})
 			rec := s.send("GET "+test.target, "Accept", html, "X-Forwarded-Proto", scheme)
@@ -1409,7 +1462,7 @@ func TestAnswers(t *testing.T) {
 			403, "Another website", "",
 		},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			test.config.OrganizrURL = organizrURL
 			if test.config.Group == "" {
 				test.config.Group = "Power User"
@@ -1445,7 +1498,7 @@ func TestPagesHoldWhateverVisitorsAreCalled(t *testing.T) {
 		"markup, and a bell":   `"name":"<script>alert(1)</script>\u0007"`,
 		"markup for a picture": `"name":"bob","image":"<script>","email":"<script>"`,
 	} {
-		t.Run(name, func(t *testing.T) {
+		run(t, name, func(t *testing.T) {
 			rec := newSite(t, Config{Group: "Admin"}).send("GET /", "Accept", html, "Cookie", cookie+"="+claimed(claims+`,"group":"<script>","groupID":4`))
 			if body := rec.Body.String(); rec.Code != 403 || strings.Contains(body, "<script") || strings.Contains(body, "\u0007") {
 				t.Errorf("got %d with %s", rec.Code, body)
@@ -1500,7 +1553,7 @@ func TestLogOfRefusals(t *testing.T) {
 		{"an endless method", Config{}, newRequest(t, strings.Repeat("GET", 1000)+" /"), `method="(GET){6}GE"`},
 		{"an endless host", Config{}, newRequest(t, "GET http://"+strings.Repeat("x", 5000)+"/"), `host="x{256}"`},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			line := printed(t, func() { newSite(t, test.config).serve(test.request) })
 			if !regexp.MustCompile(test.want).MatchString(line) {
 				t.Errorf("got %s", line)
@@ -1598,7 +1651,7 @@ func TestMistakesAreReported(t *testing.T) {
 			"uuid:\nsecret:\ndatabaseFile:\norganizrURL:\ngroup:\nrules:\nheaders:",
 		},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			config := CreateConfig()
 			config.UUID, config.Secret, config.Group = organizr.UUID, organizr.OrganizrHash, "User"
 			test.options(config)
@@ -1656,7 +1709,7 @@ func TestWhereTheKeyComesFrom(t *testing.T) {
 		{"a blank one in the environment", Config{UUID: "x"}, "SECRET= ", "secret: blank"},
 		{"a database that goes by no config file", Config{UUID: organizr.UUID, SecretFile: hashFile}, "DATABASE_FILE=auto", `databaseFile: "auto"`},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			for _, line := range strings.Split(test.environment, "\n") {
 				if variable, value, ok := strings.Cut(line, "="); ok {
 					setenv(t, "ORGANIZR_"+variable, value)
@@ -1695,7 +1748,7 @@ func TestAddressAndDatabaseFromTheEnvironment(t *testing.T) {
 		{"an address of one's own wins", Config{OrganizrURL: organizrURL}, "bob", 302, "https://organizr.example.com/?"},
 		{"a database of one's own wins", Config{DatabaseFile: file + "-is-missing"}, sampleSessions(t)["bob"], 503, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			rec := newSite(t, test.config).send("GET /", "Cookie", test.session, "Accept", html)
 			if got := rec.Header().Get("Location"); rec.Code != test.want || !strings.HasPrefix(got, test.login) {
 				t.Errorf("got %d to %q", rec.Code, got)
@@ -1710,7 +1763,7 @@ func TestSecretsThatAreWarnedOf(t *testing.T) {
 		{"19 bytes", "0123456789abcdefghi", "has 19 bytes"},
 		{"20 bytes", "0123456789abcdefghij", ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			for turn, says := range []string{test.says, ""} { // the same source again is not warned of again
 				line := logOf(t, func() { newSite(t, Config{UUID: fmt.Sprint("warned-", i), Secret: test.secret}) })
 				if says == "" && line != "" || !strings.Contains(line, says) || strings.Contains(line, test.secret) {
@@ -1736,13 +1789,13 @@ func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
 		"customCss": "body{}\n\t'organizrHash' => 'attacker-chosen-secret-000000000000',\n\t'uuid' => '00000000-0000-0000-0000-000000000000',\n" +
 			"/* it's \\ done */",
 	} {
-		t.Run(name, func(t *testing.T) {
+		run(t, name, func(t *testing.T) {
 			if values[name] != want {
 				t.Errorf("got %q, want %q", values[name], want)
 			}
 		})
 	}
-	t.Run("no part of it passes for the whole", func(t *testing.T) {
+	run(t, "no part of it passes for the whole", func(t *testing.T) {
 		for length := range text {
 			if values, err := readConfigPHP(text[:length]); err == nil {
 				t.Fatalf("the first %d bytes do: %v", length, values)
@@ -1780,7 +1833,7 @@ func TestConfigFilesAsPHPReadsThem(t *testing.T) {
 		{"empty", "", ""},
 		{"YAML", "organizrHash: x", ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			values, err := readConfigPHP(test.text)
 			if got := values["organizrHash"]; got != test.want {
 				t.Errorf("got %q and %v, want %q", got, err, test.want)
@@ -1835,7 +1888,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 				write(t, place+name, here(text))
 			}
 		}
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			_ = os.Mkdir(place, 0o700)
 			put(test.before)
 			config := test.config
@@ -1928,7 +1981,7 @@ func TestTheKeyIsFollowed(t *testing.T) {
 		{"with the old key again", configPHP(), 200, 401, ""},
 		{"empty again", "", 200, 401, "it doesn't begin with"},
 	} {
-		t.Run(state.name, func(t *testing.T) {
+		run(t, state.name, func(t *testing.T) {
 			write(t, file, state.text)
 			if state.name == "missing" {
 				remove(t, file)
@@ -1953,7 +2006,7 @@ func TestTheKeyIsFollowed(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it isn't looked at again within a second", func(t *testing.T) {
+	run(t, "it isn't looked at again within a second", func(t *testing.T) {
 		write(t, file, newKey)
 		setClock(t, 17.4) // the last look was at 16.5
 		if got := s.send("GET /", "Cookie", "bob").Code; got != 200 {
@@ -2042,7 +2095,7 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		{"missing again", 122, func() { remove(t, file) }, 401, "isn't a file that can be read"},
 		{"logged in, while the file was missing", 122.5, func() { write(t, file, before) }, 200, ""},
 	} {
-		t.Run(state.name, func(t *testing.T) {
+		run(t, state.name, func(t *testing.T) {
 			state.change()
 			setClock(t, state.clock)
 			line := logOf(t, func() {
@@ -2096,7 +2149,7 @@ func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
 		{"another counter of changes", good, other[:27] + "x" + other[28:], 0, 200, 401},
 		{"another size", good, other + strings.Repeat("\x00", 512), 0, 200, 401},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "organizr.db")
 			write(t, file, readText(t, "databases/later.db"))
 			s := newSite(t, Config{DatabaseFile: file})
@@ -2229,7 +2282,7 @@ func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
 		{"with what is known", 1.1, 10 * time.Second, 200},
 		{"but not for long", 1.3, 50 * time.Millisecond, 401},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			setClock(t, test.clock)
 			unblock := blockPolling(t, s.handler)
 			looking := time.AfterFunc(test.looks, unblock)
@@ -2315,7 +2368,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 	} {
 		write(t, file, readText(t, "databases/"+state.file))
 		for _, one := range state.visits {
-			t.Run(one.name+" ("+state.file+")", func(t *testing.T) {
+			run(t, one.name+" ("+state.file+")", func(t *testing.T) {
 				setClock(t, 2*float64(i))
 				session := sessions[one.username]
 				for _, each := range []*site{s, newSite(t, config)} {
@@ -2332,14 +2385,14 @@ func TestTheDatabaseDecides(t *testing.T) {
 			})
 		}
 	}
-	t.Run("a name that isn't UTF-8", func(t *testing.T) {
+	run(t, "a name that isn't UTF-8", func(t *testing.T) {
 		write(t, file, strings.ReplaceAll(readText(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
 		setClock(t, 18)
 		if got := s.send("GET /all/", "Cookie", sessions["Zo\u00eb M\u00fcller"]).Code; got != 403 {
 			t.Errorf("got %d", got)
 		}
 	})
-	t.Run("a locked account's page says so", func(t *testing.T) {
+	run(t, "a locked account's page says so", func(t *testing.T) {
 		setClock(t, 20)
 		write(t, file, readText(t, "databases/later.db"))
 		body := s.send("GET /", "Cookie", sessions["carol"], "Accept", html).Body.String()
@@ -2347,7 +2400,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 			t.Error(body)
 		}
 	})
-	t.Run("a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
+	run(t, "a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
 		setClock(t, 22)
 		if got := s.send("GET /all/", "Cookie", cookie+"="+claimed(`"groupID":0,"userID":1,"name":"alice"`)).Code; got != 401 {
 			t.Errorf("got %d", got)
@@ -2377,7 +2430,7 @@ func TestWhatARealOrganizrWrote(t *testing.T) {
 		{"fay", "fay|fay@example.com|Family|5|6"},
 		{"Zoë Müller", "Zoë Müller|zoe@example.com|User|4|7"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			s.send("GET /", "Cookie", "organizr_token_bc659f4e-ece8-42f9-ad2d-6088689e8ebd="+sessions[test.name])
 			if got := s.told("X-All"); got != test.told {
 				t.Errorf("the service was told %q", got)
@@ -2426,7 +2479,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 	var table samples
 	readData(t, "databases/databases.json", &table)
 	for _, test := range table.Read {
-		t.Run(test.File+", "+test.About, func(t *testing.T) {
+		run(t, test.File+", "+test.About, func(t *testing.T) {
 			read, err := readSample(test.File)
 			if err != nil {
 				t.Fatal(err)
@@ -2459,7 +2512,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			}
 		})
 	}
-	t.Run("of a row as long as no Organizr writes it, the group isn't read", func(t *testing.T) {
+	run(t, "of a row as long as no Organizr writes it, the group isn't read", func(t *testing.T) {
 		usual, err := readSample("page-4096.db")
 		long, problem := readSample("long-row.db")
 		if err != nil || problem != nil {
@@ -2471,7 +2524,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a log that is emptied while it is read", func(t *testing.T) {
+	run(t, "a log that is emptied while it is read", func(t *testing.T) {
 		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
 		for readings := 0; readings < 20; readings++ {
 			emptied := &shrinking{text: log, disappears: readings}
@@ -2479,7 +2532,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 			t.Log(readings, err)
 		}
 	})
-	t.Run("a link, beside whose target the log is", func(t *testing.T) {
+	run(t, "a link, beside whose target the log is", func(t *testing.T) {
 		link := filepath.Join(t.TempDir(), "organizr.db")
 		target, err := filepath.Abs("testdata/databases/log.db")
 		if err == nil {
@@ -2493,14 +2546,14 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 		}
 	})
 	for _, test := range table.Refused {
-		t.Run(test.File+" is refused, "+test.About, func(t *testing.T) {
+		run(t, test.File+" is refused, "+test.About, func(t *testing.T) {
 			if read, err := readSample(test.File); err == nil {
 				t.Errorf("got %d sessions", len(read))
 			}
 		})
 	}
 	for _, test := range table.Ends {
-		t.Run(test.File+" ends, "+test.About, func(t *testing.T) {
+		run(t, test.File+" ends, "+test.About, func(t *testing.T) {
 			_, err := readSample(test.File)
 			t.Log(err)
 		})
@@ -2531,7 +2584,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		{"another user", Config{}, session, cookie + "=" + tokenOf(t, "alice"), false},
 		{"nobody before", Config{}, "a=1", session, false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, test.config)
 			s.send("GET /", "Cookie", test.came)
 			if got := s.remembers("Cookie", test.asks); got != test.remembered && test.config.Group == "" {
@@ -2545,7 +2598,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			}
 		})
 	}
-	t.Run("by a bearer token", func(t *testing.T) {
+	run(t, "by a bearer token", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		s.send("GET /", "Authorization", "Bearer bob", "Cookie", "a=1")
 		if s.remembers("Authorization", "Bearer x"+bob) || !s.remembers("Authorization", "Bearer bob", "Cookie", "a=2") {
@@ -2555,14 +2608,14 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			t.Error("the service got the session")
 		}
 	})
-	t.Run("a session in the cookie after the same one as a bearer token, for which cross-site counts", func(t *testing.T) {
+	run(t, "a session in the cookie after the same one as a bearer token, for which cross-site counts", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		s.send("POST /", "Authorization", "Bearer bob", "Sec-Fetch-Site", "cross-site")
 		if got := s.send("POST /", "Cookie", "bob", "Sec-Fetch-Site", "cross-site").Code; got != 403 {
 			t.Errorf("got %d", got)
 		}
 	})
-	t.Run("not beyond a thousand, and those whose other cookies change don't drive out others", func(t *testing.T) {
+	run(t, "not beyond a thousand, and those whose other cookies change don't drive out others", func(t *testing.T) {
 		s := newSite(t, Config{})
 		s.send("GET /", "Cookie", "alice")
 		for i := 0; i < 1500; i++ {
@@ -2588,7 +2641,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			}
 		}
 	})
-	t.Run("with the same cookies at less cost than with others, and that at less than at first sight", func(t *testing.T) {
+	run(t, "with the same cookies at less cost than with others, and that at less than at first sight", func(t *testing.T) {
 		var others, firsts []string
 		for i := 0; i <= 100; i++ {
 			others = append(others, fmt.Sprintf("%s; a=%03d", session, i))
@@ -2607,7 +2660,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			t.Errorf("%v, %v and %v allocations", same, other, first)
 		}
 	})
-	t.Run("not who wasn't verified", func(t *testing.T) {
+	run(t, "not who wasn't verified", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		before := cachedEntries(t, s.handler)
 		for i := 0; i < 20; i++ {
@@ -2642,7 +2695,7 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 		{"when the uuid changes", func() { write(t, key, strings.Replace(configPHP(), organizr.UUID, "other", 1)) }, true},
 		{"when the uuid changes back", func() { write(t, key, configPHP()) }, true},
 	} {
-		t.Run(state.name, func(t *testing.T) {
+		run(t, state.name, func(t *testing.T) {
 			setClock(t, 2*float64(i))
 			s.send("GET /", "Cookie", sessions["bob"])
 			s.send("GET /", "Cookie", sessions["bob"]+"; a=1")
@@ -2656,7 +2709,7 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 			}
 		})
 	}
-	t.Run("and nobody is remembered later who was verified by what counts no more", func(t *testing.T) {
+	run(t, "and nobody is remembered later who was verified by what counts no more", func(t *testing.T) {
 		setClock(t, 14)
 		s.send("GET /", "Cookie", sessions["bob"])
 		cacheAgain := cachedSession(t, s.handler, strings.TrimPrefix(sessions["bob"], cookie+"="))
@@ -2715,13 +2768,13 @@ func TestOneModulePath(t *testing.T) {
 		".traefik.yml": "import: " + path + "\n",
 		"readme.md":    path,
 	} {
-		t.Run(file, func(t *testing.T) {
+		run(t, file, func(t *testing.T) {
 			if text := readText(t, "../"+file); !strings.Contains(text, part) {
 				t.Errorf("doesn't have %q", part)
 			}
 		})
 	}
-	t.Run("go.mod requires nothing", func(t *testing.T) {
+	run(t, "go.mod requires nothing", func(t *testing.T) {
 		if text := readText(t, "../go.mod"); strings.Contains(text, "require") {
 			t.Error(text)
 		}
@@ -2784,7 +2837,8 @@ func FuzzToken(f *testing.F) {
 	config.Secret = "another-key-that-is-long-enough"
 	other := newSite(f, config)
 	f.Fuzz(func(t *testing.T, token string) {
-		s.t, other.t = t, t
+		s.in(t)
+		other.in(t)
 		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Cookie": cookie + "=" + token} {
 			if s.send("GET /", name, value).Code != http.StatusOK {
 				continue
@@ -2820,7 +2874,7 @@ func FuzzClaims(f *testing.F) {
 	}
 	s := newSite(f, Config{Group: "Guest", Headers: map[string]string{"X-Group": "{group}"}})
 	f.Fuzz(func(t *testing.T, head, claims string) {
-		s.t = t
+		s.in(t)
 		s.send("GET /", "Cookie", cookie+"="+sign(head, claims, organizr.OrganizrHash))
 		group := s.told("X-Organizr-Group")
 		if group == "" {
@@ -2871,7 +2925,7 @@ func FuzzPaths(f *testing.F) {
 	}
 	s := newSite(f, Config{Rules: rules})
 	f.Fuzz(func(t *testing.T, target, steps string) {
-		s.t = t
+		s.in(t)
 		address, err := url.ParseRequestURI(target)
 		if err != nil || !strings.HasPrefix(address.Path, "/") {
 			return
@@ -2966,7 +3020,7 @@ func FuzzCookieRemoval(f *testing.F) {
 	f.Add("N=T; N=T;\tNT=1; aN=T")
 	s := newSite(f, Config{Group: "Guest"})
 	f.Fuzz(func(t *testing.T, short string) {
-		s.t = t
+		s.in(t)
 		line := strings.NewReplacer("N", cookie, "T", tokenOf(t, "bob")).Replace(short)
 		if len(line) > 32<<10 {
 			return
