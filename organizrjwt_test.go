@@ -123,33 +123,33 @@ var organizr struct {
 // Organizr's address, and its cookie.
 const (
 	organizrURL = "https://organizr.example.com"
-	cookie      = "organizr_token_e36ed245-38cc-4d7f-ab53-7987549d1e2d"
+	cookieName  = "organizr_token_e36ed245-38cc-4d7f-ab53-7987549d1e2d"
 )
 
 // What browsers send that open a page: Accept.
-const html = "text/html,application/xhtml+xml"
+const browserAccept = "text/html,application/xhtml+xml"
 
 // The group of those who aren't logged in.
-const guestID = 999
+const guestGroup = 999
 
-// nameOfGroup has the groups that have the same number in every Organizr.
-var nameOfGroup = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", 999: "Guest"}
+// builtInGroupNames has the groups that have the same number in every Organizr.
+var builtInGroupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", 999: "Guest"}
 
 // The header of Organizr's tokens.
-const jwt = `{"typ":"JWT","alg":"HS256"}`
+const tokenHeader = `{"typ":"JWT","alg":"HS256"}`
 
-// sign returns the token of the header and the claims, signed with the secret.
-func sign(header, claims, secret string) string {
+// signToken returns the token of the header and the claims, signed with the secret.
+func signToken(header, claims, secret string) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(text))
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claimed returns a token with Organizr's header and key, and these claims besides iss, aud, nbf and exp.
-func claimed(claims string) string {
+// tokenWith returns a token with Organizr's header and key, and these claims besides iss, aud, nbf and exp.
+func tokenWith(claims string) string {
 	const whole = `{"iss":"Organizr","aud":"Organizr","nbf":%d,"exp":%d.5,%s}`
-	return sign(jwt, fmt.Sprintf(whole, organizr.ValidAt, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
+	return signToken(tokenHeader, fmt.Sprintf(whole, organizr.ValidAt, organizr.ValidAt+3600, claims), organizr.OrganizrHash)
 }
 
 // tokenOf returns the session that Organizr made for the user.
@@ -185,14 +185,14 @@ func init() {
 	turnClock(0)
 }
 
-// clock is the time: the Unix time, in nanoseconds.
-var clock atomic.Int64
+// testClock is the time: the Unix time, in nanoseconds.
+var testClock atomic.Int64
 
 // testTime is what the clock shows.
-func testTime() time.Duration { return time.Duration(clock.Load()) }
+func testTime() time.Duration { return time.Duration(testClock.Load()) }
 
 // turnClock sets the clock to so many seconds after the sessions of testdata were good.
-func turnClock(seconds float64) { clock.Store(organizr.ValidAt*1e9 + int64(seconds*1e9)) }
+func turnClock(seconds float64) { testClock.Store(organizr.ValidAt*1e9 + int64(seconds*1e9)) }
 
 // setClock is turnClock until the test ends.
 func setClock(t *testing.T, seconds float64) {
@@ -210,8 +210,8 @@ func setenv(t *testing.T, variable, value string) {
 	t.Cleanup(func() { _ = os.Unsetenv(variable) })
 }
 
-// readText returns a file of testdata.
-func readText(t testing.TB, file string) string {
+// readTestdata returns a file of testdata.
+func readTestdata(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
@@ -220,27 +220,27 @@ func readText(t testing.TB, file string) string {
 	return string(text)
 }
 
-// readData decodes a file of testdata.
-func readData(t testing.TB, file string, into any) {
+// decodeTestdata decodes a file of testdata.
+func decodeTestdata(t testing.TB, file string, into any) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(readText(t, file)), into); err != nil {
+	if err := json.Unmarshal([]byte(readTestdata(t, file)), into); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// files are texts by the names of files.
-type files map[string]string
+// fileTexts are texts by the names of files.
+type fileTexts map[string]string
 
-// write writes a file of the test.
-func write(t *testing.T, file, text string) {
+// writeFile writes a file of the test.
+func writeFile(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// remove removes a file of the test.
-func remove(t *testing.T, file string) {
+// removeFile removes a file of the test.
+func removeFile(t *testing.T, file string) {
 	t.Helper()
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -300,7 +300,7 @@ func newRequest(t testing.TB, request string, headers ...string) *http.Request {
 	for i := 0; i < len(headers); i += 2 {
 		name, value := headers[i], headers[i+1]
 		if name == "Cookie" && !strings.ContainsAny(value, "=;") {
-			value = cookie + "=" + tokenOf(t, value)
+			value = cookieName + "=" + tokenOf(t, value)
 		} else if name == "Authorization" && value == "Bearer bob" {
 			value = "Bearer " + tokenOf(t, "bob")
 		}
@@ -333,32 +333,32 @@ func (s *site) send(request string, headers ...string) *httptest.ResponseRecorde
 	return s.serve(newRequest(s.t, request, headers...))
 }
 
-// told returns what the service got in a header, its lines joined.
-func (s *site) told(name string) string {
+// forwardedHeader returns what the service got in a header, its lines joined.
+func (s *site) forwardedHeader(name string) string {
 	if s.forwarded == nil {
 		return "(the request was refused)"
 	}
 	return strings.Join(s.forwarded.Header[name], " | ")
 }
 
-// remembers reports whether the middleware knows the visitor without verifying the session: it does so before the session
+// caches reports whether the middleware knows the visitor without verifying the session: it does so before the session
 // is valid.
-func (s *site) remembers(headers ...string) bool {
+func (s *site) caches(headers ...string) bool {
 	s.t.Helper()
-	before := clock.Load()
-	defer clock.Store(before)
+	before := testClock.Load()
+	defer testClock.Store(before)
 	turnClock(-1000)
 	return s.send("GET /", headers...).Code == http.StatusOK
 }
 
-// leastPrivileged returns the least privileged of the groups, given from the most privileged one, that gets in, or -1.
-func (s *site) leastPrivileged(request string, groups ...int) int {
+// requiredGroup returns the least privileged of the groups, given from the most privileged one, that gets in, or -1.
+func (s *site) requiredGroup(request string, groups ...int) int {
 	s.t.Helper()
 	method, target, _ := strings.Cut(request, " ")
 	for i := len(groups) - 1; i >= 0; i-- {
 		var headers []string
-		if groups[i] != guestID {
-			headers = []string{"Cookie", cookie + "=" + claimed(fmt.Sprintf(`"groupID":%d`, groups[i]))}
+		if groups[i] != guestGroup {
+			headers = []string{"Cookie", cookieName + "=" + tokenWith(fmt.Sprintf(`"groupID":%d`, groups[i]))}
 		}
 		req := newRequest(s.t, "GET /", headers...)
 		address, err := url.ParseRequestURI(target)
@@ -373,8 +373,8 @@ func (s *site) leastPrivileged(request string, groups ...int) int {
 	return -1
 }
 
-// A visit is a request to a site, and the status that it gets.
-type visit struct {
+// A accessCase is a request to a site, and the status that it gets.
+type accessCase struct {
 	name    string
 	config  Config
 	request string // "GET /" if empty
@@ -382,8 +382,8 @@ type visit struct {
 	want    int
 }
 
-// pay pays each visit twice, since the second time the visitor may be remembered.
-func pay(t *testing.T, visits []visit) {
+// checkAccess pays each visit twice, since the second time the visitor may be remembered.
+func checkAccess(t *testing.T, visits []accessCase) {
 	t.Helper()
 	for _, one := range visits {
 		run(t, one.name, func(t *testing.T) {
@@ -455,8 +455,8 @@ func contentOf(file *os.File) string {
 	return string(text)
 }
 
-// logOf returns what is logged meanwhile about files and keys.
-func logOf(t *testing.T, do func()) string {
+// loggedBy returns what is logged meanwhile about files and keys.
+func loggedBy(t *testing.T, do func()) string {
 	t.Helper()
 	var lines bytes.Buffer
 	before := log.Writer()
@@ -466,8 +466,8 @@ func logOf(t *testing.T, do func()) string {
 	return lines.String()
 }
 
-// printed returns what is printed meanwhile: the lines of refusals. Under Yaegi it can't be caught.
-func printed(t *testing.T, do func()) string {
+// printedBy returns what is printed meanwhile: the lines of refusals. Under Yaegi it can't be caught.
+func printedBy(t *testing.T, do func()) string {
 	t.Helper()
 	file, before := unnamedFile(t), os.Stdout
 	os.Stdout = file
@@ -483,7 +483,7 @@ func printed(t *testing.T, do func()) string {
 
 // Who gets in: groups.
 
-func TestEachGroupAgainstEachThreshold(t *testing.T) {
+func TestGroupThresholds(t *testing.T) {
 	for _, threshold := range []int{0, 1, 2, 3, 4, 5, 6, 997, 998, 999} {
 		s := newSite(t, Config{Group: fmt.Sprint(threshold)})
 		for _, session := range organizr.Sessions {
@@ -501,7 +501,7 @@ func TestEachGroupAgainstEachThreshold(t *testing.T) {
 		}
 		run(t, fmt.Sprintf("nobody where %d is asked for", threshold), func(t *testing.T) {
 			want := http.StatusUnauthorized
-			if threshold == guestID {
+			if threshold == guestGroup {
 				want = http.StatusOK
 			}
 			if got := s.send("GET /").Code; got != want {
@@ -517,7 +517,7 @@ func TestGroupNames(t *testing.T) {
 		"super-user": 2, "poweruser": 3, "User": 4, "Logged In": 998, "logged_in": 998, "loggedin": 998, "guest": 999,
 	} {
 		run(t, given, func(t *testing.T) {
-			if got := newSite(t, Config{Group: given}).leastPrivileged("GET /", 0, 1, 2, 3, 4, 5, 998, 999); got != want {
+			if got := newSite(t, Config{Group: given}).requiredGroup("GET /", 0, 1, 2, 3, 4, 5, 998, 999); got != want {
 				t.Errorf("asks for %d, want %d", got, want)
 			}
 		})
@@ -526,28 +526,28 @@ func TestGroupNames(t *testing.T) {
 
 // Who gets in: rules for parts of a service.
 
-// paths is testdata/paths.json: how paths are read.
-type paths struct {
+// pathTable is testdata/paths.json: how paths are read.
+type pathTable struct {
 	Group string
 	Rules []string
 	Cases []struct{ Why, Method, Target, Group string }
 }
 
-func TestHowPathsAreRead(t *testing.T) {
-	var table paths
-	readData(t, "paths.json", &table)
+func TestPathVariants(t *testing.T) {
+	var table pathTable
+	decodeTestdata(t, "paths.json", &table)
 	s := newSite(t, Config{Group: table.Group, Rules: table.Rules})
 	for _, test := range table.Cases {
 		run(t, test.Why, func(t *testing.T) {
-			want := newSite(t, Config{Group: test.Group}).leastPrivileged("GET /", 0, 1, 3, 4, 998, 999)
-			if got := s.leastPrivileged(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
+			want := newSite(t, Config{Group: test.Group}).requiredGroup("GET /", 0, 1, 3, 4, 998, 999)
+			if got := s.requiredGroup(test.Method+" "+test.Target, 0, 1, 3, 4, 998, 999); got != want {
 				t.Errorf("%s %.200s asks for %d, want %d", test.Method, test.Target, got, want)
 			}
 		})
 	}
 }
 
-func TestTheMostSpecificRuleWins(t *testing.T) {
+func TestRules(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		group string
@@ -600,7 +600,7 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{Group: test.group, Rules: test.rules})
 			for path, want := range test.paths {
-				if got := s.leastPrivileged("GET "+path, 0, 3, 4, 998, 999); got != want {
+				if got := s.requiredGroup("GET "+path, 0, 3, 4, 998, 999); got != want {
 					t.Errorf("%s asks for %d, want %d", path, got, want)
 				}
 			}
@@ -611,14 +611,14 @@ func TestTheMostSpecificRuleWins(t *testing.T) {
 // Who gets in: allow and deny.
 
 func TestAllowAndDeny(t *testing.T) {
-	visits := []visit{
+	visits := []accessCase{
 		{"an allowed group gets in whatever its number", Config{Group: "0", Allow: []string{"groupID=5"}}, "", []string{"Cookie", "fay"}, 200},
 		{"others don't", Config{Group: "0", Allow: []string{"groupID=5"}}, "", []string{"Cookie", "bob"}, 403},
 		{"an allowed user", Config{Group: "0", Allow: []string{"username=pat", "username=bob"}}, "", []string{"Cookie", "bob"}, 200},
 		{"spaces around claim and value don't count", Config{Group: "0", Allow: []string{" username = bob "}}, "", []string{"Cookie", "bob"}, 200},
 		{"not for deny either", Config{Deny: []string{"username=eve", "\tusername=bob "}}, "", []string{"Cookie", "bob"}, 403},
 		{"a space within a value counts", Config{Group: "0", Allow: []string{"username=Zoë Müller"}}, "", []string{"Cookie", "Zoë Müller"}, 200},
-		{"an equals sign within a value", Config{Allow: []string{"username=a=b"}}, "", []string{"Cookie", cookie + "=" + claimed(`"name":"a=b","groupID":5`)}, 200},
+		{"an equals sign within a value", Config{Allow: []string{"username=a=b"}}, "", []string{"Cookie", cookieName + "=" + tokenWith(`"name":"a=b","groupID":5`)}, 200},
 		{"case counts for allow", Config{Group: "0", Allow: []string{"username=Bob", "groupID=6"}}, "", []string{"Cookie", "bob"}, 403},
 		{"and not for deny, as it doesn't for many services", Config{Deny: []string{"username=BOB"}}, "", []string{"Cookie", "bob"}, 403},
 		{"a mail address", Config{Group: "0", Allow: []string{"email=bob@example.com"}}, "", []string{"Cookie", "bob"}, 200},
@@ -632,34 +632,34 @@ func TestAllowAndDeny(t *testing.T) {
 		{"deny wins on Guest routes", Config{Group: "Guest", Deny: []string{"username=bob"}}, "", []string{"Cookie", "bob"}, 403},
 		{"deny can't know who isn't logged in", Config{Group: "Guest", Deny: []string{"username=bob"}}, "", nil, 200},
 	}
-	pay(t, visits)
+	checkAccess(t, visits)
 }
 
 // Which session counts: cookies and bearer tokens.
 
-func TestWhichCookieCounts(t *testing.T) {
-	good, stale := cookie+"="+tokenOf(t, "bob"), cookie+"="+claimed(`"groupID":1000`)
-	pay(t, []visit{
+func TestSessionCookies(t *testing.T) {
+	good, stale := cookieName+"="+tokenOf(t, "bob"), cookieName+"="+tokenWith(`"groupID":1000`)
+	checkAccess(t, []accessCase{
 		{"no cookie", Config{}, "", nil, 401},
 		{"a good one", Config{}, "", []string{"Cookie", good}, 200},
 		{"a stale one before a good one", Config{}, "", []string{"Cookie", stale + "; " + good}, 200},
 		{"a stale one after a good one", Config{}, "", []string{"Cookie", good + "; " + stale}, 200},
-		{"the first of two good ones", Config{Group: "0"}, "", []string{"Cookie", good + "; " + cookie + "=" + tokenOf(t, "alice")}, 403},
+		{"the first of two good ones", Config{Group: "0"}, "", []string{"Cookie", good + "; " + cookieName + "=" + tokenOf(t, "alice")}, 403},
 		{"stale ones only", Config{}, "", []string{"Cookie", stale + "; " + stale}, 401},
 		{"the fourth is good", Config{}, "", []string{"Cookie", strings.Repeat(stale+"; ", 3) + good}, 200},
 		{"the fifth is good", Config{}, "", []string{"Cookie", strings.Repeat(stale+"; ", 4) + good}, 401},
 		{"on two lines", Config{}, "", []string{"Cookie", stale, "Cookie", good}, 200},
-		{"in quotes", Config{}, "", []string{"Cookie", cookie + `="` + tokenOf(t, "bob") + `"`}, 200},
-		{"under another uuid", Config{}, "", []string{"Cookie", cookie + "2=" + tokenOf(t, "bob")}, 401},
-		{"an empty one", Config{}, "", []string{"Cookie", cookie + "="}, 401},
+		{"in quotes", Config{}, "", []string{"Cookie", cookieName + `="` + tokenOf(t, "bob") + `"`}, 200},
+		{"under another uuid", Config{}, "", []string{"Cookie", cookieName + "2=" + tokenOf(t, "bob")}, 401},
+		{"an empty one", Config{}, "", []string{"Cookie", cookieName + "="}, 401},
 		{"a token that isn't a cookie", Config{}, "", []string{"Cookie", tokenOf(t, "bob") + ";"}, 401},
 		{"after 32 KiB of others", Config{}, "", []string{"Cookie", strings.Repeat("a=1; ", 32<<10/5) + good}, 401},
 	})
 }
 
-func TestBearer(t *testing.T) {
+func TestBearerTokens(t *testing.T) {
 	bob, other := "Bearer "+tokenOf(t, "bob"), "Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	expired := "Bearer " + sign(jwt, `{"iss":"Organizr","aud":"Organizr","exp":1,"groupID":4}`, organizr.OrganizrHash)
+	expired := "Bearer " + signToken(tokenHeader, `{"iss":"Organizr","aud":"Organizr","exp":1,"groupID":4}`, organizr.OrganizrHash)
 	eight := strings.TrimSpace(strings.Repeat("a.b.c ", 7)) + " " + tokenOf(t, "bob")
 	for _, test := range []struct {
 		name    string
@@ -674,7 +674,7 @@ func TestBearer(t *testing.T) {
 		{"another's token", Config{}, []string{"Authorization", other}, 401, ""},
 		{"an expired one", Config{}, []string{"Authorization", expired}, 401, ""},
 		{"a good cookie counts first", Config{Group: "Admin"}, []string{"Authorization", bob, "Cookie", "alice"}, 200, ""},
-		{"beside a stale cookie", Config{}, []string{"Authorization", bob, "Cookie", cookie + "=x; a=1"}, 200, ""},
+		{"beside a stale cookie", Config{}, []string{"Authorization", bob, "Cookie", cookieName + "=x; a=1"}, 200, ""},
 		{"another scheme", Config{}, []string{"Authorization", "Basic " + tokenOf(t, "bob")}, 401, ""},
 		{"two lines", Config{}, []string{"Authorization", bob, "Authorization", bob}, 401, ""},
 		{"not in the cookie's place", Config{}, []string{"Cookie", bob + ";"}, 401, ""},
@@ -710,8 +710,8 @@ func TestBearer(t *testing.T) {
 				got := s.send("GET /", test.headers...).Code
 				if got != test.want {
 					t.Errorf("the %s time: got %d, want %d", turn, got, test.want)
-				} else if got == 200 && s.told("Authorization") != test.left {
-					t.Errorf("the %s time: the service got Authorization %q", turn, s.told("Authorization"))
+				} else if got == 200 && s.forwardedHeader("Authorization") != test.left {
+					t.Errorf("the %s time: the service got Authorization %q", turn, s.forwardedHeader("Authorization"))
 				}
 			}
 		})
@@ -738,8 +738,8 @@ func TestBearer(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		for length := 1; length < 100; length++ {
 			cookies := "a=" + strings.Repeat("x", length)
-			if s.send("POST /", "Authorization", bob, "Cookie", cookies, "Sec-Fetch-Site", "cross-site"); s.told("Cookie") != cookies {
-				t.Errorf("the service got the cookies %q of %q", s.told("Cookie"), cookies)
+			if s.send("POST /", "Authorization", bob, "Cookie", cookies, "Sec-Fetch-Site", "cross-site"); s.forwardedHeader("Cookie") != cookies {
+				t.Errorf("the service got the cookies %q of %q", s.forwardedHeader("Cookie"), cookies)
 			}
 		}
 	})
@@ -752,7 +752,7 @@ func TestBearer(t *testing.T) {
 
 // What is a session: the token and its claims.
 
-func TestWhatIsASession(t *testing.T) {
+func TestTokenHeadersAndClaims(t *testing.T) {
 	const organizrs = `"iss":"Organizr","aud":"Organizr",`
 	exp, now := fmt.Sprintf(`"exp":%d.25`, organizr.ValidAt+10), fmt.Sprint(organizr.ValidAt)
 	for _, test := range []struct {
@@ -761,68 +761,68 @@ func TestWhatIsASession(t *testing.T) {
 		claims string
 		want   int
 	}{
-		{"what Organizr 2.1 makes", jwt, `{` + organizrs + exp + `,"name":"x","groupID":4}`, 200},
-		{"a list of audiences", jwt, `{"iss":"Organizr","aud":["x","Organizr"],` + exp + `,"groupID":4}`, 200},
-		{"a group in digits, from PHP before 8.1", jwt, `{` + organizrs + exp + `,"groupID":"4"}`, 200},
-		{"whole seconds, from older Organizr", jwt, fmt.Sprintf(`{%s"exp":%d,"groupID":4}`, organizrs, organizr.ValidAt+10), 200},
+		{"what Organizr 2.1 makes", tokenHeader, `{` + organizrs + exp + `,"name":"x","groupID":4}`, 200},
+		{"a list of audiences", tokenHeader, `{"iss":"Organizr","aud":["x","Organizr"],` + exp + `,"groupID":4}`, 200},
+		{"a group in digits, from PHP before 8.1", tokenHeader, `{` + organizrs + exp + `,"groupID":"4"}`, 200},
+		{"whole seconds, from older Organizr", tokenHeader, fmt.Sprintf(`{%s"exp":%d,"groupID":4}`, organizrs, organizr.ValidAt+10), 200},
 		{"no typ", `{"alg":"HS256"}`, `{` + organizrs + exp + `,"groupID":4}`, 200},
-		{"valid in a minute", jwt, fmt.Sprintf(`{%s%s,"groupID":4,"nbf":%d}`, organizrs, exp, organizr.ValidAt+60), 200},
-		{"valid in more than a minute", jwt, fmt.Sprintf(`{%s%s,"groupID":4,"nbf":%d.1}`, organizrs, exp, organizr.ValidAt+60), 401},
-		{"nbf as text", jwt, `{` + organizrs + exp + `,"groupID":4,"nbf":"1"}`, 401},
-		{"another issuer", jwt, `{"iss":"organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
-		{"no issuer", jwt, `{"aud":"Organizr",` + exp + `,"groupID":4}`, 401},
-		{"another audience", jwt, `{"iss":"Organizr","aud":["organizr"],` + exp + `,"groupID":4}`, 401},
-		{"no exp", jwt, `{` + organizrs + `"groupID":4}`, 401},
-		{"exp as text", jwt, `{` + organizrs + `"exp":"9999999999","groupID":4}`, 401},
-		{"exp is now", jwt, `{` + organizrs + `"exp":` + now + `.0,"groupID":4}`, 401},
-		{"exp after the end of time", jwt, `{` + organizrs + `"exp":1e300,"groupID":4}`, 200},
-		{"exp beyond numbers", jwt, `{` + organizrs + `"exp":1e400,"groupID":4}`, 401},
-		{"no group is not Admin", jwt, `{` + organizrs + exp + `}`, 401},
-		{"group null is not Admin", jwt, `{` + organizrs + exp + `,"groupID":null}`, 401},
-		{"group empty is not Admin", jwt, `{` + organizrs + exp + `,"groupID":""}`, 401},
-		{"group false is not Admin", jwt, `{` + organizrs + exp + `,"groupID":false}`, 401},
-		{"group -0 is not Admin", jwt, `{` + organizrs + exp + `,"groupID":-0}`, 401},
-		{"group 0x0 is not Admin", jwt, `{` + organizrs + exp + `,"groupID":"0x0"}`, 401},
-		{"group 3.5", jwt, `{` + organizrs + exp + `,"groupID":3.5}`, 401},
-		{"group -1", jwt, `{` + organizrs + exp + `,"groupID":-1}`, 401},
-		{"group 1000", jwt, `{` + organizrs + exp + `,"groupID":1000}`, 401},
-		{"group in a list", jwt, `{` + organizrs + exp + `,"groupID":[0]}`, 401},
-		{"group spelled in another case", jwt, `{` + organizrs + exp + `,"groupid":0}`, 401},
-		{"claims that are a list", jwt, `[]`, 401},
-		{"claims that are null", jwt, `null`, 401},
-		{"no claims", jwt, ``, 401},
+		{"valid in a minute", tokenHeader, fmt.Sprintf(`{%s%s,"groupID":4,"nbf":%d}`, organizrs, exp, organizr.ValidAt+60), 200},
+		{"valid in more than a minute", tokenHeader, fmt.Sprintf(`{%s%s,"groupID":4,"nbf":%d.1}`, organizrs, exp, organizr.ValidAt+60), 401},
+		{"nbf as text", tokenHeader, `{` + organizrs + exp + `,"groupID":4,"nbf":"1"}`, 401},
+		{"another issuer", tokenHeader, `{"iss":"organizr","aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"no issuer", tokenHeader, `{"aud":"Organizr",` + exp + `,"groupID":4}`, 401},
+		{"another audience", tokenHeader, `{"iss":"Organizr","aud":["organizr"],` + exp + `,"groupID":4}`, 401},
+		{"no exp", tokenHeader, `{` + organizrs + `"groupID":4}`, 401},
+		{"exp as text", tokenHeader, `{` + organizrs + `"exp":"9999999999","groupID":4}`, 401},
+		{"exp is now", tokenHeader, `{` + organizrs + `"exp":` + now + `.0,"groupID":4}`, 401},
+		{"exp after the end of time", tokenHeader, `{` + organizrs + `"exp":1e300,"groupID":4}`, 200},
+		{"exp beyond numbers", tokenHeader, `{` + organizrs + `"exp":1e400,"groupID":4}`, 401},
+		{"no group is not Admin", tokenHeader, `{` + organizrs + exp + `}`, 401},
+		{"group null is not Admin", tokenHeader, `{` + organizrs + exp + `,"groupID":null}`, 401},
+		{"group empty is not Admin", tokenHeader, `{` + organizrs + exp + `,"groupID":""}`, 401},
+		{"group false is not Admin", tokenHeader, `{` + organizrs + exp + `,"groupID":false}`, 401},
+		{"group -0 is not Admin", tokenHeader, `{` + organizrs + exp + `,"groupID":-0}`, 401},
+		{"group 0x0 is not Admin", tokenHeader, `{` + organizrs + exp + `,"groupID":"0x0"}`, 401},
+		{"group 3.5", tokenHeader, `{` + organizrs + exp + `,"groupID":3.5}`, 401},
+		{"group -1", tokenHeader, `{` + organizrs + exp + `,"groupID":-1}`, 401},
+		{"group 1000", tokenHeader, `{` + organizrs + exp + `,"groupID":1000}`, 401},
+		{"group in a list", tokenHeader, `{` + organizrs + exp + `,"groupID":[0]}`, 401},
+		{"group spelled in another case", tokenHeader, `{` + organizrs + exp + `,"groupid":0}`, 401},
+		{"claims that are a list", tokenHeader, `[]`, 401},
+		{"claims that are null", tokenHeader, `null`, 401},
+		{"no claims", tokenHeader, ``, 401},
 		{"alg in another case", `{"typ":"JWT","alg":"hs256"}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 		{"Alg instead of alg", `{"typ":"JWT","Alg":"HS256"}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 		{"typ JWE", `{"typ":"JWE","alg":"HS256"}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 		{"crit", `{"typ":"JWT","alg":"HS256","crit":["exp"]}`, `{` + organizrs + exp + `,"groupID":4}`, 401},
 	} {
 		run(t, test.name, func(t *testing.T) {
-			token := sign(test.header, test.claims, organizr.OrganizrHash)
-			if got := newSite(t, Config{}).send("GET /", "Cookie", cookie+"="+token).Code; got != test.want {
+			token := signToken(test.header, test.claims, organizr.OrganizrHash)
+			if got := newSite(t, Config{}).send("GET /", "Cookie", cookieName+"="+token).Code; got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})
 	}
 }
 
-// A trick is one token of testdata/tokens.json.
-type trick struct{ Trick, Why, Token string }
+// A tokenCase is one token of testdata/tokens.json.
+type tokenCase struct{ Trick, Why, Token string }
 
-// tokenTable returns the tokens of testdata/tokens.json that must fail, and those that must pass.
-func tokenTable(t testing.TB) (fail, pass []trick) {
+// tokenCases returns the tokens of testdata/tokens.json that must fail, and those that must pass.
+func tokenCases(t testing.TB) (fail, pass []tokenCase) {
 	t.Helper()
-	var table struct{ Fail, Pass []trick }
-	readData(t, "tokens.json", &table)
+	var table struct{ Fail, Pass []tokenCase }
+	decodeTestdata(t, "tokens.json", &table)
 	return table.Fail, table.Pass
 }
 
 func TestHostileTokens(t *testing.T) {
-	fail, pass := tokenTable(t)
+	fail, pass := tokenCases(t)
 	good := tokenOf(t, "alice")
 	parts := strings.Split(good, ".")
 	for name, token := range map[string]string{
 		"a megabyte":                  strings.Repeat("eyJh.", 1<<20/5),
-		"an empty key":                sign(jwt, `{}`, ""),
+		"an empty key":                signToken(tokenHeader, `{}`, ""),
 		"a changed signature":         good[:len(good)-2] + "AA",
 		"stray bits in the signature": good[:len(good)-1] + "5",
 		"padding":                     good + "=",
@@ -831,18 +831,18 @@ func TestHostileTokens(t *testing.T) {
 		"the standard alphabet":       strings.NewReplacer("-", "+", "_", "/").Replace(tokenOf(t, "sue")),
 		"an encoded space before":     "%20" + good,
 	} {
-		fail = append(fail, trick{Trick: name, Token: token})
+		fail = append(fail, tokenCase{Trick: name, Token: token})
 	}
 	s := newSite(t, Config{AcceptBearer: true, Group: "998"})
-	for want, tricks := range map[int][]trick{http.StatusUnauthorized: fail, http.StatusOK: pass} {
+	for want, tricks := range map[int][]tokenCase{http.StatusUnauthorized: fail, http.StatusOK: pass} {
 		for _, one := range tricks {
-			for _, headers := range [][]string{{"Cookie", cookie + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
+			for _, headers := range [][]string{{"Cookie", cookieName + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
 				run(t, one.Trick+" in "+headers[0], func(t *testing.T) {
 					if got := s.send("GET /", headers...).Code; got != want {
 						t.Errorf("got %d, want %d: %s", got, want, one.Why)
 					}
-					if want == http.StatusOK && s.told("X-Organizr-Group") != "0" {
-						t.Errorf("the service was told group %q", s.told("X-Organizr-Group"))
+					if want == http.StatusOK && s.forwardedHeader("X-Organizr-Group") != "0" {
+						t.Errorf("the service was told group %q", s.forwardedHeader("X-Organizr-Group"))
 					}
 				})
 			}
@@ -850,9 +850,9 @@ func TestHostileTokens(t *testing.T) {
 	}
 }
 
-func TestASessionEnds(t *testing.T) {
+func TestSessionExpiry(t *testing.T) {
 	same, changing := newSite(t, Config{}), newSite(t, Config{})
-	session := cookie + "=" + claimed(`"groupID":4`) // for 3600.5 seconds
+	session := cookieName + "=" + tokenWith(`"groupID":4`) // for 3600.5 seconds
 	for _, moment := range []struct {
 		seconds float64
 		want    int
@@ -869,7 +869,7 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
-func TestNamesOfClaimsMatchExactly(t *testing.T) {
+func TestClaimNamesAreCaseSensitive(t *testing.T) {
 	claims := func(changes string) string {
 		text := fmt.Sprintf(`"iss":"Organizr","aud":"Organizr","exp":%d,"nbf":%d,"groupID":4,"name":"bob","email":"bob@example.com","userID":2,"image":"bob.png"`,
 			organizr.ValidAt+60, organizr.ValidAt-60)
@@ -887,8 +887,8 @@ func TestNamesOfClaimsMatchExactly(t *testing.T) {
 	} {
 		for place, text := range map[string]string{"before": other + "," + claims(""), "behind": claims("") + "," + other} {
 			run(t, other+" "+place+" the right claims changes nothing", func(t *testing.T) {
-				s.send("GET /", "Cookie", cookie+"="+sign(jwt, "{"+text+"}", organizr.OrganizrHash))
-				if got := s.told("X-All"); got != "bob bob@example.com User 4 2 bob.png" {
+				s.send("GET /", "Cookie", cookieName+"="+signToken(tokenHeader, "{"+text+"}", organizr.OrganizrHash))
+				if got := s.forwardedHeader("X-All"); got != "bob bob@example.com User 4 2 bob.png" {
 					t.Errorf("the service was told %q", got)
 				}
 			})
@@ -898,14 +898,14 @@ func TestNamesOfClaimsMatchExactly(t *testing.T) {
 		"iss->ISS", "iss->Iss", "aud->AUD", "aud->Aud", "exp->EXP", "exp->eXP", "groupID->GROUPID", "groupID->groupid", "groupID->groupId",
 	} {
 		run(t, change+" makes it no session", func(t *testing.T) {
-			if got := s.send("GET /", "Cookie", cookie+"="+sign(jwt, "{"+claims(change)+"}", organizr.OrganizrHash)).Code; got != 401 {
+			if got := s.send("GET /", "Cookie", cookieName+"="+signToken(tokenHeader, "{"+claims(change)+"}", organizr.OrganizrHash)).Code; got != 401 {
 				t.Errorf("got %d, want 401", got)
 			}
 		})
 	}
 }
 
-func TestUsernameComesFirst(t *testing.T) {
+func TestUsernameBeforeName(t *testing.T) {
 	s := newSite(t, Config{})
 	for claims, want := range map[string]string{
 		`"name":"new","groupID":4`:                  "new",
@@ -916,15 +916,15 @@ func TestUsernameComesFirst(t *testing.T) {
 		`"name":null,"groupID":"4"`:                 "",
 	} {
 		run(t, claims, func(t *testing.T) {
-			s.send("GET /", "Cookie", cookie+"="+claimed(claims))
-			if got := s.told("X-Organizr-User"); got != want {
+			s.send("GET /", "Cookie", cookieName+"="+tokenWith(claims))
+			if got := s.forwardedHeader("X-Organizr-User"); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
+func TestUnprintableNames(t *testing.T) {
 	for _, test := range []struct{ name, claims string }{
 		{"a control character", `"name":"alice\u0007"`},
 		{"NUL", `"name":"alice\u0000"`},
@@ -948,11 +948,11 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 		{"right to left in the address", `"name":"bob","email":"\u202emoc.elpmaxe@ecila"`},
 		{"a line feed in the picture", `"name":"bob","image":"x\ny"`},
 	} {
-		session := cookie + "=" + claimed(test.claims+`,"groupID":0`)
+		session := cookieName + "=" + tokenWith(test.claims+`,"groupID":0`)
 		run(t, test.name+" is 403, with a page that says so", func(t *testing.T) {
 			s := newSite(t, Config{OrganizrURL: organizrURL, Allow: []string{"groupID=0"}})
 			for i := 0; i < 2; i++ {
-				rec := s.send("GET /", "Cookie", session, "Accept", html)
+				rec := s.send("GET /", "Cookie", session, "Accept", browserAccept)
 				body := rec.Body.String()
 				if rec.Code != 403 || !strings.Contains(body, "characters that can&#39;t be printed, or a space at an end") {
 					t.Errorf("got %d with %s", rec.Code, body)
@@ -966,7 +966,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 			s := newSite(t, Config{Group: "Guest", Deny: []string{"groupID=0"}, Headers: map[string]string{"X-All": "{username}{email}{group}{image}{userID}{token}"}})
 			for _, cookies := range []string{session, session, session + "; a=1"} {
 				s.send("GET /", "Cookie", cookies)
-				if got := s.told("X-Organizr-User") + s.told("X-Organizr-Email") + s.told("X-Organizr-Group") + s.told("X-All"); got != "" {
+				if got := s.forwardedHeader("X-Organizr-User") + s.forwardedHeader("X-Organizr-Email") + s.forwardedHeader("X-Organizr-Group") + s.forwardedHeader("X-All"); got != "" {
 					t.Errorf("the service was told %q", got)
 				}
 			}
@@ -975,8 +975,8 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 	for _, name := range []string{"Zoë Müller", "李雷", "🦊", "O&#039;Hara", "a&amp;b", "x  y", "e\u0301"} {
 		run(t, name+" is told as it is", func(t *testing.T) {
 			s := newSite(t, Config{})
-			s.send("GET /", "Cookie", cookie+"="+claimed(`"name":"`+name+`","groupID":4`))
-			if got := s.told("X-Organizr-User"); got != name {
+			s.send("GET /", "Cookie", cookieName+"="+tokenWith(`"name":"`+name+`","groupID":4`))
+			if got := s.forwardedHeader("X-Organizr-User"); got != name {
 				t.Errorf("the service was told %q", got)
 			}
 		})
@@ -985,7 +985,7 @@ func TestNamesThatServicesCouldMisreadAreRefused(t *testing.T) {
 
 // What the service is told.
 
-func TestTellsTheServiceWhoIsThere(t *testing.T) {
+func TestForwardedHeaders(t *testing.T) {
 	const nobody = `"name":"evil {email}","email":"","group":"Family","groupID":7,"userID":7`
 	one := func(name, text string) map[string]string { return map[string]string{name: text} }
 	for _, test := range []struct {
@@ -999,15 +999,15 @@ func TestTellsTheServiceWhoIsThere(t *testing.T) {
 		{"the address", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Email", "Zo@example.com"},
 		{"the group's number", nil, tokenOf(t, "Zoë Müller"), "X-Organizr-Group", "4"},
 		{"all placeholders", one("X-All", "{username}|{email}|{group}|{groupID}|{userID}"), tokenOf(t, "bob"), "X-All", "bob|bob@example.com|User|4|2"},
-		{"the picture", one("X-Image", "{image}"), claimed(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
+		{"the picture", one("X-Image", "{image}"), tokenWith(`"groupID":4,"image":"https://x/?s=1&d=mm"`), "X-Image", "https://x/?s=1&d=mm"},
 		{"the token as a bearer token", one("Authorization", "Bearer {token}"), tokenOf(t, "bob"), "Authorization", "Bearer " + tokenOf(t, "bob")},
 		{"a text without placeholders", one("X-Via", "organizr"), tokenOf(t, "bob"), "X-Via", "organizr"},
-		{"an empty claim is not sent", one("X-Mail", "mail {email}"), claimed(nobody), "X-Mail", ""},
-		{"one of two claims is enough", one("X-Both", "{email}/{userID}"), claimed(nobody), "X-Both", "/7"},
-		{"claims are not placeholders", nil, claimed(nobody), "X-Organizr-User", "evil {email}"},
-		{"a group of the administrator's own by its number, not by the user's text", one("X-Group", "{group}"), claimed(nobody), "X-Group", "7"},
-		{"one of Organizr's groups by its name, not by the user's text", one("X-Group", "{group}"), claimed(`"group":"Admin","groupID":4`), "X-Group", "User"},
-		{"any logged-in user", one("X-Group", "{group}"), claimed(`"groupID":998`), "X-Group", "Logged In"},
+		{"an empty claim is not sent", one("X-Mail", "mail {email}"), tokenWith(nobody), "X-Mail", ""},
+		{"one of two claims is enough", one("X-Both", "{email}/{userID}"), tokenWith(nobody), "X-Both", "/7"},
+		{"claims are not placeholders", nil, tokenWith(nobody), "X-Organizr-User", "evil {email}"},
+		{"a group of the administrator's own by its number, not by the user's text", one("X-Group", "{group}"), tokenWith(nobody), "X-Group", "7"},
+		{"one of Organizr's groups by its name, not by the user's text", one("X-Group", "{group}"), tokenWith(`"group":"Admin","groupID":4`), "X-Group", "User"},
+		{"any logged-in user", one("X-Group", "{group}"), tokenWith(`"groupID":998`), "X-Group", "Logged In"},
 		{"an empty text switches a default header off", one("X-Organizr-Email", ""), tokenOf(t, "bob"), "X-Organizr-Email", ""},
 		{"another spelling of a default header takes its place", one("x-organizr-user", "<{username}>"), tokenOf(t, "bob"), "X-Organizr-User", "<bob>"},
 		{"the default headers stay beside others", one("Remote-User", "{username}"), tokenOf(t, "bob"), "X-Organizr-User", "bob"},
@@ -1015,8 +1015,8 @@ func TestTellsTheServiceWhoIsThere(t *testing.T) {
 		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{Group: "998", Headers: test.headers})
 			for _, turn := range []string{"first", "second"} {
-				s.send("GET /", "Cookie", cookie+"="+test.token, "Authorization", "Basic eDp5")
-				if got := s.told(test.header); got != test.want {
+				s.send("GET /", "Cookie", cookieName+"="+test.token, "Authorization", "Basic eDp5")
+				if got := s.forwardedHeader(test.header); got != test.want {
 					t.Errorf("the %s time: got %q, want %q", turn, got, test.want)
 				}
 			}
@@ -1026,7 +1026,7 @@ func TestTellsTheServiceWhoIsThere(t *testing.T) {
 
 // Forged headers, and the cookies that the service gets.
 
-func TestForgedHeadersAreGone(t *testing.T) {
+func TestForgedHeadersStripped(t *testing.T) {
 	s := newSite(t, Config{Rules: []string{"/public/=Guest"}, Headers: map[string]string{"X-WEBAUTH-ROLE": ""}})
 	for _, spelling := range []string{
 		"X-Organizr-User", "x-organizr-user", "X_Organizr_User", "X-Organizr_User", "x_organizr-Group", "X.Organizr.Email",
@@ -1047,7 +1047,7 @@ func TestForgedHeadersAreGone(t *testing.T) {
 						t.Errorf("it reached the service as %s", name)
 					}
 				}
-				if s.told("X-Else") != "kept" {
+				if s.forwardedHeader("X-Else") != "kept" {
 					t.Error("another header was taken away")
 				}
 			})
@@ -1055,7 +1055,7 @@ func TestForgedHeadersAreGone(t *testing.T) {
 	}
 }
 
-func TestManyHeaders(t *testing.T) {
+func TestTooManyHeaders(t *testing.T) {
 	odd := func(count int) []string {
 		headers := []string{"Cookie", "bob"}
 		for i := 1; i < count; i++ {
@@ -1063,7 +1063,7 @@ func TestManyHeaders(t *testing.T) {
 		}
 		return headers
 	}
-	pay(t, []visit{
+	checkAccess(t, []accessCase{
 		{"200 headers", Config{}, "GET /", odd(200), 200},
 		{"more than 200", Config{}, "GET /", odd(201), 431},
 		{"more than 200 on a Guest route", Config{Group: "Guest"}, "GET /", odd(201), 431},
@@ -1073,8 +1073,8 @@ func TestManyHeaders(t *testing.T) {
 	})
 }
 
-func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
-	session := cookie + "=" + tokenOf(t, "bob")
+func TestSessionCookieStripped(t *testing.T) {
+	session := cookieName + "=" + tokenOf(t, "bob")
 	for _, test := range []struct {
 		name      string
 		came      string // lines are parted by |
@@ -1087,14 +1087,14 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 		{"another right behind it", session + ";b=2", "b=2"},
 		{"a space behind it", session + " ;b=2", "b=2"},
 		{"without spaces", "a=1;" + session + ";b=2", "a=1;b=2"},
-		{"a stale one goes too", cookie + "=stale; " + session + "; a=1", "a=1"},
-		{"wherever it is", "a=1; " + session + "; " + cookie + "=stale; b=%3B", "a=1; b=%3B"},
-		{"names that only contain it", "x" + cookie + "=1; " + session + "; " + cookie + "2=3", "x" + cookie + "=1; " + cookie + "2=3"},
-		{"a value that is its name", "a=" + cookie + "; " + session, "a=" + cookie},
+		{"a stale one goes too", cookieName + "=stale; " + session + "; a=1", "a=1"},
+		{"wherever it is", "a=1; " + session + "; " + cookieName + "=stale; b=%3B", "a=1; b=%3B"},
+		{"names that only contain it", "x" + cookieName + "=1; " + session + "; " + cookieName + "2=3", "x" + cookieName + "=1; " + cookieName + "2=3"},
+		{"a value that is its name", "a=" + cookieName + "; " + session, "a=" + cookieName},
 		{"what isn't a cookie", "odd,;;cookies; " + session + ";=;", "odd,;;cookies;=;"},
-		{"the name alone", "a=1; " + cookie + "; " + session + "; b=2", "a=1; b=2"},
-		{"spaces around the name", "a=1; " + cookie + " = stale ; " + session, "a=1"},
-		{"a hundred of them", session + "; a=1; " + strings.Repeat(cookie+"=stale; ", 100) + "b=2", "a=1; b=2"},
+		{"the name alone", "a=1; " + cookieName + "; " + session + "; b=2", "a=1; b=2"},
+		{"spaces around the name", "a=1; " + cookieName + " = stale ; " + session, "a=1"},
+		{"a hundred of them", session + "; a=1; " + strings.Repeat(cookieName+"=stale; ", 100) + "b=2", "a=1; b=2"},
 		{"on two lines", session + "; a=1|b=2", "a=1; b=2"},
 	} {
 		headers := []string{"Cookie", strings.Split(test.came, "|")[0]}
@@ -1105,15 +1105,15 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 			s := newSite(t, Config{})
 			for _, turn := range []string{"first", "second"} {
 				s.send("GET /", headers...)
-				if got := s.told("Cookie"); got != test.forwarded {
+				if got := s.forwardedHeader("Cookie"); got != test.forwarded {
 					t.Errorf("the %s time: forwarded %q, want %q", turn, got, test.forwarded)
 				}
 			}
 		})
 		run(t, test.name+", on a Guest route", func(t *testing.T) {
 			s := newSite(t, Config{Group: "Guest"})
-			s.send("GET /", "Cookie", strings.ReplaceAll(strings.ReplaceAll(test.came, session, cookie+"=stale"), "|", "; "))
-			if got := s.told("Cookie"); got != test.forwarded {
+			s.send("GET /", "Cookie", strings.ReplaceAll(strings.ReplaceAll(test.came, session, cookieName+"=stale"), "|", "; "))
+			if got := s.forwardedHeader("Cookie"); got != test.forwarded {
 				t.Errorf("forwarded %q, want %q", got, test.forwarded)
 			}
 		})
@@ -1129,14 +1129,14 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 		s := newSite(t, Config{})
 		s.send("GET /", "Cookie", session+"; a=1")
 		s.send("GET /", "Cookie", session+"; a=1", "Cookie", "b=2")
-		if got := s.told("Cookie"); got != "a=1; b=2" {
+		if got := s.forwardedHeader("Cookie"); got != "a=1; b=2" {
 			t.Errorf("forwarded %q", got)
 		}
 	})
 	run(t, "more than 32 KiB on a Guest route: nothing is forwarded", func(t *testing.T) {
 		s := newSite(t, Config{Group: "Guest"})
 		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 32<<10/5)+session)
-		if got := s.told("Cookie"); got != "" {
+		if got := s.forwardedHeader("Cookie"); got != "" {
 			t.Errorf("forwarded %.100q", got)
 		}
 	})
@@ -1144,9 +1144,9 @@ func TestOnlyTheSessionCookieIsTakenOut(t *testing.T) {
 
 // Cross-site requests.
 
-func TestCrossSite(t *testing.T) {
+func TestCrossSiteRequests(t *testing.T) {
 	bob := func(headers ...string) []string { return append([]string{"Cookie", "bob"}, headers...) }
-	pay(t, []visit{
+	checkAccess(t, []accessCase{
 		{"a form of another site", Config{}, "POST /", bob("Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 403},
 		{
 			"a form of another of our hosts",
@@ -1192,7 +1192,7 @@ func TestCrossSite(t *testing.T) {
 }
 
 // Chromium sends no Sec-Fetch-Site with a WebSocket, and older browsers never do.
-func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
+func TestOriginWithoutSecFetchSite(t *testing.T) {
 	siblings := Config{OrganizrURL: organizrURL}
 	for _, test := range []struct {
 		name    string
@@ -1228,14 +1228,14 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 		for _, origin := range test.origins {
 			origins = append(origins, "Origin", origin)
 		}
-		pay(t, []visit{
+		checkAccess(t, []accessCase{
 			{test.name + " posts", test.config, "POST " + test.target, append([]string{"Cookie", "bob"}, origins...), test.want},
 			{test.name + " opens a WebSocket", test.config, "GET " + test.target, append([]string{"Cookie", "bob", "Upgrade", "websocket"}, origins...), test.want},
 			{test.name + " reads", test.config, "GET " + test.target, append([]string{"Cookie", "bob"}, origins...), 200},
 		})
 	}
 	socket := []string{"Cookie", "bob", "Upgrade", "websocket", "Origin", "https://evil.example"}
-	pay(t, []visit{
+	checkAccess(t, []accessCase{
 		{"on a Guest route", Config{Group: "Guest"}, "GET /", socket, 200},
 		{"with allowCrossSite", Config{AllowCrossSite: true}, "GET /", socket, 200},
 		{"with a bearer token", Config{AcceptBearer: true}, "POST /", []string{"Authorization", "Bearer bob", "Origin", "https://evil.example"}, 200},
@@ -1259,23 +1259,23 @@ func TestWithoutSecFetchSiteOriginDecides(t *testing.T) {
 
 // Refusals: the redirect to the login.
 
-func TestWhoIsRedirected(t *testing.T) {
+func TestRedirectToLogin(t *testing.T) {
 	here := Config{OrganizrURL: organizrURL}
-	pay(t, []visit{
-		{"a browser that opens a page", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 302},
+	checkAccess(t, []accessCase{
+		{"a browser that opens a page", here, "", []string{"Accept", browserAccept, "Sec-Fetch-Mode", "navigate"}, 302},
 		{"an old browser", here, "", []string{"Accept", "TEXT/HTML"}, 302},
-		{"a frame", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 302},
+		{"a frame", here, "", []string{"Accept", browserAccept, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 302},
 		{"a program", here, "", []string{"Accept", "application/json"}, 401},
 		{"a program that says nothing", here, "", nil, 401},
-		{"a script", here, "", []string{"Accept", html, "Sec-Fetch-Mode", "cors"}, 401},
+		{"a script", here, "", []string{"Accept", browserAccept, "Sec-Fetch-Mode", "cors"}, 401},
 		{"an image", here, "", []string{"Accept", "image/webp,*/*", "Sec-Fetch-Mode", "no-cors"}, 401},
-		{"a form", here, "POST /", []string{"Accept", html, "Sec-Fetch-Mode", "navigate"}, 401},
-		{"a WebSocket", here, "", []string{"Accept", html, "Upgrade", "websocket"}, 401},
-		{"where organizrURL isn't given", Config{}, "", []string{"Accept", html}, 401},
+		{"a form", here, "POST /", []string{"Accept", browserAccept, "Sec-Fetch-Mode", "navigate"}, 401},
+		{"a WebSocket", here, "", []string{"Accept", browserAccept, "Upgrade", "websocket"}, 401},
+		{"where organizrURL isn't given", Config{}, "", []string{"Accept", browserAccept}, 401},
 	})
 }
 
-func TestRedirectComesBackToTheSameAddress(t *testing.T) {
+func TestReturnAddress(t *testing.T) {
 	for _, test := range []struct {
 		name, target string
 		headers      []string
@@ -1299,7 +1299,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			run(t, test.name+" by "+method, func(t *testing.T) {
-				rec := newSite(t, Config{OrganizrURL: organizrURL}).send(method+" "+test.target, append(test.headers, "Accept", html)...)
+				rec := newSite(t, Config{OrganizrURL: organizrURL}).send(method+" "+test.target, append(test.headers, "Accept", browserAccept)...)
 				location, isOrganizr := strings.CutPrefix(rec.Header().Get("Location"), "https://organizr.example.com/?return=")
 				if rec.Code != 302 || !isOrganizr || rec.Header().Get("Cache-Control") != "no-store" {
 					t.Errorf("got %d to %q", rec.Code, rec.Header().Get("Location"))
@@ -1329,7 +1329,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 		{"900 KB of percent signs are left out", organizrURL, "/?" + strings.Repeat("%", 900_000), "https://organizr.example.com/"},
 	} {
 		run(t, test.name, func(t *testing.T) {
-			rec := newSite(t, Config{OrganizrURL: test.organizr}).send("GET "+test.target, "Accept", html)
+			rec := newSite(t, Config{OrganizrURL: test.organizr}).send("GET "+test.target, "Accept", browserAccept)
 			if got := rec.Header().Get("Location"); rec.Code != 302 || got != test.want {
 				t.Errorf("got %d to %.300s\nwant %s", rec.Code, got, test.want)
 			}
@@ -1339,7 +1339,7 @@ func TestRedirectComesBackToTheSameAddress(t *testing.T) {
 
 // Refusals: where a login can't help.
 
-func TestWhereLoginCantHelp(t *testing.T) {
+func TestUnreachableLogin(t *testing.T) {
 	for _, test := range []struct {
 		organizr, target string
 		says             string // empty for a redirect
@@ -1381,7 +1381,7 @@ func TestWhereLoginCantHelp(t *testing.T) {
 		run(t, test.target+" with "+test.organizr, func(t *testing.T) {
 			scheme, _, _ := strings.Cut(test.target, "://")
 			s := newSite(t, Config{OrganizrURL: test.organizr})
-			rec := s.send("GET "+test.target, "Accept", html, "X-Forwarded-Proto", scheme)
+			rec := s.send("GET "+test.target, "Accept", browserAccept, "X-Forwarded-Proto", scheme)
 			body := strings.ReplaceAll(rec.Body.String(), "&#39;", "'")
 			if test.says == "" {
 				if rec.Code != 302 {
@@ -1403,7 +1403,7 @@ func TestWhereLoginCantHelp(t *testing.T) {
 
 // Refusals: pages and problem JSON.
 
-func TestAnswers(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	const challenge = `Bearer realm="Organizr"`
 	for _, test := range []struct {
 		name      string
@@ -1418,7 +1418,7 @@ func TestAnswers(t *testing.T) {
 			"too low a group, for a person",
 			Config{},
 			"GET /",
-			[]string{"Cookie", "bob", "Accept", html},
+			[]string{"Cookie", "bob", "Accept", browserAccept},
 			403,
 			"<dd>bob</dd>\n<dd>User (4)</dd>\n<dd>Power User (3) or a smaller number</dd>\n" +
 				"href=\"https://organizr.example.com/\"\n<html lang=\"en\">\n<main>\nNot for your group", "",
@@ -1431,34 +1431,34 @@ func TestAnswers(t *testing.T) {
 			403,
 			`"status":403` + "\n" + `"type":"about:blank"` + "\n" + `"title":"Forbidden"`, "",
 		},
-		{"too low a group, HEAD", Config{}, "HEAD /", []string{"Cookie", "bob", "Accept", html}, 403, "", ""},
+		{"too low a group, HEAD", Config{}, "HEAD /", []string{"Cookie", "bob", "Accept", browserAccept}, 403, "", ""},
 		{
 			"a group without a name is asked for",
 			Config{Group: "3", Rules: []string{"/x=2"}},
 			"GET /x",
-			[]string{"Cookie", "bob", "Accept", html},
+			[]string{"Cookie", "bob", "Accept", browserAccept},
 			403,
 			"<dd>Super User (2) or a smaller number</dd>", "",
 		},
-		{"administrators only", Config{Group: "0"}, "GET /", []string{"Cookie", "bob", "Accept", html}, 403, "<dd>Admin (0)</dd>", ""},
+		{"administrators only", Config{Group: "0"}, "GET /", []string{"Cookie", "bob", "Accept", browserAccept}, 403, "<dd>Admin (0)</dd>", ""},
 		{
 			"matched by deny",
 			Config{Deny: []string{"userID=2"}},
 			"GET /",
-			[]string{"Cookie", "bob", "Accept", html},
+			[]string{"Cookie", "bob", "Accept", browserAccept},
 			403,
 			"Not for you</h1>\nAsk whoever runs this Organizr", "",
 		},
 		{"nobody, for a program", Config{}, "GET /", nil, 401, `"status":401` + "\n" + `"title":"Unauthorized"`, challenge},
 		{"nobody, HEAD", Config{}, "HEAD /", nil, 401, "", challenge},
-		{"nobody, with a form", Config{}, "POST /", []string{"Accept", html}, 401, "Please log in\nhref=\"https://organizr.example.com/\"", challenge},
-		{"a bad token", Config{}, "GET /", []string{"Cookie", cookie + "=x"}, 401, "401", challenge + `, error="invalid_token"`},
+		{"nobody, with a form", Config{}, "POST /", []string{"Accept", browserAccept}, 401, "Please log in\nhref=\"https://organizr.example.com/\"", challenge},
+		{"a bad token", Config{}, "GET /", []string{"Cookie", cookieName + "=x"}, 401, "401", challenge + `, error="invalid_token"`},
 		{"a bad bearer token", Config{AcceptBearer: true}, "GET /", []string{"Authorization", "Bearer x"}, 401, "401", challenge + `, error="invalid_token"`},
 		{
 			"another site's form",
 			Config{Group: "User"},
 			"POST /",
-			[]string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Accept", html, "Sec-Fetch-Mode", "navigate"},
+			[]string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Accept", browserAccept, "Sec-Fetch-Mode", "navigate"},
 			403, "Another website", "",
 		},
 	} {
@@ -1470,7 +1470,7 @@ func TestAnswers(t *testing.T) {
 			rec := newSite(t, test.config).send(test.request, test.headers...)
 			header, body := rec.Header(), rec.Body.String()
 			contentType := "application/problem+json"
-			if strings.Contains(strings.Join(test.headers, " "), html) {
+			if strings.Contains(strings.Join(test.headers, " "), browserAccept) {
 				contentType = "text/html; charset=utf-8"
 			}
 			if rec.Code != test.status || header.Get("Content-Type") != contentType || header.Get("Cache-Control") != "no-store" ||
@@ -1492,14 +1492,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestPagesHoldWhateverVisitorsAreCalled(t *testing.T) {
+func TestPageEscapesNames(t *testing.T) {
 	for name, claims := range map[string]string{
 		"markup":               `"name":"<script>alert(1)</script>\"'&"`,
 		"markup, and a bell":   `"name":"<script>alert(1)</script>\u0007"`,
 		"markup for a picture": `"name":"bob","image":"<script>","email":"<script>"`,
 	} {
 		run(t, name, func(t *testing.T) {
-			rec := newSite(t, Config{Group: "Admin"}).send("GET /", "Accept", html, "Cookie", cookie+"="+claimed(claims+`,"group":"<script>","groupID":4`))
+			rec := newSite(t, Config{Group: "Admin"}).send("GET /", "Accept", browserAccept, "Cookie", cookieName+"="+tokenWith(claims+`,"group":"<script>","groupID":4`))
 			if body := rec.Body.String(); rec.Code != 403 || strings.Contains(body, "<script") || strings.Contains(body, "\u0007") {
 				t.Errorf("got %d with %s", rec.Code, body)
 			}
@@ -1509,7 +1509,7 @@ func TestPagesHoldWhateverVisitorsAreCalled(t *testing.T) {
 
 // Refusals: log lines.
 
-func TestLogOfRefusals(t *testing.T) {
+func TestRefusalLogLines(t *testing.T) {
 	long := strings.Repeat("\U0001f98a", 20_000)
 	for _, test := range []struct {
 		name    string
@@ -1525,14 +1525,14 @@ func TestLogOfRefusals(t *testing.T) {
 				`visitor="Zoë Müller"`,
 		},
 		{"no cookie", Config{}, newRequest(t, "GET /"), `status=401 .* reason="the request has no cookie organizr_token_e36ed245-[-0-9a-f]*" visitor=""`},
-		{"a redirect", Config{OrganizrURL: organizrURL}, newRequest(t, "GET /", "Accept", html), `status=302 .* reason="the request has no cookie .*" visitor=""`},
+		{"a redirect", Config{OrganizrURL: organizrURL}, newRequest(t, "GET /", "Accept", browserAccept), `status=302 .* reason="the request has no cookie .*" visitor=""`},
 		{
 			"a token of another key",
 			Config{},
-			newRequest(t, "GET /", "Cookie", cookie+"="+sign(jwt, "{}", "another")),
+			newRequest(t, "GET /", "Cookie", cookieName+"="+signToken(tokenHeader, "{}", "another")),
 			`status=401 .* reason="the signature isn't made with this secret.*`,
 		},
-		{"an expired session", Config{}, newRequest(t, "GET /", "Cookie", cookie+"="+claimed(`"exp":1`)), `status=401 .* reason="the session has expired"`},
+		{"an expired session", Config{}, newRequest(t, "GET /", "Cookie", cookieName+"="+tokenWith(`"exp":1`)), `status=401 .* reason="the session has expired"`},
 		{"matched by deny", Config{Deny: []string{"userID=2"}}, newRequest(t, "GET /", "Cookie", "bob"), `status=403 .* reason="matched by deny" visitor="bob"`},
 		{
 			"another site",
@@ -1543,18 +1543,18 @@ func TestLogOfRefusals(t *testing.T) {
 		{
 			"a name that would forge a line",
 			Config{},
-			newRequest(t, "GET /", "Cookie", cookie+"="+claimed(`"groupID":0,"name":"x\"\norganizrjwt: status=200"`)),
+			newRequest(t, "GET /", "Cookie", cookieName+"="+tokenWith(`"groupID":0,"name":"x\"\norganizrjwt: status=200"`)),
 			`status=403 .* reason="the account's name or address isn't printable text, or has a space at an end" visitor="x\\"\\norganizrjwt: status=200"`,
 		},
 		{"a path that would forge a line", Config{}, newRequest(t, "GET /%0aorganizrjwt:%22"), `path="/\\norganizrjwt:\\""`},
 		{"an endless path", Config{}, newRequest(t, "GET /"+strings.Repeat("x", 100_000)), `path="/x{255}" `},
 		{"an endless path beyond ASCII", Config{}, newRequest(t, "GET /"+url.PathEscape(long)), `path="/\x{1f98a}{255}" `},
-		{"a long name", Config{}, newRequest(t, "GET /", "Cookie", cookie+"="+claimed(`"groupID":5,"name":"`+strings.Repeat("x", 5000)+`"`)), `visitor="x{256}"`},
+		{"a long name", Config{}, newRequest(t, "GET /", "Cookie", cookieName+"="+tokenWith(`"groupID":5,"name":"`+strings.Repeat("x", 5000)+`"`)), `visitor="x{256}"`},
 		{"an endless method", Config{}, newRequest(t, strings.Repeat("GET", 1000)+" /"), `method="(GET){6}GE"`},
 		{"an endless host", Config{}, newRequest(t, "GET http://"+strings.Repeat("x", 5000)+"/"), `host="x{256}"`},
 	} {
 		run(t, test.name, func(t *testing.T) {
-			line := printed(t, func() { newSite(t, test.config).serve(test.request) })
+			line := printedBy(t, func() { newSite(t, test.config).serve(test.request) })
 			if !regexp.MustCompile(test.want).MatchString(line) {
 				t.Errorf("got %s", line)
 			}
@@ -1570,7 +1570,7 @@ func TestLogOfRefusals(t *testing.T) {
 
 // Configuration mistakes.
 
-func TestMistakesAreReported(t *testing.T) {
+func TestConfigurationMistakes(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		options func(*Config)
@@ -1675,12 +1675,12 @@ func TestMistakesAreReported(t *testing.T) {
 
 // Where the key comes from.
 
-func TestWhereTheKeyComesFrom(t *testing.T) {
+func TestKeySources(t *testing.T) {
 	folder := t.TempDir()
 	hashFile, phpFile, other := filepath.Join(folder, "hash"), filepath.Join(folder, "config.php"), filepath.Join(folder, "other.php")
-	write(t, hashFile, organizr.OrganizrHash+"\n")
-	write(t, phpFile, configPHP())
-	write(t, other, strings.Replace(configPHP(), organizr.OrganizrHash, "another-hash-that-is-long-enough", 1))
+	writeFile(t, hashFile, organizr.OrganizrHash+"\n")
+	writeFile(t, phpFile, configPHP())
+	writeFile(t, other, strings.Replace(configPHP(), organizr.OrganizrHash, "another-hash-that-is-long-enough", 1))
 	for _, test := range []struct {
 		name        string
 		config      Config
@@ -1688,7 +1688,7 @@ func TestWhereTheKeyComesFrom(t *testing.T) {
 		mistake     string // empty if bob gets in
 	}{
 		{"secret and uuid", Config{UUID: organizr.UUID, Secret: organizr.OrganizrHash}, "", ""},
-		{"the cookie's full name", Config{UUID: cookie, Secret: organizr.OrganizrHash}, "", ""},
+		{"the cookie's full name", Config{UUID: cookieName, Secret: organizr.OrganizrHash}, "", ""},
 		{"secretFile and uuid", Config{UUID: organizr.UUID, SecretFile: hashFile}, "", ""},
 		{"configFile", Config{ConfigFile: phpFile}, "", ""},
 		{"all from the environment", Config{}, "UUID=" + organizr.UUID + "\nSECRET=" + organizr.OrganizrHash, ""},
@@ -1731,9 +1731,9 @@ func TestWhereTheKeyComesFrom(t *testing.T) {
 	}
 }
 
-func TestAddressAndDatabaseFromTheEnvironment(t *testing.T) {
+func TestURLAndDatabaseFromEnvironment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	setenv(t, "ORGANIZR_URL", "https://login.example.com")
 	setenv(t, "ORGANIZR_DATABASE_FILE", file)
 	for _, test := range []struct {
@@ -1749,7 +1749,7 @@ func TestAddressAndDatabaseFromTheEnvironment(t *testing.T) {
 		{"a database of one's own wins", Config{DatabaseFile: file + "-is-missing"}, sampleSessions(t)["bob"], 503, ""},
 	} {
 		run(t, test.name, func(t *testing.T) {
-			rec := newSite(t, test.config).send("GET /", "Cookie", test.session, "Accept", html)
+			rec := newSite(t, test.config).send("GET /", "Cookie", test.session, "Accept", browserAccept)
 			if got := rec.Header().Get("Location"); rec.Code != test.want || !strings.HasPrefix(got, test.login) {
 				t.Errorf("got %d to %q", rec.Code, got)
 			}
@@ -1757,7 +1757,7 @@ func TestAddressAndDatabaseFromTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestSecretsThatAreWarnedOf(t *testing.T) {
+func TestUnsafeSecretWarnings(t *testing.T) {
 	for i, test := range []struct{ name, secret, says string }{
 		{"the one that the documentation shows", organizr.OrganizrHash, "is the one that the documentation shows, so anyone can sign in as administrator"},
 		{"19 bytes", "0123456789abcdefghi", "has 19 bytes"},
@@ -1765,7 +1765,7 @@ func TestSecretsThatAreWarnedOf(t *testing.T) {
 	} {
 		run(t, test.name, func(t *testing.T) {
 			for turn, says := range []string{test.says, ""} { // the same source again is not warned of again
-				line := logOf(t, func() { newSite(t, Config{UUID: fmt.Sprint("warned-", i), Secret: test.secret}) })
+				line := loggedBy(t, func() { newSite(t, Config{UUID: fmt.Sprint("warned-", i), Secret: test.secret}) })
 				if says == "" && line != "" || !strings.Contains(line, says) || strings.Contains(line, test.secret) {
 					t.Errorf("time %d: logged %q, want %q", turn+1, line, says)
 				}
@@ -1776,8 +1776,8 @@ func TestSecretsThatAreWarnedOf(t *testing.T) {
 
 // config.php.
 
-func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
-	text := readText(t, "organizr/config.php")
+func TestRealConfigPHP(t *testing.T) {
+	text := readTestdata(t, "organizr/config.php")
 	values, err := readConfigPHP(text)
 	if err != nil {
 		t.Fatal(err)
@@ -1804,7 +1804,7 @@ func TestConfigFileAsOrganizrWritesIt(t *testing.T) {
 	})
 }
 
-func TestConfigFilesAsPHPReadsThem(t *testing.T) {
+func TestConfigPHPSyntax(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
 		want       string // the hash; empty if the file isn't one that Organizr writes
@@ -1844,48 +1844,48 @@ func TestConfigFilesAsPHPReadsThem(t *testing.T) {
 
 // Files that aren't there yet, and files that change.
 
-func TestFilesThatArentThereYet(t *testing.T) {
+func TestFilesNotThereYet(t *testing.T) {
 	folder := t.TempDir() + "/"
-	php, db := configPHP(), readText(t, "databases/page-512.db")
+	php, db := configPHP(), readTestdata(t, "databases/page-512.db")
 	located, elsewhere := configPHP("dbLocation", "{}", "dbName", "db", "driver", "sqlite3"), configPHP("dbLocation", "{}", "dbName", "db", "driver", "mysqli")
 	key, secret, database := Config{ConfigFile: "{}config.php"}, Config{SecretFile: "{}hash"}, Config{DatabaseFile: "{}db"}
 	auto, both := Config{ConfigFile: "{}config.php", DatabaseFile: "auto"}, Config{ConfigFile: "{}config.php", DatabaseFile: "{}db"}
 	for i, test := range []struct {
 		name   string
 		config Config // {} stands for the folder
-		before files
+		before fileTexts
 		says   string
-		after  files
+		after  fileTexts
 	}{
-		{"config.php is missing", key, nil, "configFile: can't read", files{"config.php": php}},
-		{"config.php is empty", key, files{"config.php": ""}, "doesn't begin with", files{"config.php": php}},
-		{"config.php is half written", key, files{"config.php": php[:90]}, "half written", files{"config.php": php}},
-		{"config.php is without a key", key, files{"config.php": "<?php\nreturn [\n];"}, "has Organizr been set up?", files{"config.php": php}},
-		{"config.php is a folder, as Docker makes it", key, files{"config.php/": ""}, "isn't a file", files{"config.php": php}},
-		{"the secret's file is missing", secret, nil, "secretFile: can't read", files{"hash": organizr.OrganizrHash}},
-		{"the secret's file is empty", secret, files{"hash": ""}, "has no organizrHash", files{"hash": organizr.OrganizrHash + "\r\n"}},
-		{"the secret's file is blank", secret, files{"hash": " \n"}, "has no organizrHash", files{"hash": organizr.OrganizrHash + "\n"}},
-		{"the database is missing", database, nil, "databaseFile:", files{"db": db}},
-		{"the database is empty", database, files{"db": ""}, "isn't an SQLite database", files{"db": db}},
-		{"the database is cut off", database, files{"db": db[:512]}, "it is damaged or cut off", files{"db": db}},
-		{"the database has no tables", database, files{"db": readText(t, "databases/no-tables.db")}, "it has no table", files{"db": db}},
-		{"the database is just being written", database, files{"db": db, "db-journal": "x"}, "", files{"db-journal": ""}},
-		{"both are missing", auto, nil, "configFile: can't read", files{"config.php": located, "db": db}},
-		{"the database alone is missing", auto, files{"config.php": located}, "db\" isn't a file", files{"db": db}},
-		{"it is MySQL", auto, files{"config.php": elsewhere, "db": db}, "database is mysqli, and only SQLite", files{"config.php": located}},
-		{"it is MySQL, and a path is given", both, files{"config.php": elsewhere, "db": db}, "database is mysqli", files{"config.php": php}},
-		{"config.php doesn't say where it is", auto, files{"config.php": php, "db": db}, "doesn't say where the database is", files{"config.php": located}},
+		{"config.php is missing", key, nil, "configFile: can't read", fileTexts{"config.php": php}},
+		{"config.php is empty", key, fileTexts{"config.php": ""}, "doesn't begin with", fileTexts{"config.php": php}},
+		{"config.php is half written", key, fileTexts{"config.php": php[:90]}, "half written", fileTexts{"config.php": php}},
+		{"config.php is without a key", key, fileTexts{"config.php": "<?php\nreturn [\n];"}, "has Organizr been set up?", fileTexts{"config.php": php}},
+		{"config.php is a folder, as Docker makes it", key, fileTexts{"config.php/": ""}, "isn't a file", fileTexts{"config.php": php}},
+		{"the secret's file is missing", secret, nil, "secretFile: can't read", fileTexts{"hash": organizr.OrganizrHash}},
+		{"the secret's file is empty", secret, fileTexts{"hash": ""}, "has no organizrHash", fileTexts{"hash": organizr.OrganizrHash + "\r\n"}},
+		{"the secret's file is blank", secret, fileTexts{"hash": " \n"}, "has no organizrHash", fileTexts{"hash": organizr.OrganizrHash + "\n"}},
+		{"the database is missing", database, nil, "databaseFile:", fileTexts{"db": db}},
+		{"the database is empty", database, fileTexts{"db": ""}, "isn't an SQLite database", fileTexts{"db": db}},
+		{"the database is cut off", database, fileTexts{"db": db[:512]}, "it is damaged or cut off", fileTexts{"db": db}},
+		{"the database has no tables", database, fileTexts{"db": readTestdata(t, "databases/no-tables.db")}, "it has no table", fileTexts{"db": db}},
+		{"the database is just being written", database, fileTexts{"db": db, "db-journal": "x"}, "", fileTexts{"db-journal": ""}},
+		{"both are missing", auto, nil, "configFile: can't read", fileTexts{"config.php": located, "db": db}},
+		{"the database alone is missing", auto, fileTexts{"config.php": located}, "db\" isn't a file", fileTexts{"db": db}},
+		{"it is MySQL", auto, fileTexts{"config.php": elsewhere, "db": db}, "database is mysqli, and only SQLite", fileTexts{"config.php": located}},
+		{"it is MySQL, and a path is given", both, fileTexts{"config.php": elsewhere, "db": db}, "database is mysqli", fileTexts{"config.php": php}},
+		{"config.php doesn't say where it is", auto, fileTexts{"config.php": php, "db": db}, "doesn't say where the database is", fileTexts{"config.php": located}},
 	} {
 		place := fmt.Sprint(folder, i, "/")
 		here := func(text string) string { return strings.ReplaceAll(text, "{}", place) }
-		put := func(given files) {
+		put := func(given fileTexts) {
 			for name, text := range given {
 				if strings.HasSuffix(name, "/") {
 					_ = os.Mkdir(place+name, 0o700)
 					continue
 				}
 				_ = os.Remove(place + name) // if it is a folder
-				write(t, place+name, here(text))
+				writeFile(t, place+name, here(text))
 			}
 		}
 		run(t, test.name, func(t *testing.T) {
@@ -1898,7 +1898,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 			turnClock(float64(100 * i))
 			defer turnClock(0)
 			var s *site
-			line := logOf(t, func() {
+			line := loggedBy(t, func() {
 				s = newSite(t, config)
 				checkNotReady(t, s, session)
 			})
@@ -1922,7 +1922,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 			if got := s.send("GET /", "Cookie", session).Code; got != 200 {
 				t.Errorf("a second later: got %d", got)
 			}
-			if got := s.send("GET /", "Accept", html).Code; got != 302 {
+			if got := s.send("GET /", "Accept", browserAccept).Code; got != 302 {
 				t.Errorf("somebody else: got %d", got)
 			}
 		})
@@ -1933,7 +1933,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 func checkNotReady(t *testing.T, s *site, session string) {
 	t.Helper()
 	const reload = `<meta http-equiv="refresh" content="5">`
-	for _, headers := range [][]string{{"Accept", html}, {"Accept", html, "Cookie", session}} {
+	for _, headers := range [][]string{{"Accept", browserAccept}, {"Accept", browserAccept, "Cookie", session}} {
 		rec := s.send("GET /", headers...)
 		body := rec.Body.String()
 		if rec.Code != 503 || rec.Header().Get("Retry-After") != "5" || rec.Header().Get("Cache-Control") != "no-store" ||
@@ -1949,21 +1949,21 @@ func checkNotReady(t *testing.T, s *site, session string) {
 			t.Errorf("HEAD gets %d %v %s", rec.Code, rec.Header(), rec.Body)
 		}
 	}
-	token := strings.TrimPrefix(session, cookie+"=")
+	token := strings.TrimPrefix(session, cookieName+"=")
 	s.send("GET /public/", "Cookie", "a=1; "+session+"; organizr_token_x=y; b=2; organizr_token_=z", "Authorization", "Bearer "+token,
 		"Authorization", "Basic eDp5", "X-Organizr-User", "alice")
-	if got := s.told("Cookie") + " " + s.told("Authorization"); got != "a=1; b=2 Basic eDp5" || s.told("X-Organizr-User") != "" {
-		t.Errorf("a Guest route's service gets %q and %q", got, s.told("X-Organizr-User"))
+	if got := s.forwardedHeader("Cookie") + " " + s.forwardedHeader("Authorization"); got != "a=1; b=2 Basic eDp5" || s.forwardedHeader("X-Organizr-User") != "" {
+		t.Errorf("a Guest route's service gets %q and %q", got, s.forwardedHeader("X-Organizr-User"))
 	}
 }
 
-func TestTheKeyIsFollowed(t *testing.T) {
+func TestConfigPHPChanges(t *testing.T) {
 	const newHash = "the-new-hash-that-is-long-enough"
 	file := filepath.Join(t.TempDir(), "config.php")
 	newKey := strings.Replace(configPHP(), organizr.OrganizrHash, newHash, 1)
-	write(t, file, configPHP())
+	writeFile(t, file, configPHP())
 	s := newSite(t, Config{ConfigFile: file})
-	newSession := cookie + "=" + sign(jwt, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600), newHash)
+	newSession := cookieName + "=" + signToken(tokenHeader, fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600), newHash)
 	for i, state := range []struct {
 		name, text string
 		old, new   int // what sessions of the old and the new key get
@@ -1982,12 +1982,12 @@ func TestTheKeyIsFollowed(t *testing.T) {
 		{"empty again", "", 200, 401, "it doesn't begin with"},
 	} {
 		run(t, state.name, func(t *testing.T) {
-			write(t, file, state.text)
+			writeFile(t, file, state.text)
 			if state.name == "missing" {
-				remove(t, file)
+				removeFile(t, file)
 			}
 			setClock(t, 1.5*float64(i+1))
-			line := logOf(t, func() {
+			line := loggedBy(t, func() {
 				for _, one := range []*site{s, newSite(t, Config{ConfigFile: file})} {
 					if got := one.send("GET /", "Cookie", "bob").Code; got != state.old {
 						t.Errorf("a session of the old key gets %d, want %d", got, state.old)
@@ -2007,7 +2007,7 @@ func TestTheKeyIsFollowed(t *testing.T) {
 		})
 	}
 	run(t, "it isn't looked at again within a second", func(t *testing.T) {
-		write(t, file, newKey)
+		writeFile(t, file, newKey)
 		setClock(t, 17.4) // the last look was at 16.5
 		if got := s.send("GET /", "Cookie", "bob").Code; got != 200 {
 			t.Errorf("got %d", got)
@@ -2022,21 +2022,21 @@ func TestTheKeyIsFollowed(t *testing.T) {
 // sampleSessions returns the sessions that testdata/databases/page-512.db lists, as cookies, by their users' names.
 func sampleSessions(t *testing.T) map[string]string {
 	t.Helper()
-	var table samples
-	readData(t, "databases/databases.json", &table)
+	var table databaseTable
+	decodeTestdata(t, "databases/databases.json", &table)
 	sessions := map[string]string{}
 	for token, id := range table.Read[0].Content.Tokens {
-		sessions[table.Read[0].Content.Users[id-1].Username] = cookie + "=" + token
+		sessions[table.Read[0].Content.Users[id-1].Username] = cookieName + "=" + token
 	}
 	return sessions
 }
 
-func TestTheDatabaseIsFollowed(t *testing.T) {
+func TestDatabaseChanges(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
-	before, later := readText(t, "databases/page-512.db"), readText(t, "databases/later.db") // which lists sue's session no more
-	log := readText(t, "databases/log.db-wal")                                               // in which that session is somebody else's
+	before, later := readTestdata(t, "databases/page-512.db"), readTestdata(t, "databases/later.db") // which lists sue's session no more
+	log := readTestdata(t, "databases/log.db-wal")                                                   // in which that session is somebody else's
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, before)
+	writeFile(t, file, before)
 	s := newSite(t, Config{DatabaseFile: file})
 	for _, state := range []struct {
 		name   string
@@ -2046,59 +2046,59 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		says   string // in the log
 	}{
 		{"at first", 0, func() {}, 200, ""},
-		{"logged out, within the same second", 0.9, func() { write(t, file, later) }, 200, ""},
+		{"logged out, within the same second", 0.9, func() { writeFile(t, file, later) }, 200, ""},
 		{"a second later", 1, func() {}, 401, ""},
-		{"logged in again, within the same second", 1.1, func() { write(t, file, before) }, 200, ""},
+		{"logged in again, within the same second", 1.1, func() { writeFile(t, file, before) }, 200, ""},
 
-		{"logged out, and the journal is still there", 10, func() { write(t, file, later); write(t, file+"-journal", "x") }, 200, ""},
+		{"logged out, and the journal is still there", 10, func() { writeFile(t, file, later); writeFile(t, file+"-journal", "x") }, 200, ""},
 		{"for five seconds", 15, func() {}, 200, ""},
 		{"for more than five seconds", 16, func() {}, 200, "is being written for more than 5s"},
 		{"for long", 60, func() {}, 200, ""},
-		{"and the journal is empty", 62, func() { write(t, file+"-journal", "") }, 401, ""},
-		{"and gone", 64, func() { remove(t, file+"-journal"); write(t, file, before) }, 200, ""},
-		{"logged out, and the write-ahead log is still there", 70, func() { write(t, file, later); write(t, file+"-wal", "x") }, 200, ""},
+		{"and the journal is empty", 62, func() { writeFile(t, file+"-journal", "") }, 401, ""},
+		{"and gone", 64, func() { removeFile(t, file+"-journal"); writeFile(t, file, before) }, 200, ""},
+		{"logged out, and the write-ahead log is still there", 70, func() { writeFile(t, file, later); writeFile(t, file+"-wal", "x") }, 200, ""},
 		{"for more than five seconds again", 76, func() {}, 200, "is being written for more than 5s"},
-		{"and empty", 78, func() { write(t, file+"-wal", "") }, 401, ""},
-		{"and gone again", 80, func() { remove(t, file+"-wal"); write(t, file, before) }, 200, ""},
-		{"written now and then isn't written for long", 84, func() { write(t, file+"-journal", "x") }, 200, ""},
-		{"between two writes", 88, func() { remove(t, file+"-journal"); write(t, file, readText(t, "databases/page-1024.db")) }, 200, ""},
-		{"written again", 92, func() { write(t, file+"-journal", "x") }, 200, ""},
-		{"at rest", 94, func() { remove(t, file+"-journal") }, 200, ""},
+		{"and empty", 78, func() { writeFile(t, file+"-wal", "") }, 401, ""},
+		{"and gone again", 80, func() { removeFile(t, file+"-wal"); writeFile(t, file, before) }, 200, ""},
+		{"written now and then isn't written for long", 84, func() { writeFile(t, file+"-journal", "x") }, 200, ""},
+		{"between two writes", 88, func() { removeFile(t, file+"-journal"); writeFile(t, file, readTestdata(t, "databases/page-1024.db")) }, 200, ""},
+		{"written again", 92, func() { writeFile(t, file+"-journal", "x") }, 200, ""},
+		{"at rest", 94, func() { removeFile(t, file+"-journal") }, 200, ""},
 		{"logged out, and the last commit of the log is just being written", 96, func() {
-			write(t, file, readText(t, "databases/log.db"))
-			write(t, file+"-wal", log[:len(log)-100]+"x"+log[len(log)-99:])
+			writeFile(t, file, readTestdata(t, "databases/log.db"))
+			writeFile(t, file+"-wal", log[:len(log)-100]+"x"+log[len(log)-99:])
 		}, 200, ""},
-		{"committed, in the log alone", 97, func() { write(t, file+"-wal", log) }, 401, ""},
-		{"and in the log no more", 98, func() { remove(t, file+"-wal") }, 200, ""},
+		{"committed, in the log alone", 97, func() { writeFile(t, file+"-wal", log) }, 401, ""},
+		{"and in the log no more", 98, func() { removeFile(t, file+"-wal") }, 200, ""},
 		{"logged out, and the log can't be read", 98.5, func() {
-			write(t, file, later)
+			writeFile(t, file, later)
 			_ = os.Mkdir(file+"-wal", 0o700)
 		}, 200, ""},
 		{"a second later", 99, func() {}, 200, "can't read"},
-		{"and can", 99.9, func() { remove(t, file+"-wal") }, 200, ""},
+		{"and can", 99.9, func() { removeFile(t, file+"-wal") }, 200, ""},
 		{"after another second", 100, func() {}, 401, ""},
 
-		{"logged in again", 101, func() { write(t, file, before) }, 200, ""},
+		{"logged in again", 101, func() { writeFile(t, file, before) }, 200, ""},
 
-		{"missing", 102, func() { remove(t, file) }, 200, "isn't a file that can be read"},
+		{"missing", 102, func() { removeFile(t, file) }, 200, "isn't a file that can be read"},
 		{"still missing", 103, func() {}, 200, ""},
-		{"empty", 104, func() { write(t, file, "") }, 200, "isn't an SQLite database, or it is cut off"},
-		{"cut off", 106, func() { write(t, file, before[:2816]) }, 200, "it is damaged or cut off"},
+		{"empty", 104, func() { writeFile(t, file, "") }, 200, "isn't an SQLite database, or it is cut off"},
+		{"cut off", 106, func() { writeFile(t, file, before[:2816]) }, 200, "it is damaged or cut off"},
 		{"still cut off", 107, func() {}, 200, ""},
-		{"cut off elsewhere", 108, func() { write(t, file, before[:5120]) }, 200, ""},
-		{"garbage", 109, func() { write(t, file, readText(t, "databases/garbage.db")) }, 200, "isn't an SQLite database"},
-		{"without a table", 110, func() { write(t, file, readText(t, "databases/no-users.db")) }, 200, `no table "users"`},
-		{"in UTF-16", 112, func() { write(t, file, readText(t, "databases/utf-16.db")) }, 200, "isn't UTF-8"},
-		{"a folder", 114, func() { remove(t, file); _ = os.Mkdir(file, 0o700) }, 200, "isn't a file that can be read"},
-		{"of gigabytes", 116, func() { remove(t, file); write(t, file, before); _ = os.Truncate(file, 8<<30) }, 200, ""},
-		{"good, and logged out", 120, func() { write(t, file, later) }, 401, ""},
-		{"missing again", 122, func() { remove(t, file) }, 401, "isn't a file that can be read"},
-		{"logged in, while the file was missing", 122.5, func() { write(t, file, before) }, 200, ""},
+		{"cut off elsewhere", 108, func() { writeFile(t, file, before[:5120]) }, 200, ""},
+		{"garbage", 109, func() { writeFile(t, file, readTestdata(t, "databases/garbage.db")) }, 200, "isn't an SQLite database"},
+		{"without a table", 110, func() { writeFile(t, file, readTestdata(t, "databases/no-users.db")) }, 200, `no table "users"`},
+		{"in UTF-16", 112, func() { writeFile(t, file, readTestdata(t, "databases/utf-16.db")) }, 200, "isn't UTF-8"},
+		{"a folder", 114, func() { removeFile(t, file); _ = os.Mkdir(file, 0o700) }, 200, "isn't a file that can be read"},
+		{"of gigabytes", 116, func() { removeFile(t, file); writeFile(t, file, before); _ = os.Truncate(file, 8<<30) }, 200, ""},
+		{"good, and logged out", 120, func() { writeFile(t, file, later) }, 401, ""},
+		{"missing again", 122, func() { removeFile(t, file) }, 401, "isn't a file that can be read"},
+		{"logged in, while the file was missing", 122.5, func() { writeFile(t, file, before) }, 200, ""},
 	} {
 		run(t, state.name, func(t *testing.T) {
 			state.change()
 			setClock(t, state.clock)
-			line := logOf(t, func() {
+			line := loggedBy(t, func() {
 				for i := 0; i < 2; i++ {
 					if got := s.send("GET /", "Cookie", sue).Code; got != state.want {
 						t.Errorf("got %d, want %d", got, state.want)
@@ -2115,25 +2115,25 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 	}
 }
 
-func TestUUIDAndDatabaseChangeAtOnce(t *testing.T) {
+func TestUUIDAndDatabaseChangeTogether(t *testing.T) {
 	folder := t.TempDir() + "/"
-	write(t, folder+"config.php", configPHP())
-	write(t, folder+"db", readText(t, "databases/later.db"))
+	writeFile(t, folder+"config.php", configPHP())
+	writeFile(t, folder+"db", readTestdata(t, "databases/later.db"))
 	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
-	write(t, folder+"config.php", strings.Replace(configPHP(), organizr.UUID, "other", 1))
-	write(t, folder+"db", readText(t, "databases/page-512.db"))
+	writeFile(t, folder+"config.php", strings.Replace(configPHP(), organizr.UUID, "other", 1))
+	writeFile(t, folder+"db", readTestdata(t, "databases/page-512.db"))
 	setClock(t, 0.5)
 	sue := sampleSessions(t)["sue"]
-	s.send("GET /", "Cookie", sue+"; organizr_token_other="+strings.TrimPrefix(sue, cookie+"="))
-	if s.told("X-Organizr-User") != "sue" || strings.Contains(s.told("Cookie"), "organizr_token_other") {
-		t.Errorf("the service is told %q, and gets %.40q", s.told("X-Organizr-User"), s.told("Cookie"))
+	s.send("GET /", "Cookie", sue+"; organizr_token_other="+strings.TrimPrefix(sue, cookieName+"="))
+	if s.forwardedHeader("X-Organizr-User") != "sue" || strings.Contains(s.forwardedHeader("Cookie"), "organizr_token_other") {
+		t.Errorf("the service is told %q, and gets %.40q", s.forwardedHeader("X-Organizr-User"), s.forwardedHeader("Cookie"))
 	}
 }
 
 // A file is as it was if its size, its modification time and its first 100 bytes are, in which SQLite counts changes.
-func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
+func TestUnchangedDatabaseNotReadAgain(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
-	good := readText(t, "databases/page-512.db")
+	good := readTestdata(t, "databases/page-512.db")
 	other := strings.ReplaceAll(good, sue[len(sue)-20:], strings.Repeat("x", 20)) // which doesn't list sue's session
 	broken := good[:100] + strings.Repeat("x", len(good)-100)
 	for _, test := range []struct {
@@ -2151,11 +2151,11 @@ func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
 	} {
 		run(t, test.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "organizr.db")
-			write(t, file, readText(t, "databases/later.db"))
+			writeFile(t, file, readTestdata(t, "databases/later.db"))
 			s := newSite(t, Config{DatabaseFile: file})
 			yesterday := time.Now().Add(-24 * time.Hour)
 			for i, want := range []int{test.first, test.second} {
-				write(t, file, []string{test.before, test.after}[i])
+				writeFile(t, file, []string{test.before, test.after}[i])
 				changed := yesterday.Add(time.Duration(i) * test.later)
 				if err := os.Chtimes(file, changed, changed); err != nil {
 					t.Fatal(err)
@@ -2170,10 +2170,10 @@ func TestTheDatabaseIsReadOncePerChange(t *testing.T) {
 }
 
 // A second passes at each look at the clock, so that reading the database takes one, and the next three are its rest.
-func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
+func TestSlowDatabaseBacksOff(t *testing.T) {
 	sue := sampleSessions(t)["sue"]
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	setClock(t, 0)
 	moment := testTime()
 	t.Cleanup(usePluginClock(func() time.Duration {
@@ -2181,7 +2181,7 @@ func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
 		return moment
 	}))
 	s := newSite(t, Config{DatabaseFile: file}) // which reads it at 1, until 2
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	for _, want := range []int{200, 200, 401} { // at 3, 4 and 5
 		if got := s.send("GET /", "Cookie", sue).Code; got != want {
 			t.Errorf("got %d, want %d", got, want)
@@ -2189,16 +2189,16 @@ func TestADatabaseThatTakesLongRestsBetweenReadings(t *testing.T) {
 	}
 }
 
-func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
+func TestLoginWhileDatabaseIsWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	s := newSite(t, Config{DatabaseFile: file})
-	write(t, file+"-journal", "x")
+	writeFile(t, file+"-journal", "x")
 	done := make(chan bool)
 	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, file, readText(t, "databases/page-512.db"))
+		writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 		turnClock(0.4)
-		remove(t, file+"-journal")
+		removeFile(t, file+"-journal")
 		done <- true
 	})
 	sue := sampleSessions(t)["sue"]
@@ -2206,7 +2206,7 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 	<-done
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	setClock(t, 1.5)
 	if got := s.send("GET /", "Cookie", sue).Code; got != 401 {
 		t.Errorf("got %d after a log-out, as if it had been read for so long as it was waited for", got)
@@ -2214,28 +2214,28 @@ func TestWhoLogsInWhileSomebodyElseWritesIsAwaited(t *testing.T) {
 }
 
 // A database that is just being written is awaited, however it was found before.
-func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
+func TestLoginAfterDatabaseWasMissing(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	s := newSite(t, Config{DatabaseFile: file})
-	write(t, file+"-journal", "x")
+	writeFile(t, file+"-journal", "x")
 	setClock(t, 2)
 	s.send("GET /", "Cookie", sessions["bob"])
-	remove(t, file+"-journal")
-	remove(t, file)
+	removeFile(t, file+"-journal")
+	removeFile(t, file)
 	setClock(t, 4)
 	s.send("GET /", "Cookie", sessions["bob"])
-	write(t, file, readText(t, "databases/later.db"))
-	write(t, file+"-journal", "x")
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
+	writeFile(t, file+"-journal", "x")
 	setClock(t, 100)
 	done := make(chan bool)
 	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, file, readText(t, "databases/page-512.db"))
-		remove(t, file+"-journal")
+		writeFile(t, file, readTestdata(t, "databases/page-512.db"))
+		removeFile(t, file+"-journal")
 		done <- true
 	})
-	if said := logOf(t, func() {
+	if said := loggedBy(t, func() {
 		if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
 			t.Errorf("sue, who logs in just now, gets %d", got)
 		}
@@ -2245,19 +2245,19 @@ func TestWhoLogsInIsAwaitedAfterATimeWithoutADatabase(t *testing.T) {
 	<-done
 }
 
-func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
+func TestLoginWhileConfigPHPIsMissing(t *testing.T) {
 	folder := t.TempDir() + "/"
-	write(t, folder+"config.php", configPHP())
-	write(t, folder+"db", readText(t, "databases/later.db"))
+	writeFile(t, folder+"config.php", configPHP())
+	writeFile(t, folder+"db", readTestdata(t, "databases/later.db"))
 	begun := time.Now()
 	t.Cleanup(usePluginClock(func() time.Duration { return testTime() + time.Since(begun) })) // as it is beside each request
 	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: folder + "db"})
-	remove(t, folder+"config.php")
-	write(t, folder+"db-journal", "x")
+	removeFile(t, folder+"config.php")
+	writeFile(t, folder+"db-journal", "x")
 	done := make(chan bool)
 	time.AfterFunc(50*time.Millisecond, func() {
-		write(t, folder+"db", readText(t, "databases/page-512.db"))
-		remove(t, folder+"db-journal")
+		writeFile(t, folder+"db", readTestdata(t, "databases/page-512.db"))
+		removeFile(t, folder+"db-journal")
 		done <- true
 	})
 	if got := s.send("GET /", "Cookie", sampleSessions(t)["sue"]).Code; got != 200 {
@@ -2266,13 +2266,13 @@ func TestWhoLogsInIsAwaitedWhileTheKeyCantBeRead(t *testing.T) {
 	<-done
 }
 
-func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
+func TestRequestsDontWaitForPolling(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	sue := sampleSessions(t)["sue"]
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	s := newSite(t, Config{DatabaseFile: file})
 	s.send("GET /", "Cookie", sue)
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	for _, test := range []struct {
 		name  string
 		clock float64
@@ -2296,16 +2296,16 @@ func TestWhileOneRequestLooksAtTheFilesOthersGoOn(t *testing.T) {
 	}
 }
 
-func TestTheClockIsSetBack(t *testing.T) {
+func TestClockSetBack(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	setClock(t, 3600)
 	s := newSite(t, Config{DatabaseFile: file})
 	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 200 {
 		t.Fatalf("got %d", got)
 	}
-	write(t, file, readText(t, "databases/later.db"))
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	setClock(t, 0)
 	s.send("GET /", "Cookie", "a=1") // whoever isn't remembered finds that out
 	if got := s.send("GET /", "Cookie", sessions["sue"]).Code; got != 401 {
@@ -2315,28 +2315,28 @@ func TestTheClockIsSetBack(t *testing.T) {
 
 // The database.
 
-// An accountVisit is what becomes of a user's session: the status that it gets from a service for group 3 and the group
+// An accountCase is what becomes of a user's session: the status that it gets from a service for group 3 and the group
 // Family, and what a service for all is told.
-type accountVisit struct {
+type accountCase struct {
 	name, username string
 	want           int
 	told           string
 }
 
-func TestTheDatabaseDecides(t *testing.T) {
+func TestDatabaseOverridesToken(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	config := Config{
 		DatabaseFile: file, Group: "Power User", Allow: []string{"group=Family"}, Rules: []string{"/public/=Guest", "/all/=998"},
 		Headers: map[string]string{"X-All": "{username}|{email}|{group}|{groupID}|{userID}"},
 	}
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	s := newSite(t, config)
 	for i, state := range []struct {
 		file   string
-		visits []accountVisit
+		visits []accountCase
 	}{
-		{"page-512.db", []accountVisit{
+		{"page-512.db", []accountCase{
 			{"an Admin", "alice", 200, "alice|alice@example.com|Admin|0|1"},
 			{"a User", "bob", 403, "bob|bob@example.com|User|4|2"},
 			{"a Co-Admin", "carol", 200, "carol|carol@example.com|Co-Admin|1|3"},
@@ -2345,7 +2345,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 			{"somebody of the allowed group Family", "fay", 200, "fay|fay@example.com|Family|5|6"},
 			{"another User", "Zoë Müller", 403, "Zoë Müller|zoe@example.com|User|4|7"},
 		}},
-		{"later.db", []accountVisit{
+		{"later.db", []accountCase{
 			{"moved down", "alice", 403, "alice|alice@example.com|User|4|1"},
 			{"moved up", "bob", 200, "bob|bob@example.com|Co-Admin|1|2"},
 			{"locked", "carol", 403, ""},
@@ -2354,7 +2354,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 			{"renamed, and the group is no longer called Family", "fay", 403, "Frances|frances@example.com|Kin|5|6"},
 			{"a session that is listed for somebody else", "Zoë Müller", 401, ""},
 		}},
-		{"unprintable.db", []accountVisit{
+		{"unprintable.db", []accountCase{
 			{"a bell in the name", "alice", 403, ""},
 			{"right to left in the name", "bob", 403, ""},
 			{"a zero-width space in the name", "carol", 403, ""},
@@ -2363,10 +2363,10 @@ func TestTheDatabaseDecides(t *testing.T) {
 			{"a line feed in the address", "fay", 403, ""},
 			{"a no-break space in the name", "Zoë Müller", 403, ""},
 		}},
-		{"numbers-as-text.db", []accountVisit{{"back, with numbers as text", "sue", 200, "sue|sue@example.com|Super User|2|4"}}},
-		{"empty-tables.db", []accountVisit{{"no session is listed", "alice", 401, ""}, {"nor this one", "bob", 401, ""}}},
+		{"numbers-as-text.db", []accountCase{{"back, with numbers as text", "sue", 200, "sue|sue@example.com|Super User|2|4"}}},
+		{"empty-tables.db", []accountCase{{"no session is listed", "alice", 401, ""}, {"nor this one", "bob", 401, ""}}},
 	} {
-		write(t, file, readText(t, "databases/"+state.file))
+		writeFile(t, file, readTestdata(t, "databases/"+state.file))
 		for _, one := range state.visits {
 			run(t, one.name+" ("+state.file+")", func(t *testing.T) {
 				setClock(t, 2*float64(i))
@@ -2375,8 +2375,8 @@ func TestTheDatabaseDecides(t *testing.T) {
 					if got := each.send("GET /", "Cookie", session).Code; got != one.want {
 						t.Errorf("got %d, want %d", got, one.want)
 					}
-					if got := each.send("GET /public/", "Cookie", session).Code; got != 200 || each.told("X-All") != one.told {
-						t.Errorf("on a Guest route: got %d, and the service was told %q", got, each.told("X-All"))
+					if got := each.send("GET /public/", "Cookie", session).Code; got != 200 || each.forwardedHeader("X-All") != one.told {
+						t.Errorf("on a Guest route: got %d, and the service was told %q", got, each.forwardedHeader("X-All"))
 					}
 					if got := each.send("GET /all/", "Cookie", session).Code; (got == 200) != (one.told != "") {
 						t.Errorf("for all who are logged in: got %d", got)
@@ -2386,7 +2386,7 @@ func TestTheDatabaseDecides(t *testing.T) {
 		}
 	}
 	run(t, "a name that isn't UTF-8", func(t *testing.T) {
-		write(t, file, strings.ReplaceAll(readText(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
+		writeFile(t, file, strings.ReplaceAll(readTestdata(t, "databases/page-512.db"), "Zo\u00eb", "Zo\xeb\xeb"))
 		setClock(t, 18)
 		if got := s.send("GET /all/", "Cookie", sessions["Zo\u00eb M\u00fcller"]).Code; got != 403 {
 			t.Errorf("got %d", got)
@@ -2394,28 +2394,28 @@ func TestTheDatabaseDecides(t *testing.T) {
 	})
 	run(t, "a locked account's page says so", func(t *testing.T) {
 		setClock(t, 20)
-		write(t, file, readText(t, "databases/later.db"))
-		body := s.send("GET /", "Cookie", sessions["carol"], "Accept", html).Body.String()
+		writeFile(t, file, readTestdata(t, "databases/later.db"))
+		body := s.send("GET /", "Cookie", sessions["carol"], "Accept", browserAccept).Body.String()
 		if !strings.Contains(body, "Your account is locked") || strings.Contains(body, "Asked for") {
 			t.Error(body)
 		}
 	})
 	run(t, "a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
 		setClock(t, 22)
-		if got := s.send("GET /all/", "Cookie", cookie+"="+claimed(`"groupID":0,"userID":1,"name":"alice"`)).Code; got != 401 {
+		if got := s.send("GET /all/", "Cookie", cookieName+"="+tokenWith(`"groupID":0,"userID":1,"name":"alice"`)).Code; got != 401 {
 			t.Errorf("got %d", got)
 		}
 	})
 }
 
 // A real Organizr's config.php says where its database is, for databaseFile auto.
-func TestWhatARealOrganizrWrote(t *testing.T) {
+func TestRealDatabase(t *testing.T) {
 	var sessions map[string]string
-	readData(t, "organizr/database/sessions.json", &sessions)
+	decodeTestdata(t, "organizr/database/sessions.json", &sessions)
 	folder := t.TempDir() + "/"
-	write(t, folder+"orgdb.db", readText(t, "organizr/database/orgdb.db"))
-	config := readText(t, "organizr/database/config.php")
-	write(t, folder+"config.php", strings.Replace(config, "/config/www/organizr/data/Kq2xN7vRtB/", folder, 1))
+	writeFile(t, folder+"orgdb.db", readTestdata(t, "organizr/database/orgdb.db"))
+	config := readTestdata(t, "organizr/database/config.php")
+	writeFile(t, folder+"config.php", strings.Replace(config, "/config/www/organizr/data/Kq2xN7vRtB/", folder, 1))
 	setClock(t, float64(1795320700-organizr.ValidAt))
 	s := newSite(t, Config{
 		ConfigFile: folder + "config.php", DatabaseFile: "auto", Allow: []string{"group=Family"},
@@ -2432,15 +2432,15 @@ func TestWhatARealOrganizrWrote(t *testing.T) {
 	} {
 		run(t, test.name, func(t *testing.T) {
 			s.send("GET /", "Cookie", "organizr_token_bc659f4e-ece8-42f9-ad2d-6088689e8ebd="+sessions[test.name])
-			if got := s.told("X-All"); got != test.told {
+			if got := s.forwardedHeader("X-All"); got != test.told {
 				t.Errorf("the service was told %q", got)
 			}
 		})
 	}
 }
 
-// samples is testdata/databases/databases.json: what a right reader finds in the files beside it.
-type samples struct {
+// databaseTable is testdata/databases/databases.json: what a right reader finds in the files beside it.
+type databaseTable struct {
 	Read []struct {
 		File, About string
 		Content     struct {
@@ -2462,22 +2462,22 @@ func readSample(name string) (map[string]listedUser, error) {
 	return readDatabaseAt("testdata/databases/" + name)
 }
 
-// shrinking is a log that is emptied when it was read so many times.
-type shrinking struct {
+// shrinkingFile is a log that is emptied when it was read so many times.
+type shrinkingFile struct {
 	text       string
 	disappears int
 }
 
-func (s *shrinking) ReadAt(content []byte, at int64) (int, error) {
+func (s *shrinkingFile) ReadAt(content []byte, at int64) (int, error) {
 	if s.disappears--; s.disappears < 0 {
 		return 0, io.EOF
 	}
 	return strings.NewReader(s.text).ReadAt(content, at)
 }
 
-func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
-	var table samples
-	readData(t, "databases/databases.json", &table)
+func TestDatabaseFormat(t *testing.T) {
+	var table databaseTable
+	decodeTestdata(t, "databases/databases.json", &table)
 	for _, test := range table.Read {
 		run(t, test.File+", "+test.About, func(t *testing.T) {
 			read, err := readSample(test.File)
@@ -2494,7 +2494,7 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 					number := fmt.Sprint(*user.GroupID)
 					group := test.Content.Groups[number]
 					if group == "" { // which the table doesn't name
-						group = nameOfGroup[*user.GroupID]
+						group = builtInGroupNames[*user.GroupID]
 					}
 					if group == "" {
 						group = number
@@ -2525,9 +2525,9 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 		}
 	})
 	run(t, "a log that is emptied while it is read", func(t *testing.T) {
-		content, log := readText(t, "databases/log.db"), readText(t, "databases/log.db-wal")
+		content, log := readTestdata(t, "databases/log.db"), readTestdata(t, "databases/log.db-wal")
 		for readings := 0; readings < 20; readings++ {
-			emptied := &shrinking{text: log, disappears: readings}
+			emptied := &shrinkingFile{text: log, disappears: readings}
 			_, err := readDatabaseFrom(strings.NewReader(content), emptied, int64(len(content)))
 			t.Log(readings, err)
 		}
@@ -2562,9 +2562,9 @@ func TestDatabasesAsSQLiteReadsThem(t *testing.T) {
 
 // What is remembered.
 
-func TestVisitorsAreRemembered(t *testing.T) {
-	bob, session := tokenOf(t, "bob"), cookie+"="+tokenOf(t, "bob")
-	forever := cookie + "=" + claimed(`"name":"bob","groupID":4,"exp":1e300`)
+func TestSessionCache(t *testing.T) {
+	bob, session := tokenOf(t, "bob"), cookieName+"="+tokenOf(t, "bob")
+	forever := cookieName + "=" + tokenWith(`"name":"bob","groupID":4,"exp":1e300`)
 	for _, test := range []struct {
 		name       string
 		config     Config
@@ -2576,24 +2576,24 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		{"with other cookies", Config{}, session + "; a=1", session + "; a=2; c=3", true},
 		{"with cookies of 6 KiB", Config{}, session, session + "; a=" + strings.Repeat("x", 6<<10), true},
 		{"where all may come in", Config{Group: "Guest"}, session + "; a=1", session + "; a=2", true},
-		{"with a stale one before it", Config{}, cookie + "=stale; " + session, session, true},
+		{"with a stale one before it", Config{}, cookieName + "=stale; " + session, session, true},
 		{"with a session that never ends", Config{}, forever, forever, true},
 		{"under another name", Config{}, session, "x=" + bob, false},
 		{"with one byte more", Config{}, session, session + "x", false},
 		{"with one byte less", Config{}, session, session[:len(session)-1], false},
-		{"another user", Config{}, session, cookie + "=" + tokenOf(t, "alice"), false},
+		{"another user", Config{}, session, cookieName + "=" + tokenOf(t, "alice"), false},
 		{"nobody before", Config{}, "a=1", session, false},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, test.config)
 			s.send("GET /", "Cookie", test.came)
-			if got := s.remembers("Cookie", test.asks); got != test.remembered && test.config.Group == "" {
+			if got := s.caches("Cookie", test.asks); got != test.remembered && test.config.Group == "" {
 				t.Errorf("remembered: %v, want %v", got, test.remembered)
 			}
-			if test.remembered && s.told("X-Organizr-User") != "bob" {
-				t.Errorf("the service was told %q", s.told("X-Organizr-User"))
+			if test.remembered && s.forwardedHeader("X-Organizr-User") != "bob" {
+				t.Errorf("the service was told %q", s.forwardedHeader("X-Organizr-User"))
 			}
-			if strings.Contains(s.told("Cookie"), cookie) {
+			if strings.Contains(s.forwardedHeader("Cookie"), cookieName) {
 				t.Errorf("the service got the session")
 			}
 		})
@@ -2601,10 +2601,10 @@ func TestVisitorsAreRemembered(t *testing.T) {
 	run(t, "by a bearer token", func(t *testing.T) {
 		s := newSite(t, Config{AcceptBearer: true})
 		s.send("GET /", "Authorization", "Bearer bob", "Cookie", "a=1")
-		if s.remembers("Authorization", "Bearer x"+bob) || !s.remembers("Authorization", "Bearer bob", "Cookie", "a=2") {
+		if s.caches("Authorization", "Bearer x"+bob) || !s.caches("Authorization", "Bearer bob", "Cookie", "a=2") {
 			t.Error("it isn't remembered by the token alone")
 		}
-		if s.told("Authorization") != "" {
+		if s.forwardedHeader("Authorization") != "" {
 			t.Error("the service got the session")
 		}
 	})
@@ -2621,22 +2621,22 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		for i := 0; i < 1500; i++ {
 			s.send("GET /", "Cookie", session+"; a="+fmt.Sprint(i))
 		}
-		if !s.remembers("Cookie", "alice") || cachedEntries(t, s.handler) > 5 { // nobody, and two for each of them
+		if !s.caches("Cookie", "alice") || cachedEntries(t, s.handler) > 5 { // nobody, and two for each of them
 			t.Errorf("alice isn't remembered, or too much is: %d entries", cachedEntries(t, s.handler))
 		}
 		sessions := make([]string, 998) // alice and bob make it a thousand
 		for i := range sessions {
-			sessions[i] = cookie + "=" + claimed(fmt.Sprintf(`"groupID":4,"userID":%d`, i))
+			sessions[i] = cookieName + "=" + tokenWith(fmt.Sprintf(`"groupID":4,"userID":%d`, i))
 			s.send("GET /", "Cookie", sessions[i])
 		}
 		s.send("GET /", "Cookie", session+"; a=1500")
-		for _, one := range append(sessions, cookie+"="+tokenOf(t, "alice"), session) {
-			if !s.remembers("Cookie", one) {
+		for _, one := range append(sessions, cookieName+"="+tokenOf(t, "alice"), session) {
+			if !s.caches("Cookie", one) {
 				t.Fatal("of a thousand not all are remembered")
 			}
 		}
 		for _, username := range []string{"carol", "sue", "pat"} {
-			if s.send("GET /", "Cookie", username); !s.remembers("Cookie", username) || cachedEntries(t, s.handler) > 2001 {
+			if s.send("GET /", "Cookie", username); !s.caches("Cookie", username) || cachedEntries(t, s.handler) > 2001 {
 				t.Errorf("%s isn't remembered, or more than a thousand are: %d entries", username, cachedEntries(t, s.handler))
 			}
 		}
@@ -2645,7 +2645,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 		var others, firsts []string
 		for i := 0; i <= 100; i++ {
 			others = append(others, fmt.Sprintf("%s; a=%03d", session, i))
-			firsts = append(firsts, fmt.Sprintf("%s=%s; a=%03d", cookie, claimed(fmt.Sprintf(`"groupID":4,"userID":%d`, i)), i))
+			firsts = append(firsts, fmt.Sprintf("%s=%s; a=%03d", cookieName, tokenWith(fmt.Sprintf(`"groupID":4,"userID":%d`, i)), i))
 		}
 		s := newSite(t, Config{})
 		cost := func(cookies []string) float64 {
@@ -2667,7 +2667,7 @@ func TestVisitorsAreRemembered(t *testing.T) {
 			s.send("GET /", "Cookie", session+strings.Repeat("x", i+1))
 			s.send("GET /", "Cookie", fmt.Sprint("a=", i))
 			s.send("GET /", "Authorization", fmt.Sprint("Bearer x", i))
-			s.send("GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, 1000+i)))
+			s.send("GET /", "Cookie", cookieName+"="+tokenWith(fmt.Sprintf(`"groupID":%d`, 1000+i)))
 		}
 		if cachedEntries(t, s.handler) != before {
 			t.Errorf("%d entries, and %d before", cachedEntries(t, s.handler), before)
@@ -2675,12 +2675,12 @@ func TestVisitorsAreRemembered(t *testing.T) {
 	})
 }
 
-func TestWhatIsRememberedIsForgotten(t *testing.T) {
+func TestCacheInvalidation(t *testing.T) {
 	sessions := sampleSessions(t)
 	folder := t.TempDir() + "/"
 	key, file := folder+"config.php", folder+"db"
-	write(t, key, configPHP())
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, key, configPHP())
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	s := newSite(t, Config{ConfigFile: key, DatabaseFile: file})
 	for i, state := range []struct {
 		name      string
@@ -2688,12 +2688,12 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 		forgotten bool
 	}{
 		{"when nothing changes", func() {}, false},
-		{"when config.php is written anew with the same key", func() { write(t, key, configPHP("title", "Home")) }, false},
-		{"when the database is written anew with the same accounts", func() { write(t, file, readText(t, "databases/page-1024.db")) }, false},
-		{"when the database is missing", func() { remove(t, file) }, false},
-		{"when somebody else's account changes", func() { write(t, file, readText(t, "databases/later.db")) }, true},
-		{"when the uuid changes", func() { write(t, key, strings.Replace(configPHP(), organizr.UUID, "other", 1)) }, true},
-		{"when the uuid changes back", func() { write(t, key, configPHP()) }, true},
+		{"when config.php is written anew with the same key", func() { writeFile(t, key, configPHP("title", "Home")) }, false},
+		{"when the database is written anew with the same accounts", func() { writeFile(t, file, readTestdata(t, "databases/page-1024.db")) }, false},
+		{"when the database is missing", func() { removeFile(t, file) }, false},
+		{"when somebody else's account changes", func() { writeFile(t, file, readTestdata(t, "databases/later.db")) }, true},
+		{"when the uuid changes", func() { writeFile(t, key, strings.Replace(configPHP(), organizr.UUID, "other", 1)) }, true},
+		{"when the uuid changes back", func() { writeFile(t, key, configPHP()) }, true},
 	} {
 		run(t, state.name, func(t *testing.T) {
 			setClock(t, 2*float64(i))
@@ -2703,7 +2703,7 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 			setClock(t, 2*float64(i)+1.5)
 			s.send("GET /")
 			for _, cookies := range []string{sessions["bob"], sessions["bob"] + "; a=1", sessions["bob"] + "; a=2"} {
-				if got := s.remembers("Cookie", cookies); got == state.forgotten {
+				if got := s.caches("Cookie", cookies); got == state.forgotten {
 					t.Errorf("%.20s…: remembered: %v", cookies[len(cookies)-20:], got)
 				}
 			}
@@ -2712,8 +2712,8 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 	run(t, "and nobody is remembered later who was verified by what counts no more", func(t *testing.T) {
 		setClock(t, 14)
 		s.send("GET /", "Cookie", sessions["bob"])
-		cacheAgain := cachedSession(t, s.handler, strings.TrimPrefix(sessions["bob"], cookie+"="))
-		write(t, file, readText(t, "databases/empty-tables.db"))
+		cacheAgain := cachedSession(t, s.handler, strings.TrimPrefix(sessions["bob"], cookieName+"="))
+		writeFile(t, file, readTestdata(t, "databases/empty-tables.db"))
 		setClock(t, 15.5)
 		s.send("GET /")
 		cacheAgain(sessions["bob"])
@@ -2723,11 +2723,11 @@ func TestWhatIsRememberedIsForgotten(t *testing.T) {
 	})
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestConcurrentRequests(t *testing.T) {
 	sessions := sampleSessions(t)
-	sessions["nobody"] = cookie + "=x"
+	sessions["nobody"] = cookieName + "=x"
 	file := filepath.Join(t.TempDir(), "organizr.db")
-	write(t, file, readText(t, "databases/page-512.db"))
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
 	begun := time.Now()
 	defer usePluginClock(func() time.Duration { return testTime() + 100*time.Since(begun) })()
 	config := Config{DatabaseFile: file, Group: "998"}
@@ -2751,7 +2751,7 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 	for i := 0; i < 16; i++ {
-		write(t, file+".new", readText(t, "databases/"+[]string{"later.db", "page-512.db"}[i%2]))
+		writeFile(t, file+".new", readTestdata(t, "databases/"+[]string{"later.db", "page-512.db"}[i%2]))
 		if err := os.Rename(file+".new", file); err != nil {
 			t.Error(err)
 		}
@@ -2761,7 +2761,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // The module path.
 
-func TestOneModulePath(t *testing.T) {
+func TestModulePath(t *testing.T) {
 	const path = "github.com/organizrjwt/organizrjwt"
 	for file, part := range map[string]string{
 		"go.mod":       "module " + path + "\n",
@@ -2769,13 +2769,13 @@ func TestOneModulePath(t *testing.T) {
 		"readme.md":    path,
 	} {
 		run(t, file, func(t *testing.T) {
-			if text := readText(t, "../"+file); !strings.Contains(text, part) {
+			if text := readTestdata(t, "../"+file); !strings.Contains(text, part) {
 				t.Errorf("doesn't have %q", part)
 			}
 		})
 	}
 	run(t, "go.mod requires nothing", func(t *testing.T) {
-		if text := readText(t, "../go.mod"); strings.Contains(text, "require") {
+		if text := readTestdata(t, "../go.mod"); strings.Contains(text, "require") {
 			t.Error(text)
 		}
 	})
@@ -2785,7 +2785,7 @@ func TestOneModulePath(t *testing.T) {
 
 // BenchmarkRefusals shows that whatever a stranger sends costs no more than a few times an ordinary refusal.
 func BenchmarkRefusals(b *testing.B) {
-	forged := sign(jwt, `{"iss":"Organizr"}`, "another-key-that-is-long-enough-for-HS256")
+	forged := signToken(tokenHeader, `{"iss":"Organizr"}`, "another-key-that-is-long-enough-for-HS256")
 	odd := http.Header{}
 	for i := 0; i < 40_000; i++ {
 		odd[fmt.Sprint("X-", i)] = []string{"x"}
@@ -2796,16 +2796,16 @@ func BenchmarkRefusals(b *testing.B) {
 		header http.Header
 	}{
 		{"ordinary, without a cookie", "/", nil},
-		{"a forged token", "/", http.Header{"Cookie": {cookie + "=" + forged}}},
-		{"a token of 64 KiB", "/", http.Header{"Cookie": {cookie + "=" + strings.Repeat("A", 64<<10)}}},
+		{"a forged token", "/", http.Header{"Cookie": {cookieName + "=" + forged}}},
+		{"a token of 64 KiB", "/", http.Header{"Cookie": {cookieName + "=" + strings.Repeat("A", 64<<10)}}},
 		{"ten thousand cookies", "/", http.Header{"Cookie": {strings.Repeat("a=1; ", 10000)}}},
-		{"ten thousand cookies of the name", "/", http.Header{"Cookie": {strings.Repeat(cookie+"=a.b.c; ", 10000)}}},
+		{"ten thousand cookies of the name", "/", http.Header{"Cookie": {strings.Repeat(cookieName+"=a.b.c; ", 10000)}}},
 		{"a thousand lines of Authorization", "/", http.Header{"Authorization": strings.Split(strings.Repeat("Bearer a.b.c\n", 1000), "\n")}},
 		{"a bearer token of 64 KiB", "/", http.Header{"Authorization": {"Bearer " + strings.Repeat(".", 64<<10)}}},
 		{"a path encoded seven times, of 8 KiB", "/" + strings.Repeat("%2525252525252e", 546), nil},
 		{"a path of 1 KiB with all that is cut off", "/" + strings.Repeat("%253b%2f;%5c..%3f%23", 51), nil},
 		{"a plain path of more than 4 KiB", "/" + strings.Repeat("x/", 2100), nil},
-		{"a query of 900 KB of percent signs", "/?" + strings.Repeat("%", 900_000), http.Header{"Accept": {html}}},
+		{"a query of 900 KB of percent signs", "/?" + strings.Repeat("%", 900_000), http.Header{"Accept": {browserAccept}}},
 		{"40,000 odd headers", "/", odd},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
@@ -2828,7 +2828,7 @@ func FuzzToken(f *testing.F) {
 	for _, session := range organizr.Sessions {
 		f.Add(session.Token)
 	}
-	fail, pass := tokenTable(f)
+	fail, pass := tokenCases(f)
 	for _, trick := range append(fail, pass...) {
 		f.Add(trick.Token)
 	}
@@ -2839,14 +2839,14 @@ func FuzzToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
 		s.in(t)
 		other.in(t)
-		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Cookie": cookie + "=" + token} {
+		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Cookie": cookieName + "=" + token} {
 			if s.send("GET /", name, value).Code != http.StatusOK {
 				continue
 			}
 			// A cookie may hold other bytes than a token can be made of, and net/http leaves them out.
 			sent := strings.TrimRight(token, " ")
 			if name == "Cookie" {
-				sent = newRequest(t, "GET /", name, value).CookiesNamed(cookie)[0].Value
+				sent = newRequest(t, "GET /", name, value).CookiesNamed(cookieName)[0].Value
 			}
 			parts := strings.Split(sent, ".")
 			mac := hmac.New(sha256.New, []byte(organizr.OrganizrHash))
@@ -2862,8 +2862,8 @@ func FuzzToken(f *testing.F) {
 }
 
 func FuzzClaims(f *testing.F) {
-	f.Add(jwt, `{"iss":"Organizr","aud":["Organizr"],"exp":9999999999,"nbf":1.5,"groupID":"4","name":"x"}`)
-	fail, pass := tokenTable(f)
+	f.Add(tokenHeader, `{"iss":"Organizr","aud":["Organizr"],"exp":9999999999,"nbf":1.5,"groupID":"4","name":"x"}`)
+	fail, pass := tokenCases(f)
 	for _, trick := range append(fail, pass...) {
 		parts := strings.Split(trick.Token, ".")
 		if len(parts) == 3 && len(trick.Token) < 8<<10 {
@@ -2875,8 +2875,8 @@ func FuzzClaims(f *testing.F) {
 	s := newSite(f, Config{Group: "Guest", Headers: map[string]string{"X-Group": "{group}"}})
 	f.Fuzz(func(t *testing.T, head, claims string) {
 		s.in(t)
-		s.send("GET /", "Cookie", cookie+"="+sign(head, claims, organizr.OrganizrHash))
-		group := s.told("X-Organizr-Group")
+		s.send("GET /", "Cookie", cookieName+"="+signToken(head, claims, organizr.OrganizrHash))
+		group := s.forwardedHeader("X-Organizr-Group")
 		if group == "" {
 			return
 		}
@@ -2894,15 +2894,15 @@ func FuzzClaims(f *testing.F) {
 			t.Fatalf("%q makes an administrator of nobody", claims)
 		}
 		number, _ := strconv.Atoi(group)
-		called := nameOfGroup[number]
+		called := builtInGroupNames[number]
 		if called == "" {
 			called = group
 		}
-		if !regexp.MustCompile(`^(0|[1-9][0-9]{0,2})$`).MatchString(group) || s.told("X-Group") != called {
-			t.Fatalf("%q is of group %q, called %q", claims, group, s.told("X-Group"))
+		if !regexp.MustCompile(`^(0|[1-9][0-9]{0,2})$`).MatchString(group) || s.forwardedHeader("X-Group") != called {
+			t.Fatalf("%q is of group %q, called %q", claims, group, s.forwardedHeader("X-Group"))
 		}
 		for _, name := range []string{"X-Organizr-User", "X-Organizr-Email"} {
-			if value := s.told(name); strings.TrimFunc(value, unicode.IsPrint) != "" || value != strings.TrimSpace(value) || !utf8.ValidString(value) {
+			if value := s.forwardedHeader(name); strings.TrimFunc(value, unicode.IsPrint) != "" || value != strings.TrimSpace(value) || !utf8.ValidString(value) {
 				t.Fatalf("%q gets into a header", value)
 			}
 		}
@@ -2910,8 +2910,8 @@ func FuzzClaims(f *testing.F) {
 }
 
 func FuzzPaths(f *testing.F) {
-	var table paths
-	readData(f, "paths.json", &table)
+	var table pathTable
+	decodeTestdata(f, "paths.json", &table)
 	for _, test := range table.Cases {
 		for _, target := range []string{test.Target, strings.Replace(test.Target, "admin", "secret", 1), strings.Replace(test.Target, "admin", "api/vault", 1)} {
 			for _, steps := range []string{"dc", "dncl", "d?c", ";dc", "dd;cw", "dbcl", "?d;d#bcwl", "cdcdc"} {
@@ -2920,7 +2920,7 @@ func FuzzPaths(f *testing.F) {
 		}
 	}
 	var rules []string
-	for _, one := range closedAndOpened {
+	for _, one := range fuzzRules {
 		rules = append(rules, fmt.Sprint(one.path, "=", one.group))
 	}
 	s := newSite(f, Config{Rules: rules})
@@ -2935,18 +2935,18 @@ func FuzzPaths(f *testing.F) {
 			steps += "d" // no service leaves a path as it came
 		}
 		for _, step := range steps {
-			if does := services[step]; does != nil {
+			if does := pathTransformations[step]; does != nil {
 				reading = does(reading)
 			}
 		}
-		group := groupFor(reading)
+		group := groupByFuzzRules(reading)
 		if group == 4 {
-			group = groupFor(withoutDots(reading)) // what no rule closes is nothing to a service unless it is clean
+			group = groupByFuzzRules(withoutDots(reading)) // what no rule closes is nothing to a service unless it is clean
 		}
-		if group == guestID {
+		if group == guestGroup {
 			return
 		}
-		req := newRequest(t, "GET /", "Cookie", cookie+"="+claimed(fmt.Sprintf(`"groupID":%d`, group+1)))
+		req := newRequest(t, "GET /", "Cookie", cookieName+"="+tokenWith(fmt.Sprintf(`"groupID":%d`, group+1)))
 		req.URL = address
 		if s.serve(req).Code == http.StatusOK {
 			t.Fatalf("%q lets group %d in, but a service takes it for %q, for which %d is asked", target, group+1, reading, group)
@@ -2954,19 +2954,19 @@ func FuzzPaths(f *testing.F) {
 	})
 }
 
-// closedAndOpened are rules by which FuzzPaths asks what services make of a path: folders end in a slash.
-var closedAndOpened = []struct {
+// fuzzRules are rules by which FuzzPaths asks what services make of a path: folders end in a slash.
+var fuzzRules = []struct {
 	path  string
 	group int
 }{
 	{"/secret", 0}, {"/admin/", 1}, {"/api/", 999}, {"/api/private", 3}, {"/api/vault/", 2}, {"/home/feed", 999},
 }
 
-// groupFor returns the group that the rules mean for what a service takes a path for: that of the longest rule that it
+// groupByFuzzRules returns the group that the rules mean for what a service takes a path for: that of the longest rule that it
 // falls under. To such services /x and /x/ are the same.
-func groupFor(reading string) int {
+func groupByFuzzRules(reading string) int {
 	group, length := 4, 0
-	for _, rule := range closedAndOpened {
+	for _, rule := range fuzzRules {
 		name, isFolder := strings.CutSuffix(rule.path, "/")
 		under := strings.TrimSuffix(reading, "/") == name || isFolder && strings.HasPrefix(reading, rule.path)
 		if under && len(rule.path) > length {
@@ -2977,9 +2977,9 @@ func groupFor(reading string) int {
 }
 
 // What services do to a path before they look at it, each by a letter.
-var services = map[rune]func(string) string{
+var pathTransformations = map[rune]func(string) string{
 	'd': func(path string) string { return percentEncoded.ReplaceAllStringFunc(path, decodeOctet) },
-	';': func(path string) string { return segmentEnds.ReplaceAllString(path, "") },
+	';': func(path string) string { return matrixParameters.ReplaceAllString(path, "") },
 	'?': func(path string) string { before, _, _ := strings.Cut(path, "?"); return before },
 	'#': func(path string) string { before, _, _ := strings.Cut(path, "#"); return before },
 	'0': func(path string) string { before, _, _ := strings.Cut(path, "\x00"); return before },
@@ -2987,13 +2987,13 @@ var services = map[rune]func(string) string{
 	'b': func(path string) string { return strings.ReplaceAll(path, `\`, "/") },
 	'c': withoutDots,
 	'l': strings.ToLower,
-	'w': func(path string) string { return endsOfNames.ReplaceAllString(path, "$1$2") }, // Windows
+	'w': func(path string) string { return trailingDotsAndSpaces.ReplaceAllString(path, "$1$2") }, // Windows
 }
 
 var (
-	percentEncoded = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
-	segmentEnds    = regexp.MustCompile(`;[^/]*`)
-	endsOfNames    = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
+	percentEncoded        = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
+	matrixParameters      = regexp.MustCompile(`;[^/]*`)
+	trailingDotsAndSpaces = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
 )
 
 // decodeOctet returns the octet that is percent-encoded.
@@ -3021,32 +3021,32 @@ func FuzzCookieRemoval(f *testing.F) {
 	s := newSite(f, Config{Group: "Guest"})
 	f.Fuzz(func(t *testing.T, short string) {
 		s.in(t)
-		line := strings.NewReplacer("N", cookie, "T", tokenOf(t, "bob")).Replace(short)
+		line := strings.NewReplacer("N", cookieName, "T", tokenOf(t, "bob")).Replace(short)
 		if len(line) > 32<<10 {
 			return
 		}
 		var left []string
 		for _, part := range strings.Split(line, ";") {
 			name, _, _ := strings.Cut(part, "=")
-			if strings.Trim(name, " \t") != cookie {
+			if strings.Trim(name, " \t") != cookieName {
 				left = append(left, part)
 			}
 		}
 		req := newRequest(t, "GET /")
 		req.Header["Cookie"] = []string{line}
 		s.serve(req)
-		got, want := s.told("Cookie"), strings.Join(left, ";")
+		got, want := s.forwardedHeader("Cookie"), strings.Join(left, ";")
 		if strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
 			t.Fatalf("%q: got %q, want %q", line, got, want)
 		}
-		if !strings.Contains(line, cookie) && got != line {
+		if !strings.Contains(line, cookieName) && got != line {
 			t.Fatalf("%q: became %q", line, got)
 		}
 	})
 }
 
 func FuzzConfigFile(f *testing.F) {
-	f.Add(readText(f, "organizr/config.php"), "hash", "body{}")
+	f.Add(readTestdata(f, "organizr/config.php"), "hash", "body{}")
 	f.Add("<?php return ['a' => ['b' => 1]];", `\'`, "',\n'organizrHash' => 'mine',\n'")
 	f.Add("<?php return array(", "*/", "];")
 	f.Fuzz(func(t *testing.T, text, hash, css string) {
@@ -3069,15 +3069,15 @@ func FuzzConfigFile(f *testing.F) {
 }
 
 func FuzzDatabase(f *testing.F) {
-	var table samples
-	readData(f, "databases/databases.json", &table)
+	var table databaseTable
+	decodeTestdata(f, "databases/databases.json", &table)
 	for _, sample := range table.Read {
-		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
+		if text := readTestdata(f, "databases/"+sample.File); len(text) < 10_000 {
 			f.Add(text)
 		}
 	}
 	for _, sample := range append(append(table.Busy, table.Refused...), table.Ends...) {
-		if text := readText(f, "databases/"+sample.File); len(text) < 10_000 {
+		if text := readTestdata(f, "databases/"+sample.File); len(text) < 10_000 {
 			f.Add(text)
 		}
 	}
@@ -3105,9 +3105,9 @@ func FuzzDatabase(f *testing.F) {
 
 // Whatever the log says, reading comes to an end, and every session is that of an account with a group.
 func FuzzDatabaseLog(f *testing.F) {
-	content := readText(f, "databases/log.db")
+	content := readTestdata(f, "databases/log.db")
 	for _, name := range []string{"log.db", "log-unfinished.db", "log-begun-anew.db", "log-of-a-smaller.db", "log-of-all.db"} {
-		f.Add(readText(f, "databases/"+name+"-wal"))
+		f.Add(readTestdata(f, "databases/"+name+"-wal"))
 	}
 	f.Fuzz(func(t *testing.T, log string) {
 		read, err := readDatabaseFrom(strings.NewReader(content), strings.NewReader(log), int64(len(content)))
