@@ -281,10 +281,10 @@ require (
 
 replace (
 	github.com/abbot/go-http-auth => github.com/containous/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e
-	github.com/go-acme/lego/v5 => ./without-acme
+	github.com/go-acme/lego/v5 => ./stubs/without-acme
 	github.com/gorilla/mux => github.com/containous/mux v0.0.0-20250523120546-41b6ec3aed59
 	github.com/organizrjwt/organizrjwt => ../..
-	github.com/traefik/traefik/dynamic/ext => ./without-extensions
+	github.com/traefik/traefik/dynamic/ext => ./stubs/without-extensions
 )
 
 exclude github.com/tencentcloud/tencentcloud-sdk-go v3.0.83+incompatible

@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 // flood sends 100,000 forged tokens, no two the same, and prints what memory does.
@@ -27,8 +27,8 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 	for sent < forgeries {
 		forged := func(hit int64) load.Request {
 			header := program()
-			token := organizr.Sign(organizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
-			header["Cookie"] = []string{organizr.CookieName + "=" + token}
+			token := fakeorganizr.Sign(fakeorganizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
+			header["Cookie"] = []string{fakeorganizr.CookieName + "=" + token}
 			return load.Request{Host: "remembered.example.com", Header: header, Status: http.StatusUnauthorized}
 		}
 		result, err := load.Attack{

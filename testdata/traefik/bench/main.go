@@ -13,13 +13,13 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 const (
-	hash        = organizr.Hash
+	hash        = fakeorganizr.Hash
 	connections = 8
 )
 

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
 )
 
 // report prints a table of the routes.

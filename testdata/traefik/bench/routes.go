@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 // A route is one way to reach the service, and what is sent on it again and again.
@@ -44,18 +44,18 @@ func (r *route) request(number int64) load.Request {
 }
 
 // bob is the visitor of nearly all routes.
-var bob, _ = organizr.Find("bob")
+var bob, _ = fakeorganizr.Find("bob")
 
 // through returns this plugin with the options, beside those that all routes have.
 func through(more table) table {
-	options := table{"uuid": organizr.UUID, "secret": hash, "group": "User", "organizrURL": "https://organizr.example.com"}
+	options := table{"uuid": fakeorganizr.UUID, "secret": hash, "group": "User", "organizrURL": "https://organizr.example.com"}
 	maps.Copy(options, more)
 	return table{"plugin": table{"organizrjwt": options}}
 }
 
 // floor returns the plugin that does as little as one can.
 func floor(does string) table {
-	return table{"plugin": table{"floor": table{"does": does, "cookie": organizr.CookieName, "secret": hash}}}
+	return table{"plugin": table{"floor": table{"does": does, "cookie": fakeorganizr.CookieName, "secret": hash}}}
 }
 
 // forwardAuth returns Traefik's own way to ask a server about each request.
@@ -72,7 +72,7 @@ func program() http.Header {
 
 // ordinary returns the routes of visitors, bare first.
 func ordinary() []*route {
-	cookie := organizr.CookieName + "=" + bob.Token(hash)
+	cookie := fakeorganizr.CookieName + "=" + bob.Token(hash)
 	one, changing := []string{cookie}, load.Changing(cookie)
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
 	told := table{"headers": table{"customRequestHeaders": table{
@@ -127,7 +127,7 @@ func hostile() []*route {
 	for i := range 40_000 {
 		odd[fmt.Sprintf("x_%d", i)] = []string{"1"}
 	}
-	forgery := organizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
+	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
 	var routes []*route
 	for _, request := range []route{
 		{name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},

@@ -16,10 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/realorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
 // A scene is a running Traefik, or two with different settings, and all that its routes need.
@@ -132,10 +132,10 @@ func (s *scene) addJWTMiddleware(folder string) error {
 	s.routes = append(s.routes, &route{
 		name: "jwt-middleware", about: "a general JWT plugin: one cookie, one claim, one header",
 		through: table{"plugin": table{"jwt-middleware": table{
-			"secret": hash, "validMethods": []string{"HS256"}, "cookieName": organizr.CookieName, "require": table{"aud": "Organizr"},
+			"secret": hash, "validMethods": []string{"HS256"}, "cookieName": fakeorganizr.CookieName, "require": table{"aud": "Organizr"},
 			"headerMap": table{"X-Organizr-User": "name"},
 		}}},
-		cookies: []string{organizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
 	})
 	return nil
 }
@@ -236,7 +236,7 @@ func (s *scene) addForwardAuth(ctx context.Context) error {
 	}
 	s.routes = append(s.routes, &route{
 		name: "forwardauth", about: "ForwardAuth to a server that answers at once", through: forwardAuth(strings.TrimSpace(address)),
-		cookies: []string{organizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
 		asks: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
 	})
 	return nil

@@ -14,12 +14,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 // hash is the key of the Organizr that wrote testdata/organizr.
-const hash = organizr.Hash
+const hash = fakeorganizr.Hash
 
 // claims are those of an administrator until the year 2100.
 const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,` +
@@ -87,7 +87,7 @@ func forgeries() []trick {
 		)
 	}
 	for _, alg := range []string{"HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "EdDSA", "HS1", "SHA256", "dir", "A128KW"} {
-		token := organizr.Sign(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "public")
+		token := fakeorganizr.Sign(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "public")
 		list = append(list, trick{"alg " + alg, "RFC 8725, 3.1: one algorithm only; its signature is by no known key", token})
 	}
 	embedded := map[string]string{
@@ -108,29 +108,29 @@ func forgeries() []trick {
 	}
 	for _, name := range slices.Sorted(maps.Keys(embedded)) {
 		header := embedded[name]
-		list = append(list, trick{name, "RFC 7515, 10.2 and RFC 8725, 3.10: a header never says which key is right", organizr.Sign(header, claims, "mine")})
+		list = append(list, trick{name, "RFC 7515, 10.2 and RFC 8725, 3.10: a header never says which key is right", fakeorganizr.Sign(header, claims, "mine")})
 	}
 	keys := map[string]string{
-		"an empty key": "", "a NUL as key": "\x00", "secret": "secret", "the uuid": organizr.UUID, "the cookie's name": organizr.CookieName,
+		"an empty key": "", "a NUL as key": "\x00", "secret": "secret", "the uuid": fakeorganizr.UUID, "the cookie's name": fakeorganizr.CookieName,
 		"the key, a newline after it": hash + "\n", "the key in lower case": strings.ToLower(hash), "half of the key": hash[:16],
-		"the key in base64": base64.StdEncoding.EncodeToString([]byte(hash)), "the header as key": organizr.Header, "the word organizrHash": "organizrHash",
+		"the key in base64": base64.StdEncoding.EncodeToString([]byte(hash)), "the header as key": fakeorganizr.Header, "the word organizrHash": "organizrHash",
 	}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		key := keys[name]
-		list = append(list, trick{"signed with " + name, "not Organizr's key", organizr.Sign(organizr.Header, claims, key)})
+		list = append(list, trick{"signed with " + name, "not Organizr's key", fakeorganizr.Sign(fakeorganizr.Header, claims, key)})
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(hash); err == nil {
-		token := organizr.Sign(organizr.Header, claims, string(decoded))
+		token := fakeorganizr.Sign(fakeorganizr.Header, claims, string(decoded))
 		list = append(list, trick{"signed with the key decoded from base64", "the key is its text as it stands", token})
 	}
-	right := strings.Split(organizr.Sign(organizr.Header, claims, hash), ".")
+	right := strings.Split(fakeorganizr.Sign(fakeorganizr.Header, claims, hash), ".")
 	const overBoth = "RFC 7515, 5.2: the signature is over header and claims"
 	return append(
 		list,
-		trick{"the signature of other claims", overBoth, unsigned(organizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2])},
+		trick{"the signature of other claims", overBoth, unsigned(fakeorganizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2])},
 		trick{"the signature of another header", overBoth, unsigned(`{"alg":"HS256","typ":"JWT"}`, claims, right[2])},
-		trick{"a signature of zeros (CVE-2022-21449 alike)", "no HMAC is all zeros", unsigned(organizr.Header, claims, strings.Repeat("A", 43))},
-		trick{"the claims as signature", "not an HMAC", unsigned(organizr.Header, claims, encode(claims))},
+		trick{"a signature of zeros (CVE-2022-21449 alike)", "no HMAC is all zeros", unsigned(fakeorganizr.Header, claims, strings.Repeat("A", 43))},
+		trick{"the claims as signature", "not an HMAC", unsigned(fakeorganizr.Header, claims, encode(claims))},
 		trick{"header and claims changed about", "not an HMAC", right[1] + "." + right[0] + "." + right[2]},
 	)
 }
@@ -138,9 +138,9 @@ func forgeries() []trick {
 // signedButWrong are tokens that Organizr's own key signed, and that are no sessions all the same.
 func signedButWrong() []trick {
 	signed := func(name, why, header, claims string) trick {
-		return trick{name, why, organizr.Sign(header, claims, hash)}
+		return trick{name, why, fakeorganizr.Sign(header, claims, hash)}
 	}
-	withClaims := func(name, why, claims string) trick { return signed(name, why, organizr.Header, claims) }
+	withClaims := func(name, why, claims string) trick { return signed(name, why, fakeorganizr.Header, claims) }
 	withHeader := func(name, why, header string) trick { return signed(name, why, header, claims) }
 	deep := strings.Repeat("[", 3000) + strings.Repeat("]", 3000)
 	return []trick{
@@ -235,14 +235,14 @@ func signedButWrong() []trick {
 		withClaims("claims in UTF-16", "RFC 8259, 8.1", "\xff\xfe{\x00}\x00"),
 		withClaims("claims with a byte order mark", "RFC 8259, 8.1", "\ufeff"+claims),
 		withClaims("claims in XML", "RFC 7519, 7.2", "<iss>Organizr</iss>"),
-		withClaims("a token in the token", "RFC 7519, 5.2: nested tokens aren't Organizr's", organizr.Sign(organizr.Header, claims, hash)),
+		withClaims("a token in the token", "RFC 7519, 5.2: nested tokens aren't Organizr's", fakeorganizr.Sign(fakeorganizr.Header, claims, hash)),
 		withClaims("deep nesting as group", "a group is a number", changed(`"groupID":0`, `"groupID":`+deep[:1000]+deep[len(deep)-1000:])),
 	}
 }
 
 // misshapen are texts that aren't three parts of base64url with a right signature.
 func misshapen() []trick {
-	whole := organizr.Sign(organizr.Header, claims, hash)
+	whole := fakeorganizr.Sign(fakeorganizr.Header, claims, hash)
 	parts := strings.Split(whole, ".")
 	long := changed(`"email":""`, `"email":"`+strings.Repeat("x", 6200)+`"`)
 	form := "RFC 7515, 3.1: three parts of base64url without padding"
@@ -276,33 +276,33 @@ func misshapen() []trick {
 		{"a signature in hex", form, parts[0] + "." + parts[1] + "." + fmt.Sprintf("%x", parts[2])},
 		{"the case of the signature changed", form, parts[0] + "." + parts[1] + "." + strings.ToUpper(parts[2])},
 		{"the scheme before it", form, "Bearer " + whole},
-		{"one part more than 8 KiB long", "a token is at most 8 KiB", organizr.Sign(organizr.Header, long, hash)},
+		{"one part more than 8 KiB long", "a token is at most 8 KiB", fakeorganizr.Sign(fakeorganizr.Header, long, hash)},
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	stray := alphabet[strings.IndexByte(alphabet, whole[len(whole)-1])^1]
 	list = append(list, trick{"stray bits in the signature's last character", "RFC 4648, 3.5: one spelling only", whole[:len(whole)-1] + string(stray)})
-	standard := organizr.Sign(organizr.Header, changed(`"email":""`, `"email":"???>>>~~~"`), hash)
+	standard := fakeorganizr.Sign(fakeorganizr.Header, changed(`"email":""`, `"email":"???>>>~~~"`), hash)
 	if replaced := strings.NewReplacer("-", "+", "_", "/").Replace(standard); replaced != standard {
 		list = append(list, trick{"the standard alphabet", form, replaced})
 	}
 	spaces := strings.Repeat(" ", 3-(len(claims)+2)%3) // so that there is padding
-	padded := encode(organizr.Header) + "." + base64.URLEncoding.EncodeToString([]byte(claims+spaces))
-	lines := encode(organizr.Header) + "." + encode(claims)[:40] + "\n" + encode(claims)[40:]
+	padded := encode(fakeorganizr.Header) + "." + base64.URLEncoding.EncodeToString([]byte(claims+spaces))
+	lines := encode(fakeorganizr.Header) + "." + encode(claims)[:40] + "\n" + encode(claims)[40:]
 	return append(
 		list,
-		trick{"padded claims, signed so", form, organizr.SignText(padded, hash)},
-		trick{"claims on two lines, signed so", form, organizr.SignText(lines, hash)},
+		trick{"padded claims, signed so", form, fakeorganizr.SignText(padded, hash)},
+		trick{"claims on two lines, signed so", form, fakeorganizr.SignText(lines, hash)},
 	)
 }
 
 // good are tokens that must pass.
 func good() []trick {
 	pass := func(name, header, claims string) trick {
-		return trick{name, "a session", organizr.Sign(header, claims, hash)}
+		return trick{name, "a session", fakeorganizr.Sign(header, claims, hash)}
 	}
-	with := func(name, from, to string) trick { return pass(name, organizr.Header, changed(from, to)) }
+	with := func(name, from, to string) trick { return pass(name, fakeorganizr.Header, changed(from, to)) }
 	return []trick{
-		pass("as Organizr makes it", organizr.Header, claims),
+		pass("as Organizr makes it", fakeorganizr.Header, claims),
 		pass("without typ", `{"alg":"HS256"}`, claims),
 		pass("the header in another order", `{"alg":"HS256","typ":"JWT"}`, claims),
 		pass("the header with spaces", ` { "alg" : "HS256" } `, claims),

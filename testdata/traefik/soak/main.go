@@ -17,13 +17,13 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/load"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/organizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 const (
-	hash        = organizr.Hash
+	hash        = fakeorganizr.Hash
 	users       = 1000
 	connections = 16
 	parts       = 10 // of the time, in each of which memory is looked at
@@ -60,7 +60,7 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 	}
 	plugin := func(group string) table {
 		return table{"plugin": table{"organizrjwt": table{
-			"uuid": organizr.UUID, "secret": hash, "databaseFile": database.Path(), "group": group,
+			"uuid": fakeorganizr.UUID, "secret": hash, "databaseFile": database.Path(), "group": group,
 			"rules": []string{"/api/=Guest"}, "organizrURL": "https://organizr.example.com",
 		}}}
 	}
@@ -128,7 +128,7 @@ func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duratio
 
 // A user is somebody who comes again and again, with a session that is good and one that is forged.
 type user struct {
-	account      organizr.Account
+	account      fakeorganizr.Account
 	good, forged string
 }
 
@@ -136,19 +136,19 @@ type user struct {
 func people() []user {
 	list := make([]user, users)
 	for i := range list {
-		account := organizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i + 1}
+		account := fakeorganizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i + 1}
 		list[i] = user{account, account.Token(hash), account.Token("another-key-that-is-long-enough-for-HS256")}
 	}
 	return list
 }
 
 // listed returns a database with these users, and their good sessions.
-func listed(path string, list []user) (*organizr.Database, error) {
-	var accounts []organizr.Account
+func listed(path string, list []user) (*fakeorganizr.Database, error) {
+	var accounts []fakeorganizr.Account
 	for _, one := range list {
 		accounts = append(accounts, one.account)
 	}
-	database, err := organizr.NewDatabase(path, organizr.Groups, accounts)
+	database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, accounts)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func listed(path string, list []user) (*organizr.Database, error) {
 
 // comeAndGo lets the account log in and out elsewhere every second, so that Traefik has to read the database again and
 // again, until the function that it returns is called, which says what went wrong.
-func comeAndGo(ctx context.Context, database *organizr.Database, account organizr.Account) func() error {
+func comeAndGo(ctx context.Context, database *fakeorganizr.Database, account fakeorganizr.Account) func() error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error)
 	go func() {
@@ -212,7 +212,7 @@ func mixture(list []user) func(hit int64) load.Request {
 			}
 		}
 		if token != "" {
-			request.Header["Cookie"] = []string{"theme=dark; " + organizr.CookieName + "=" + token}
+			request.Header["Cookie"] = []string{"theme=dark; " + fakeorganizr.CookieName + "=" + token}
 		}
 		return request
 	}

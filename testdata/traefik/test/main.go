@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/programs"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/programs"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
 func main() {

@@ -1,0 +1,497 @@
+package e2e
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+)
+
+// The ways in which services read a path that a proxy has let through as it came.
+var readings = map[string]func(escaped string) string{
+	"as PHP does":                    func(escaped string) string { return path.Clean(once(escaped)) },
+	"as PHP that decodes again does": func(escaped string) string { return path.Clean(once(once(escaped))) },
+	"as C does, up to a NUL": func(escaped string) string {
+		before, _, _ := strings.Cut(once(escaped), "\x00")
+		return path.Clean(before)
+	},
+	"as Tomcat does": func(escaped string) string {
+		return path.Clean(strings.ReplaceAll(once(regexp.MustCompile(`;[^/]*`).ReplaceAllString(escaped, "")), `\`, "/"))
+	},
+	"as a server does that cuts parameters off before it decodes, twice": func(escaped string) string {
+		return path.Clean(once(once(regexp.MustCompile(`;[^/]*`).ReplaceAllString(escaped, ""))))
+	},
+	"as a proxy does that decodes, then cuts at what looks like a query": func(escaped string) string {
+		return path.Clean(regexp.MustCompile(`[?#].*`).ReplaceAllString(once(escaped), ""))
+	},
+	"as PHP does whose patterns end in $": func(escaped string) string {
+		return path.Clean(strings.TrimSuffix(once(escaped), "\n")) // preg_match lets it match before a final newline
+	},
+	"as .NET does": func(escaped string) string {
+		return path.Clean(strings.ToLower(strings.ReplaceAll(once(escaped), `\`, "/")))
+	},
+	"as .NET on Windows does, decoding twice": func(escaped string) string {
+		cleaned := path.Clean(strings.ToLower(strings.ReplaceAll(once(once(escaped)), `\`, "/")))
+		return regexp.MustCompile(`([^/. ])[. ]+(/|$)`).ReplaceAllString(cleaned, "$1$2")
+	},
+}
+
+// once decodes a path as lenient services do: what can't be decoded stays.
+func once(escaped string) string {
+	return regexp.MustCompile(`%[0-9A-Fa-f]{2}`).ReplaceAllStringFunc(escaped, func(escape string) string {
+		decoded, _ := url.PathUnescape(escape)
+		return decoded
+	})
+}
+
+// protected are the files that only some may see: a pattern, and who may.
+var protected = []struct {
+	pattern *regexp.Regexp
+	visitor []string
+}{
+	{regexp.MustCompile(`(?i)^/admin(/|$)`), []string{"alice"}},
+	{regexp.MustCompile(`(?i)^/vault/?$`), []string{"alice"}},
+	{regexp.MustCompile(`(?i)^/api/private/?$`), []string{"alice", "pat"}},
+	{regexp.MustCompile(`(?i)^/($|[^ahstfv])`), []string{"alice", "pat", "bob"}},
+}
+
+func TestAttacksOnPaths(t *testing.T) {
+	var paths struct {
+		Group string
+		Rules []string
+		Cases []struct{ Why, Method, Host, Target string }
+	}
+	readData(t, &paths, "paths.json")
+	backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		target, _, _ := strings.Cut(req.RequestURI, "?")
+		for name, read := range readings {
+			file := read(target)
+			for _, one := range protected {
+				if one.pattern.MatchString(file) {
+					rw.Header().Add("X-Only-For", strings.Join(one.visitor, " "))
+					rw.Header().Add("X-Served", fmt.Sprintf("%q read %s", file, name))
+				}
+			}
+		}
+	}))
+	t.Cleanup(backend.Close)
+	for name, flags := range map[string][]string{
+		"paths cleaned by Traefik":     nil,
+		"paths not cleaned by Traefik": {"--entryPoints.web.http.sanitizePath=false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := setUp(t, nil, func(options *proxy.Options) {
+				options.Dynamic = routes(map[string]table{"sonarr": {"group": paths.Group, "rules": paths.Rules}}, backend.URL)
+				options.Flags = flags
+			})
+			served := map[string]int{}
+			for _, attack := range paths.Cases {
+				t.Run(attack.Why+": "+attack.Method+" "+attack.Target, func(t *testing.T) {
+					for _, visitor := range []string{"", "bob", "pat", "alice"} {
+						var headers []string
+						if visitor != "" {
+							headers = as(visitor)
+						}
+						got := s.in(t).ask(attack.Method, attack.Host, attack.Target, headers...)
+						for i, only := range got.Header["X-Only-For"] {
+							served[visitor]++
+							if !slices.Contains(strings.Fields(only), visitor) {
+								t.Errorf("%q was served the file %s", visitor, got.Header["X-Served"][i])
+							}
+						}
+					}
+				})
+			}
+			if served["alice"] < 50 || served["pat"] == 0 || served["bob"] == 0 {
+				t.Errorf("hardly anything was served to those who may see it: %v", served)
+			}
+		})
+	}
+}
+
+func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"files":  {"group": "User", "rules": []string{"/secret=Admin", "/vault/=Admin"}},
+		"folder": {"group": "User", "rules": []string{"/=Guest", "/api/=998"}},
+		"status": {"group": "Guest", "rules": []string{"/=Admin", "/status=Guest"}},
+	})
+	for _, test := range []struct {
+		name, host, target string
+		visitor            string
+		want               int
+	}{
+		{"the closed file itself", "files", "/secret", "bob", 403},
+		{"for whom it is closed for", "files", "/secret", "alice", 200},
+		{"with a slash", "files", "/secret/", "bob", 403},
+		{"in capitals", "files", "/SECRET", "bob", 403},
+		{"a letter encoded", "files", "/s%65cret", "bob", 403},
+		{"a letter encoded twice", "files", "/%2573ecret", "bob", 403},
+		{"a letter encoded three times", "files", "/%252573ecret", "bob", 403},
+		{"a capital encoded", "files", "/%53ecret", "bob", 403},
+		{"a letter that is an s in capitals", "files", "/%C5%BFecret", "bob", 403},
+		{"a newline at its end, which PHP's patterns don't see", "files", "/secret%0a", "bob", 403},
+		{"a newline at its end, encoded twice", "files", "/secret%250a", "bob", 403},
+		{"a NUL, at which C ends", "files", "/secret%00.jpg", "bob", 403},
+		{"a question mark, at which a proxy cuts", "files", "/secret%3fx", "bob", 403},
+		{"a question mark encoded twice", "files", "/secret%253fx", "bob", 403},
+		{"a hash, at which a proxy cuts", "files", "/secret%23x", "bob", 403},
+		{"a parameter, which Tomcat cuts off", "files", "/secret;x=1", "bob", 403},
+		{"a parameter, encoded", "files", "/secret%3bx", "bob", 403},
+		{"a parameter with a slash in it, before a name encoded twice", "files", "/;%2fx/%2573ecret", "bob", 403},
+		{"a parameter before it", "files", "/;x/secret", "bob", 403},
+		{"dots at its end, which Windows drops", "files", "/secret...", "bob", 403},
+		{"spaces at its end, which Windows drops", "files", "/secret%20%20", "bob", 403},
+		{"a folder before it that is left again", "files", "/songs/..%2fsecret", "bob", 403},
+		{"a folder before it that is left again, with backslashes", "files", "/songs%5c..%5csecret", "bob", 403},
+		{"a folder that is left again by dots with a parameter", "files", "/songs/..;/secret", "bob", 403},
+		{"a folder that is left again by dots with an encoded parameter", "files", "/songs/..%3b/secret", "bob", 403},
+		{"a folder that is left again, all of it encoded twice", "files", "/songs/%252e%252e%252f%2573ecret", "bob", 403},
+		{"a dot at its end as a folder", "files", "/secret/.", "bob", 403},
+		{"a next line, a control character beyond ASCII", "files", "/secret%c2%85", "bob", 403},
+		{"a dot encoded", "files", "/songs/%252e%252e/secret", "bob", 403},
+		{"a slash too many", "files", "/%2fsecret", "bob", 403},
+		{"a closed folder by its encoded slash", "files", "/vault%2fkeys", "bob", 403},
+		{"a closed folder's name alone", "files", "/vault", "bob", 403},
+		{"a control character, of which nobody knows what it does", "files", "/songs/a%09b", "bob", 403},
+		{"encoded more often than anybody needs", "files", "/songs/%25252541", "bob", 403},
+		{"a kilobyte that isn't plain", "files", "/songs/" + strings.Repeat("la%20", 300), "bob", 403},
+		{"eight kilobytes of nested encodings", "files", "/songs/" + strings.Repeat("%25", 8<<10/3) + "41", "bob", 403},
+
+		{"a song with a question mark", "files", "/songs/Who%3F", "bob", 200},
+		{"a song with a slash", "files", "/songs/a%2Fb", "bob", 200},
+		{"a song with a percent sign", "files", "/songs/100%25", "bob", 200},
+		{"a song with a semicolon", "files", "/songs/Love;%20Hate", "bob", 200},
+		{"a song with a hash", "files", "/songs/No.%20%231", "bob", 200},
+		{"a song beyond ASCII", "files", "/songs/%E2%98%83%20%C3%BC", "bob", 200},
+		{"a song of that name", "files", "/songs/secret", "bob", 200},
+		{"a name that begins with it", "files", "/secretary", "bob", 200},
+		{"two kilobytes that are plain", "files", "/songs/" + strings.Repeat("la/", 700), "bob", 200},
+
+		{"an opened page", "folder", "/", "", 200},
+		{"a folder that is closed again", "folder", "/api/x", "", 401},
+		{"that folder in capitals", "folder", "/API/x", "", 401},
+		{"that folder in capitals, for whoever is logged in", "folder", "/API/x", "fay", 200},
+		{"a page that is opened again", "status", "/status", "", 200},
+		{"that page in capitals isn't the one that the rule says", "status", "/STATUS", "", 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var headers []string
+			if test.visitor != "" {
+				headers = as(test.visitor)
+			}
+			if got := s.in(t).ask("GET", test.host+".example.com", test.target, headers...).StatusCode; got != test.want {
+				t.Errorf("%s at %.80s: got %d, want %d", or(test.visitor, "nobody"), test.target, got, test.want)
+			}
+		})
+	}
+}
+
+func TestNoServiceGetsTheSession(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User", "acceptBearer": true}, "guest": {"group": "Guest", "acceptBearer": true}})
+	bob, _ := fakeorganizr.Find("bob")
+	alice, _ := fakeorganizr.Find("alice")
+	session, other := bob.Token(hash), alice.Token(hash)
+	ended := fakeorganizr.Sign(fakeorganizr.Header, bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour), hash)
+	cookie := fakeorganizr.CookieName + "="
+	for _, test := range []struct {
+		name    string
+		headers []string
+	}{
+		{"a cookie", []string{"Cookie", cookie + session}},
+		{"two cookies", []string{"Cookie", cookie + session + "; a=1; " + cookie + other}},
+		{"two lines of cookies", []string{"Cookie", cookie + session, "Cookie", cookie + other}},
+		{"a quoted cookie beside a good one", []string{"Cookie", cookie + session + "; " + cookie + `"` + other + `"`}},
+		{"spaces around the cookie's name", []string{"Cookie", cookie + session + ";  \t" + fakeorganizr.CookieName + " =" + other}},
+		{"five cookies", []string{"Cookie", strings.Repeat(cookie+session+"; ", 4) + cookie + other}},
+		{"a bearer", []string{"Authorization", "Bearer " + session}},
+		{"a bearer in capitals", []string{"Authorization", "BEARER " + session}},
+		{"a bearer after a tab", []string{"Authorization", "Bearer\t" + session, "Cookie", cookie + session}},
+		{"a cookie and a bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + session}},
+		{"a cookie and somebody else's bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + other}},
+		{"a cookie and two bearers", []string{"Cookie", cookie + session, "Authorization", "Bearer x", "Authorization", "Bearer " + other}},
+		{"a cookie and two bearers in a line", []string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other}},
+		{"a cookie and another scheme", []string{"Cookie", cookie + session, "Authorization", "Token token=" + other}},
+		{"a cookie and an ended bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + ended}},
+		{"a bearer behind another token's beginning", []string{"Cookie", cookie + session, "Authorization", "Bearer eyJh." + other}},
+		{"a bearer with something before and behind it", []string{"Cookie", cookie + session, "Authorization", "Bearer x-" + other + "x"}},
+		{"a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
+	} {
+		for _, host := range []string{"user.example.com", "guest.example.com"} {
+			for _, visit := range []string{"first", "second"} {
+				t.Run(test.name+" at "+host+", "+visit+" visit", func(t *testing.T) {
+					got := s.in(t).ask("GET", host, "/", test.headers...)
+					if got.StatusCode != 200 {
+						t.Fatalf("got %d, want 200: %s", got.StatusCode, got.Body)
+					}
+					for _, token := range []string{session, other, ended} {
+						if signature := token[strings.LastIndexByte(token, '.')+1:]; strings.Contains(got.Body, signature) {
+							t.Errorf("the service was told %v", got.seen().Header)
+						}
+					}
+				})
+			}
+		}
+	}
+	t.Run("a password stays", func(t *testing.T) {
+		got := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie+session+"; a=1", "Authorization", "Basic eDp5").seen().Header
+		if got.Get("Authorization") != "Basic eDp5" || got.Get("Cookie") != "a=1" {
+			t.Errorf("the service was told %v", got)
+		}
+	})
+}
+
+func TestNamesThatUsersChoose(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"user":  {"group": "User", "headers": table{"X-Group": "{group}"}},
+		"admin": {"group": "Admin"},
+		"guest": {"group": "Guest"},
+		"deny":  {"group": "User", "deny": "username=bob , username = eve"},
+	})
+	for _, test := range []struct {
+		name    string
+		account fakeorganizr.Account
+		host    string
+		want    int
+		told    string // X-Organizr-User, where the service was reached
+	}{
+		{"a control character at the end of somebody else's name", fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}, "user", 403, ""},
+		{"a newline", fakeorganizr.Account{Username: "alice\nX-Organizr-Group: 0", GroupID: 4}, "user", 403, ""},
+		{"a NUL", fakeorganizr.Account{Username: "alice\x00", GroupID: 4}, "user", 403, ""},
+		{"a space at the end", fakeorganizr.Account{Username: "alice ", GroupID: 4}, "user", 403, ""},
+		{"a space at the beginning", fakeorganizr.Account{Username: " alice", GroupID: 4}, "user", 403, ""},
+		{"a space at the end that can't break", fakeorganizr.Account{Username: "alice\u00a0", GroupID: 4}, "user", 403, ""},
+		{"a character without width", fakeorganizr.Account{Username: "al\u200bice", GroupID: 4}, "user", 403, ""},
+		{"a hyphen that isn't seen", fakeorganizr.Account{Username: "al\u00adice", GroupID: 4}, "user", 403, ""},
+		{"text from right to left", fakeorganizr.Account{Username: "\u202eecila", GroupID: 4}, "user", 403, ""},
+		{"a tag that isn't seen", fakeorganizr.Account{Username: "alice\U000e0041", GroupID: 4}, "user", 403, ""},
+		{"on a guests' page they count as nobody", fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}, "guest", 200, ""},
+		{"an administrator too", fakeorganizr.Account{Username: "alice\u0007", GroupID: 0}, "admin", 403, ""},
+		{"a name beyond ASCII is told as it is", fakeorganizr.Account{Username: "Zoë Müller 雪", GroupID: 4}, "user", 200, "Zoë Müller 雪"},
+		{"a name as Organizr escapes it is told as it is", fakeorganizr.Account{Username: "O&#039;Brien", GroupID: 4}, "user", 200, "O&#039;Brien"},
+		{"the name of a group opens nothing", fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}, "admin", 403, ""},
+		{"who is denied", fakeorganizr.Account{Username: "bob", GroupID: 4}, "deny", 403, ""},
+		{"who is denied after a space", fakeorganizr.Account{Username: "eve", GroupID: 4}, "deny", 403, ""},
+		{"who isn't denied", fakeorganizr.Account{Username: "pat", GroupID: 3}, "deny", 200, "pat"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", fakeorganizr.CookieName+"="+test.account.Token(hash))
+			if told := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || told != test.told {
+				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, told, test.want, test.told)
+			}
+		})
+	}
+	t.Run("a service is told the group by its number", func(t *testing.T) {
+		eve := fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}
+		told := s.in(t).ask("GET", "user.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+eve.Token(hash)).seen().Header
+		if told.Get("X-Group") != "User" {
+			t.Errorf("the service was told %q", told.Get("X-Group"))
+		}
+	})
+	t.Run("a person reads what to do", func(t *testing.T) {
+		odd := fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}
+		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", fakeorganizr.CookieName+"="+odd.Token(hash))
+		if got.StatusCode != 403 || !strings.Contains(html.UnescapeString(got.Body), "can't be printed") ||
+			strings.Contains(got.Body, "\u0007") {
+			t.Errorf("%d:\n%s", got.StatusCode, got.Body)
+		}
+	})
+}
+
+func TestALotForALittle(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"user":  {"group": "User", "rules": []string{"/secret=Admin"}},
+		"guest": {"group": "Guest"},
+	})
+	var odd []string
+	for i := range 40_000 {
+		odd = append(odd, fmt.Sprintf("x_%d", i), "")
+	}
+	longest := "/?" + strings.Repeat("a", 2<<10-len("http://user.example.com/?"))
+	for _, test := range []struct {
+		name, host, target string
+		headers            []string
+		want               int
+		longest            int // of the answer's Location
+	}{
+		{"900 KB of percent signs as a query", "user", "/?" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
+		{"900 KB of percent signs as a path", "user", "/" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
+		{"the longest address to come back to", "user", longest, []string{"Accept", pageAccept}, 302, 8 << 10},
+		{"one byte more", "user", longest + "a", []string{"Accept", pageAccept}, 302, 64},
+		{"40,000 odd headers of somebody who may enter", "user", "/", append(as("bob"), odd...), 431, 0},
+		{"40,000 odd headers on a guests' page", "guest", "/", odd, 431, 0},
+		{"40,000 odd headers of nobody", "user", "/", odd, 401, 0},
+		{"a hundred headers of somebody who may enter", "user", "/", append(as("bob"), odd[:200]...), 200, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := s.in(t).ask("GET", test.host+".example.com", test.target, test.headers...)
+			if location := got.Header.Get("Location"); got.StatusCode != test.want || len(location) > test.longest {
+				t.Errorf("got %d and a Location of %d bytes, want %d and at most %d", got.StatusCode, len(location), test.want, test.longest)
+			}
+			if test.want == 302 && strings.Contains(got.Header.Get("Location"), "return=") != (test.longest > 64) {
+				t.Errorf("the visitor comes back to the address, or not: %.80s", got.Header.Get("Location"))
+			}
+		})
+	}
+}
+
+func TestAttacksOnHosts(t *testing.T) {
+	s := setUp(t, map[string]table{"admin": {"group": "Admin"}})
+	for _, host := range []string{"admin.example.com", "ADMIN.example.COM", "admin.example.com:80", "admin.example.com.", "Admin.Example.Com.:8443"} {
+		t.Run(host, func(t *testing.T) {
+			if got := s.in(t).ask("GET", host, "/", as("bob")...).StatusCode; got != 403 && got != 404 {
+				t.Errorf("got %d, want 403", got)
+			}
+		})
+	}
+	t.Run("who may enter does, in whatever case", func(t *testing.T) {
+		if got := s.in(t).ask("GET", "ADMIN.example.com", "/", as("alice")...).StatusCode; got != 200 {
+			t.Errorf("got %d, want 200", got)
+		}
+	})
+}
+
+func TestHostileTokensInTraefik(t *testing.T) {
+	type trick struct{ Trick, Why, Token string }
+	var tokens struct{ Fail, Pass []trick }
+	readData(t, &tokens, "tokens.json")
+	if len(tokens.Fail) < 150 || len(tokens.Pass) < 15 {
+		t.Errorf("only %d and %d tokens", len(tokens.Fail), len(tokens.Pass))
+	}
+	s := setUp(t, map[string]table{"all": {"group": "998", "acceptBearer": true}})
+	for want, tricks := range map[int][]trick{http.StatusUnauthorized: tokens.Fail, http.StatusOK: tokens.Pass} {
+		for _, one := range tricks {
+			if strings.ContainsAny(one.Token, "\r\n") {
+				continue // it would be another header
+			}
+			t.Run(one.Trick+": "+one.Why, func(t *testing.T) {
+				for _, headers := range [][]string{{"Cookie", fakeorganizr.CookieName + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
+					if got := s.in(t).ask("GET", "all.example.com", "/", headers...).StatusCode; got != want {
+						t.Errorf("in %s: got %d, want %d", headers[0], got, want)
+					}
+				}
+			})
+		}
+	}
+	t.Run("a megabyte", func(t *testing.T) {
+		token := strings.Repeat("eyJh.", 1<<20/5)
+		got := s.in(t).ask("GET", "all.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+token).StatusCode
+		if got != http.StatusUnauthorized && got != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}})
+	for _, host := range []string{"user.example.com", "guest.example.com"} {
+		spellings := []string{
+			"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X!Organizr~User", "X_ORGANIZR-GROUP",
+		}
+		for _, spelling := range spellings {
+			t.Run(spelling+" at "+host, func(t *testing.T) {
+				headers := []string{spelling, "forged"}
+				if host == "user.example.com" {
+					headers = append(headers, as("bob")...)
+				}
+				if got := s.in(t).ask("GET", host, "/", headers...); got.StatusCode != 200 || strings.Contains(got.Body, "forged") {
+					t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
+				}
+			})
+		}
+	}
+}
+
+func TestTheSameOverHTTP2(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}}, func(options *proxy.Options) { options.TLS = true })
+	session := as("bob")[1]
+	for _, test := range []struct {
+		name, host, told string
+		cookies          []string
+		want             string // of the cookies
+	}{
+		{"cookies in one field", "user", "bob", []string{"a=1; " + session + "; b=2"}, "a=1; b=2"},
+		{"each cookie in a field of its own", "user", "bob", []string{"a=1", session, "b=2"}, "a=1; b=2"},
+		{"cookies on a guests' page", "guest", "bob", []string{session, "a=1"}, "a=1"},
+		{"nobody on a guests' page", "guest", "", []string{"a=1"}, "a=1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+test.host+".example.com/", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header["Cookie"] = test.cookies
+			for _, forged := range []string{"x-organizr-user", "x_organizr_user", "x-organizr_email", "x.organizr.group"} {
+				req.Header[forged] = []string{"forged"}
+			}
+			resp, err := s.in(t).client("HTTP/2.0").Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 2 {
+				t.Fatalf("%s %d and %v: %s", resp.Proto, resp.StatusCode, err, body)
+			}
+			told := answer{Response: resp, Body: string(body)}.seen().Header
+			if strings.Contains(string(body), "forged") || told.Get("X-Organizr-User") != test.told || strings.Join(told["Cookie"], "; ") != test.want {
+				t.Errorf("the service was told %v", told)
+			}
+		})
+	}
+}
+
+func TestAVisitorCantNameAnotherPath(t *testing.T) {
+	s := setUp(t, map[string]table{"rules": {"group": "User", "rules": []string{"/api/=Guest"}}})
+	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "x_original_url", "X_REWRITE-URL"} {
+		t.Run(name, func(t *testing.T) {
+			got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings")
+			if got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
+				t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
+			}
+		})
+	}
+}
+
+func TestAVisitorCantHideWhoTheyAre(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User"}})
+	for _, value := range []string{"X-Organizr-User", "x-organizr-user, X-Organizr-Group", "close, X-Organizr-Email"} {
+		t.Run("Connection: "+value, func(t *testing.T) {
+			told := s.in(t).ask("GET", "user.example.com", "/", append([]string{"Connection", value}, as("bob")...)...).seen().Header
+			if told.Get("X-Organizr-User") != "bob" || told.Get("X-Organizr-Group") != "4" || told.Get("X-Organizr-Email") == "" {
+				t.Errorf("the service was told %v", told)
+			}
+		})
+	}
+}
+
+func TestExcessIsRefused(t *testing.T) {
+	s := setUp(t, map[string]table{"user": {"group": "User", "acceptBearer": true}})
+	many := strings.TrimSuffix(strings.Repeat(fakeorganizr.CookieName+"=x.y.z; ", 9000), "; ")
+	for name, headers := range map[string][]string{
+		"nine thousand cookies of the name":  {"Cookie", many},
+		"a token of 64 KiB":                  {"Cookie", fakeorganizr.CookieName + "=" + strings.Repeat("A", 64<<10)},
+		"a bearer token of 64 KiB":           {"Authorization", "Bearer " + strings.Repeat("A", 64<<10)},
+		"a thousand lines of Authorization":  slices.Repeat([]string{"Authorization", "Bearer x"}, 1000),
+		"a thousand lines of Cookie":         slices.Repeat([]string{"Cookie", fakeorganizr.CookieName + "=x.y.z"}, 1000),
+		"a thousand headers of other names":  slices.Repeat([]string{"X_Organizr-User", "x"}, 1000),
+		"a cookie that is nothing but dots":  {"Cookie", fakeorganizr.CookieName + "=" + strings.Repeat(".", 8000)},
+		"a bearer token of nothing but dots": {"Authorization", "Bearer " + strings.Repeat(".", 8000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.in(t).ask("GET", "user.example.com", "/", headers...).StatusCode; got != 401 {
+				t.Errorf("got %d, want 401", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,273 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/traefik/yaegi/interp"
+	"github.com/traefik/yaegi/stdlib"
+)
+
+// A maker makes handlers with a plugin's New, interpreted by Yaegi as in Traefik.
+type maker struct{ createConfig, construct reflect.Value }
+
+// interpret returns the maker of the plugin in the folder.
+func interpret(b *testing.B, module, folder string) maker {
+	b.Helper()
+	gopath := b.TempDir()
+	plugin := filepath.Join(gopath, "src", filepath.FromSlash(module))
+	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Symlink(folder, plugin); err != nil {
+		b.Fatal(err)
+	}
+	silent, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { silent.Close() })
+	yaegi := interp.New(interp.Options{GoPath: gopath, Stdout: silent})
+	if err := yaegi.Use(stdlib.Symbols); err != nil {
+		b.Fatal(err)
+	}
+	evaluate := func(expression string) reflect.Value {
+		value, err := yaegi.Eval(expression)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return value
+	}
+	evaluate(`import "` + module + `"`)
+	return maker{evaluate(filepath.Base(module) + ".CreateConfig"), evaluate(filepath.Base(module) + ".New")}
+}
+
+// handler returns a handler with the options, which calls nothing.
+func (m maker) handler(b *testing.B, options map[string]any) http.Handler {
+	b.Helper()
+	config := m.createConfig.Call(nil)[0]
+	for option, value := range options {
+		field := config.Elem().FieldByName(option)
+		if !field.IsValid() {
+			b.Fatal("there is no option " + option)
+		}
+		field.Set(reflect.ValueOf(value))
+	}
+	var next http.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	results := m.construct.Call([]reflect.Value{reflect.ValueOf(b.Context()), reflect.ValueOf(&next).Elem(), config, reflect.ValueOf("bench")})
+	if !results[1].IsNil() {
+		b.Fatal(results[1].Interface())
+	}
+	handler, ok := results[0].Interface().(http.Handler)
+	if !ok {
+		b.Fatal("no handler")
+	}
+	return handler
+}
+
+// plugin and floor are what is measured: the plugin, and the one that does nothing.
+func plugin(b *testing.B) maker { return interpret(b, proxy.PluginModule, proxy.Checkout()) }
+
+func floor(b *testing.B) maker {
+	return interpret(b, filepath.Dir(proxy.PluginModule)+"/floor", filepath.Join(proxy.Module(), "bench", "floor"))
+}
+
+// inForce returns the options, besides those that every middleware here has.
+func inForce(options map[string]any) map[string]any {
+	all := map[string]any{"UUID": fakeorganizr.UUID, "Secret": hash, "Group": "User", "OrganizrURL": "https://organizr.example.com"}
+	maps.Copy(all, options)
+	return all
+}
+
+// answered is a response that costs nothing.
+type answered struct {
+	header http.Header
+	status int
+}
+
+func (a *answered) Header() http.Header            { return a.header }
+func (a *answered) WriteHeader(status int)         { a.status = status }
+func (a *answered) Write(text []byte) (int, error) { return len(text), nil }
+
+// reportCPU lets the benchmark report allocations and, once what it returns is called, the CPU time of this process: other
+// than the time that passes it includes the garbage collector on other cores, and not what else the machine does.
+func reportCPU(b *testing.B) func() {
+	b.ReportAllocs()
+	used := func() time.Duration {
+		spent, err := load.CPU(os.Getpid())
+		if err != nil {
+			b.Fatal(err)
+		}
+		return spent
+	}
+	before := used()
+	return func() { b.ReportMetric(float64((used()-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }
+}
+
+// An interpretedRequest is one row of the benchmark: what is sent again and again, and the status that comes back, or 0
+// if the request reaches the service.
+type interpretedRequest struct {
+	name    string
+	options map[string]any
+	cookies []string // Cookie headers, by turns
+	accept  string   // if not a browser's
+	target  string
+	header  http.Header // more of it
+	status  int
+}
+
+// run asks the handler.
+func (request interpretedRequest) run(b *testing.B, handler http.Handler) {
+	address, err := url.ParseRequestURI(or(request.target, "/some/path"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	template := load.Browser()
+	if request.accept != "" {
+		template.Set("Accept", request.accept)
+	}
+	maps.Copy(template, request.header)
+	defer reportCPU(b)()
+	for i := 0; b.Loop(); i++ {
+		header := maps.Clone(template)
+		if len(request.cookies) > 0 {
+			header["Cookie"] = []string{request.cookies[i%len(request.cookies)]}
+		}
+		rw := &answered{header: http.Header{}}
+		handler.ServeHTTP(rw, &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: address, Header: header})
+		if rw.status != request.status {
+			b.Fatalf("got %d", rw.status)
+		}
+	}
+}
+
+// BenchmarkInterpreted measures the plugin under Yaegi without Traefik, beside one that does nothing.
+func BenchmarkInterpreted(b *testing.B) {
+	bob, _ := fakeorganizr.Find("bob")
+	cookie := fakeorganizr.CookieName + "=" + bob.Token(hash)
+	one := []string{cookie}
+	changing := load.Changing(cookie)
+	firstSeen := load.Sessions(bob, hash)
+	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
+	rule := map[string]any{"Rules": []string{"/api/=Guest"}}
+	tenRules := map[string]any{"Rules": load.Rules(10)}
+	listed, ended := firstSeen[:1000], firstSeen[1000:]
+	database := map[string]any{"DatabaseFile": databaseWith(b, bob, listed)}
+	made := plugin(b)
+	b.Run("does nothing", func(b *testing.B) {
+		interpretedRequest{cookies: one}.run(b, floor(b).handler(b, nil))
+	})
+	for _, request := range []interpretedRequest{
+		{name: "remembered", cookies: one},
+		{name: "remembered, five other cookies", cookies: []string{"a=1; b=2; c=3; d=4; e=5; " + cookie}},
+		{name: "remembered, other cookies change", cookies: changing},
+		{name: "remembered, one rule", options: rule, cookies: one},
+		{name: "remembered, ten rules", options: tenRules, cookies: one},
+		{name: "remembered, one rule, other cookies change", options: rule, cookies: changing},
+		{name: "remembered, one rule, a folder", options: rule, cookies: one, target: "/some/path/"},
+		{name: "remembered, opened by a rule", options: rule, cookies: one, target: "/api/x"},
+		{name: "remembered, a path in capitals", options: rule, cookies: one, target: "/Some/Path"},
+		{name: "remembered, an ambiguous path", options: rule, cookies: one, target: "/a%2fb"},
+		{name: "first sight", cookies: firstSeen},
+		{name: "with a database, remembered", options: database, cookies: listed[:1]},
+		{name: "with a database, other cookies change", options: database, cookies: load.Changing(listed[0])},
+		{name: "with a database, first sight", options: map[string]any{"DatabaseFile": databaseWith(b, bob, firstSeen)}, cookies: firstSeen},
+		{name: "with a database, a token that Organizr has ended", options: database, cookies: ended, status: 401, accept: "*/*"},
+		{name: "forged", cookies: forged, status: 401, accept: "*/*"},
+		{name: "forged, a page", cookies: forged, status: 302},
+		{name: "nobody, a program", status: 401, accept: "*/*"},
+		{name: "nobody, redirected", status: 302},
+		{name: "nobody, a guest", options: map[string]any{"Group": "Guest"}},
+		{name: "the wrong group, a page", options: map[string]any{"Group": "Admin"}, cookies: one, status: 403},
+		{name: "the wrong group, a program", options: map[string]any{"Group": "Admin"}, cookies: one, status: 403, accept: "*/*"},
+	} {
+		b.Run(request.name, func(b *testing.B) { request.run(b, made.handler(b, inForce(request.options))) })
+	}
+}
+
+// databaseWith returns the path of a database in which Organizr lists these sessions.
+func databaseWith(b *testing.B, account fakeorganizr.Account, cookies []string) string {
+	b.Helper()
+	file := filepath.Join(b.TempDir(), "organizr.db")
+	if err := load.Database(file, account, cookies); err != nil {
+		b.Fatal(err)
+	}
+	return file
+}
+
+// BenchmarkInterpretedDatabase measures what a middleware takes to be made and to answer its first request, without a
+// database and with one of so many sessions that wasn't read before: the difference is what it takes to read it.
+func BenchmarkInterpretedDatabase(b *testing.B) {
+	bob, _ := fakeorganizr.Find("bob")
+	sessions := load.Sessions(bob, hash)
+	made := plugin(b)
+	for _, count := range []int{0, 1, 100, 1000} {
+		b.Run(fmt.Sprintf("%d sessions", count), func(b *testing.B) {
+			options := inForce(nil)
+			file := databaseWith(b, bob, sessions[:count])
+			defer reportCPU(b)()
+			for i := 0; b.Loop(); i++ {
+				if count > 0 {
+					unread := fmt.Sprintf("%s.%d", file, i) // middlewares share what one of them has read
+					if err := os.Link(file, unread); err != nil {
+						b.Fatal(err)
+					}
+					options["DatabaseFile"] = unread
+				}
+				header := load.Browser()
+				header["Cookie"] = sessions[:1]
+				req := &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: &url.URL{Path: "/"}, Header: header}
+				rw := &answered{header: http.Header{}}
+				made.handler(b, options).ServeHTTP(rw, req)
+				if rw.status != 0 {
+					b.Fatalf("got %d", rw.status)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkInterpretedHostile measures what strangers can send to make the plugin work, beside what the same requests cost
+// a plugin that does nothing.
+func BenchmarkInterpretedHostile(b *testing.B) {
+	bob, _ := fakeorganizr.Find("bob")
+	odd := http.Header{}
+	for i := range 40_000 {
+		odd[fmt.Sprintf("X_%d", i)] = []string{"1"}
+	}
+	rules := map[string]any{"Rules": []string{"/secret/=Admin", "/api/=Guest"}}
+	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
+	nothing, made := floor(b), plugin(b)
+	for _, request := range []interpretedRequest{
+		{name: "an ordinary request", status: 401},
+		{name: "32 KiB of other cookies", cookies: []string{load.Fill("c=1; ", 32<<10)}, status: 401},
+		{name: "32 KiB of empty sessions", cookies: []string{load.Fill(fakeorganizr.CookieName+"=; ", 32<<10)}, status: 401},
+		{name: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
+		{name: "1 KiB of slashes that are encoded once", options: rules, target: "/" + load.Fill("%2f", 1020), status: 401},
+		{name: "1 KiB of slashes that are encoded twice", options: rules, target: "/" + load.Fill("%252f", 1020), status: 401},
+		{name: "1 KiB of parameters, capitals and dots", options: rules, target: "/" + load.Fill("A.%2f;x", 1020), status: 401},
+		{name: "8 KiB of a percent sign encoded again and again", options: rules, target: "/%" + strings.Repeat("25", 4<<10), status: 401},
+		{name: "8 KiB of slashes that are encoded nine times", options: rules, target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401},
+		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
+		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
+		{name: "a query of 900 KB", accept: load.Browser().Get("Accept"), target: "/?" + load.Fill("%", 900_000), status: 302},
+		{name: "40,000 odd headers, to log in", header: odd, status: 401},
+		{name: "40,000 odd headers, where nobody needs to log in", options: rules, target: "/api/", header: odd, status: 431},
+	} {
+		request.accept = or(request.accept, "*/*")
+		b.Run(request.name, func(b *testing.B) { request.run(b, made.handler(b, inForce(request.options))) })
+		request.status = 0
+		b.Run(request.name+", does nothing", func(b *testing.B) { request.run(b, nothing.handler(b, nil)) })
+	}
+}

@@ -1,0 +1,281 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/programs"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
+)
+
+// insecure trusts the certificate that Traefik makes for itself at each start.
+var insecure = &tls.Config{InsecureSkipVerify: true}
+
+// hash is the key of the Organizr that wrote testdata/organizr.
+const hash = fakeorganizr.Hash
+
+type table = map[string]any
+
+// A scene is a real Traefik with a middleware for each host, and a service behind them.
+type scene struct {
+	t       *testing.T
+	traefik *proxy.Traefik
+	backend string // the service's address
+}
+
+// setUp returns a scene in which each host asks for what its options say, besides the key, and organizr.example.com
+// to log in at. All hosts are under example.com.
+func setUp(t *testing.T, hosts map[string]table, change ...func(options *proxy.Options)) *scene {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	options := proxy.Options{Dynamic: routes(hosts, backend.URL)}
+	for _, one := range change {
+		one(&options)
+	}
+	traefik, err := proxy.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(traefik.Stop)
+	return &scene{t: t, traefik: traefik, backend: backend.URL}
+}
+
+// configure gives the scene other hosts.
+func (s *scene) configure(hosts map[string]table) {
+	s.t.Helper()
+	if err := s.traefik.Configure(s.t.Context(), routes(hosts, s.backend)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// in returns the scene for a part of its test.
+func (s *scene) in(t *testing.T) *scene { return &scene{t: t, traefik: s.traefik, backend: s.backend} }
+
+// routes returns a dynamic configuration with a router and a middleware for each host.
+func routes(hosts map[string]table, backend string) table {
+	if len(hosts) == 0 {
+		return table{} // Traefik takes no empty sections
+	}
+	routers, middlewares := table{}, table{}
+	for host, options := range hosts {
+		given := table{"uuid": fakeorganizr.UUID, "secret": hash, "organizrURL": "https://organizr.example.com"}
+		for option, value := range options {
+			given[option] = value
+		}
+		middlewares[host] = table{"plugin": table{"organizrjwt": given}}
+		routers[host] = table{"rule": "Host(`" + host + ".example.com`)", "service": "service", "middlewares": []string{host}}
+	}
+	return table{"http": table{
+		"routers": routers, "middlewares": middlewares,
+		"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend}}}}},
+	}}
+}
+
+// An answer is what came back.
+type answer struct {
+	*http.Response
+	Body string
+}
+
+// seen returns what the service was told, or nothing if the request didn't reach it.
+func (a answer) seen() service.Seen {
+	var seen service.Seen
+	if a.StatusCode == http.StatusOK {
+		_ = json.Unmarshal([]byte(a.Body), &seen)
+	}
+	return seen
+}
+
+const pageAccept = "text/html,application/xhtml+xml"
+
+// ask sends a request just as it is written here, with headers as name and value by turns.
+func (s *scene) ask(method, host, target string, headers ...string) answer {
+	s.t.Helper()
+	var text strings.Builder
+	text.WriteString(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n")
+	for i := 0; i < len(headers); i += 2 {
+		text.WriteString(headers[i] + ": " + headers[i+1] + "\r\n")
+	}
+	conn, err := net.Dial("tcp", s.traefik.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, text.String()+"\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{Response: resp, Body: string(body)}
+}
+
+// client returns a client of that protocol, HTTP/1.1 or HTTP/2.0, that finds all hosts at Traefik, over TLS.
+func (s *scene) client(protocol string) *http.Client {
+	transport := &http.Transport{
+		TLSClientConfig:   insecure.Clone(),
+		ForceAttemptHTTP2: protocol == "HTTP/2.0",
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", s.traefik.Addr)
+		},
+	}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// logged returns the lines of Traefik's log that match, as soon as there are so many. The log comes through a pipe, so
+// it can be behind the answers.
+func (s *scene) logged(pattern string, count int) []string {
+	s.t.Helper()
+	match := regexp.MustCompile(`(?m)^.*` + pattern + `.*$`)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		lines := match.FindAllString(s.traefik.Log(), -1)
+		if len(lines) >= count || time.Now().After(deadline) {
+			return lines
+		}
+	}
+}
+
+// figure returns the number that the pattern finds in one of Traefik's own pages.
+func (s *scene) figure(path, pattern string) float64 {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.traefik.Addr+path, http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Host = "debug.example.com"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	match := regexp.MustCompile(pattern).FindSubmatch(text)
+	if match == nil {
+		s.t.Fatalf("%s: no %s in %.300s", path, pattern, text)
+	}
+	number, err := strconv.ParseFloat(string(match[1]), 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return number
+}
+
+// poll sends requests to the host, so many a second, until it is told to stop, and then returns how many there were
+// and how many of them weren't admitted.
+func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	var running sync.WaitGroup
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			running.Wait()
+			return sent, refused
+		case <-ticker.C:
+			sent++
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Host = host
+				req.Header.Set("Cookie", cookie)
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					atomic.AddInt64(&refused, 1)
+				}
+			}()
+		}
+	}
+}
+
+// as returns the Cookie header of the account's fresh session, for ask.
+func as(username string) []string {
+	account, ok := fakeorganizr.Find(username)
+	if !ok {
+		panic("no account " + username)
+	}
+	return []string{"Cookie", fakeorganizr.CookieName + "=" + account.Token(hash)}
+}
+
+// needs skips the test where this machine lacks the program, and fails it in CI, where no test may be left out.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	all := programs.All()
+	at := slices.IndexFunc(all, func(program programs.Program) bool { return program.Name == name })
+	switch {
+	case at < 0:
+		t.Fatalf("package programs doesn't know %s", name)
+	case all[at].Installed():
+	case programs.InCI():
+		t.Fatalf("%s is missing; `go run -C testdata/traefik ./test` installs it where it can", name)
+	default:
+		t.Skipf("%s is missing; `go run -C testdata/traefik ./test` installs it where it can", name)
+	}
+}
+
+// data returns the path of a file of testdata.
+func data(names ...string) string {
+	return filepath.Join(append([]string{proxy.Checkout(), "testdata"}, names...)...)
+}
+
+// readData decodes a JSON file of testdata.
+func readData(t *testing.T, into any, names ...string) {
+	t.Helper()
+	text, err := os.ReadFile(data(names...))
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// or returns the first of two texts that isn't empty.
+func or(one, other string) string {
+	if one == "" {
+		return other
+	}
+	return one
+}

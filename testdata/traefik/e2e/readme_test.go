@@ -1,0 +1,280 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/organizrjwt/organizrjwt"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/traefik/traefik/v3/pkg/config/label"
+	"gopkg.in/yaml.v3"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	return document(t, "readme.md")
+}
+
+// section returns the part of the readme under the heading.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(readme(t), "# "+heading+"\n")
+	if !ok {
+		t.Fatalf("the readme has no heading %q", heading)
+	}
+	if end := regexp.MustCompile(`(?m)^##+ `).FindStringIndex(rest); end != nil {
+		return rest[:end[0]]
+	}
+	return rest
+}
+
+// yamlBlocks returns the blocks of YAML in a text.
+func yamlBlocks(text string) []string {
+	var blocks []string
+	for _, match := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, match[1])
+	}
+	return blocks
+}
+
+// A block is what the readme shows of a container, in a block of its own or as a service of a Compose file.
+type block struct {
+	Command     []string
+	Environment map[string]string
+	Labels      map[string]string
+	Volumes     []string
+	Secrets     any // a list of a service's, a map of a Compose file's
+	Deploy      struct{ Labels map[string]string }
+	Services    map[string]block
+}
+
+// blockOf decodes the block of YAML that has the number, from 0, under the heading.
+func blockOf(t *testing.T, heading string, number int) block {
+	t.Helper()
+	blocks := yamlBlocks(section(t, heading))
+	if number >= len(blocks) {
+		t.Fatalf("only %d blocks of YAML under %q", len(blocks), heading)
+	}
+	var decoded block
+	if err := yaml.Unmarshal([]byte(blocks[number]), &decoded); err != nil {
+		t.Fatal(err)
+	}
+	return decoded
+}
+
+// labels returns the labels of the first block under the heading.
+func labels(t *testing.T, heading string) map[string]string {
+	t.Helper()
+	return blockOf(t, heading, 0).Labels
+}
+
+// variables returns the environment of the first block under the heading, as a process takes it.
+func variables(t *testing.T, heading string) []string {
+	t.Helper()
+	var list []string
+	for name, value := range blockOf(t, heading, 0).Environment {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+const (
+	pictures = "https://raw.githubusercontent.com/organizrjwt/organizrjwt/main/"
+	files    = "https://github.com/organizrjwt/organizrjwt/blob/main/"
+)
+
+func TestTheReadmesBlocks(t *testing.T) {
+	text := readme(t)
+	for heading, same := range map[string]struct {
+		file   string
+		number int
+	}{"Docker Compose": {"docker-compose.yml", 0}, "Kubernetes": {"kubernetes.yml", 1}} {
+		t.Run("the block under "+heading+" is the file "+same.file, func(t *testing.T) {
+			want, err := os.ReadFile(data(same.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := yamlBlocks(section(t, heading))[same.number]; got != string(want) {
+				t.Errorf("the readme differs from testdata/%s", same.file)
+			}
+		})
+	}
+	t.Run("each block of YAML can be read", func(t *testing.T) {
+		blocks := yamlBlocks(text)
+		if len(blocks) < 25 {
+			t.Errorf("only %d blocks of YAML", len(blocks))
+		}
+		for _, block := range blocks {
+			for _, document := range strings.Split(block, "\n---\n") {
+				var parsed map[string]any
+				if err := yaml.Unmarshal([]byte(document), &parsed); err != nil || len(parsed) == 0 {
+					t.Errorf("%v:\n%s", err, document)
+				}
+			}
+		}
+	})
+	t.Run("the documents show one secret only, which the plugin knows and warns of", func(t *testing.T) {
+		shown := map[string]bool{}
+		for _, file := range []string{"readme.md", ".traefik.yml", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "testdata/kubernetes.yml"} {
+			for _, word := range regexp.MustCompile(`\b[A-Za-z0-9]{30,}\b`).FindAllString(document(t, file), -1) {
+				shown[word] = true
+			}
+		}
+		if len(shown) != 1 || !shown[hash] {
+			t.Errorf("they show %v", shown)
+		}
+	})
+}
+
+// document returns the text of a file of the checkout.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(proxy.Checkout(), filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// anchors returns what GitHub calls the headings of a document in links.
+func anchors(text string) []string {
+	var names []string
+	for _, heading := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		plain := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return names
+}
+
+// The plugin catalog shows the readme without its repository, so there a relative address leads nowhere, and GitHub serves
+// an SVG of a repository as text.
+func TestTheReadmesLinks(t *testing.T) {
+	text := readme(t)
+	for _, link := range regexp.MustCompile(`(!?)\[[^\]]*\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
+		address, anchor, _ := strings.Cut(link[2], "#")
+		t.Run(link[2], func(t *testing.T) {
+			target := text
+			switch {
+			case link[1] == "!":
+				path, ours := strings.CutPrefix(address, pictures)
+				if !ours || !strings.HasSuffix(path, ".png") {
+					t.Fatal("a picture must be a PNG of this repository, by its absolute address")
+				}
+				document(t, path)
+				return
+			case strings.HasPrefix(address, files):
+				target = document(t, strings.TrimPrefix(address, files))
+			case address != "":
+				if !strings.HasPrefix(address, "https://") {
+					t.Fatal("a link must be absolute")
+				}
+				return
+			}
+			if anchor != "" && !slices.Contains(anchors(target), anchor) {
+				t.Errorf("no heading for #%s", anchor)
+			}
+		})
+	}
+}
+
+func TestTheReadmeHasEveryOption(t *testing.T) {
+	text := section(t, "Options")
+	read := func(yamlText string) map[string]any {
+		t.Helper()
+		var container block
+		if err := yaml.Unmarshal([]byte(yamlText), &container); err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := label.DecodeConfiguration(container.Labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decoded.HTTP.Middlewares["door"].Plugin["organizrjwt"]
+	}
+	lines := yamlBlocks(text)[0]
+	if copied := read(lines); copied["configFile"] == nil || copied["secret"] != nil || copied["secretFile"] != nil {
+		t.Errorf("who copies the labels has other sources than configFile: %v", copied)
+	}
+	shown := read(strings.ReplaceAll(lines, "# traefik.", "traefik.")) // with those that are comments
+	config := reflect.TypeFor[organizrjwt.Config]()
+	options := 0
+	for i := range config.NumField() {
+		option, _, _ := strings.Cut(config.Field(i).Tag.Get("json"), ",")
+		if option == "-" { // what is no option
+			continue
+		}
+		options++
+		if !strings.Contains(text, "\n| `"+option+"` | ") {
+			t.Errorf("the table lacks %s", option)
+		}
+		if _, ok := shown[option]; !ok {
+			t.Errorf("no label for %s", option)
+		}
+	}
+	if len(shown) != options {
+		t.Errorf("the labels show %d options of %d", len(shown), options)
+	}
+}
+
+// What the readme says of errors, reasons and pages is what the plugin says.
+func TestTheReadmeQuotesThePlugin(t *testing.T) {
+	source := document(t, "organizrjwt.go") + document(t, "hs256.go")
+	_, errors, _ := strings.Cut(section(t, "Options"), "| option | errors |")
+	problems := section(t, "When it doesn't work")
+	for kind, quoted := range map[string][][]string{
+		"error":  regexp.MustCompile("`([a-zA-Z'][^`]* [^`]*)`").FindAllStringSubmatch(errors, -1),
+		"reason": regexp.MustCompile("reason=\"([^\"…]*?) ?…?\"`").FindAllStringSubmatch(problems, -1),
+		"page":   regexp.MustCompile(`(?m)^\| "([^"]*)"`).FindAllStringSubmatch(problems, -1),
+	} {
+		if len(quoted) < 3 {
+			t.Errorf("only %d times a quoted %s", len(quoted), kind)
+		}
+		for _, one := range quoted {
+			t.Run("the "+kind+" "+one[1], func(t *testing.T) {
+				text := regexp.MustCompile(`\b[0-9]+\b`).ReplaceAllString(one[1], "%d")
+				text = strings.Replace(text, " … ", " %q ", 1)
+				text = strings.Replace(text, "cookie organizr_token_", "cookie ", 1)     // the plugin knows the name at run time
+				if text != "conflicts with pattern" && !strings.Contains(source, text) { // that one is of net/http
+					t.Errorf("the plugin never says %q", text)
+				}
+			})
+		}
+	}
+}
+
+// The readme's figures and its picture are of the same run of the benchmark.
+func TestTheReadmesFigures(t *testing.T) {
+	figures := regexp.MustCompile(`([0-9]+\.[0-9]+) ms`).FindAllStringSubmatch(section(t, "Why it is fast"), -1)
+	if len(figures) < 8 {
+		t.Errorf("only %d figures", len(figures))
+	}
+	picture := document(t, "testdata/benchmark.svg")
+	for _, figure := range figures {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(figure[1]) + `\b`).MatchString(picture) {
+			t.Errorf("the picture doesn't show %s ms", figure[1])
+		}
+	}
+}
+
+func TestMovingHere(t *testing.T) {
+	options := map[string]bool{}
+	config := reflect.TypeFor[organizrjwt.Config]()
+	for i := range config.NumField() {
+		option, _, _ := strings.Cut(config.Field(i).Tag.Get("json"), ",")
+		options[option] = true
+	}
+	lines := regexp.MustCompile("\\| `plugin\\.organizrjwt\\.([a-zA-Z]+)=").FindAllStringSubmatch(section(t, "Moving here"), -1)
+	if len(lines) < 8 {
+		t.Errorf("only %d new lines", len(lines))
+	}
+	for _, line := range lines {
+		if !options[line[1]] {
+			t.Errorf("there is no option %s", line[1])
+		}
+	}
+}

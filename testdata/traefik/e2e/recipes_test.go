@@ -1,0 +1,443 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
+	"github.com/traefik/traefik/v3/pkg/config/label"
+	"golang.org/x/net/publicsuffix"
+)
+
+// fromLabels returns the dynamic configuration that Traefik makes of labels, with a router for each middleware that
+// has none, and the service behind all of them.
+func fromLabels(t *testing.T, given map[string]string, backend string) table {
+	t.Helper()
+	decoded, err := label.DecodeConfiguration(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routers, middlewares := table{}, table{}
+	for name, middleware := range decoded.HTTP.Middlewares {
+		middlewares[name] = table{"plugin": middleware.Plugin}
+	}
+	for name, router := range decoded.HTTP.Routers {
+		rule := or(router.Rule, "Host(`"+name+".example.com`)")
+		routers[name] = table{"rule": rule, "middlewares": router.Middlewares, "service": "service"}
+	}
+	return table{"http": table{
+		"routers": routers, "middlewares": middlewares,
+		"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend}}}}},
+	}}
+}
+
+func TestTheRecipes(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	base := setUp(t, nil, func(options *proxy.Options) {
+		options.Env = []string{"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com"}
+	})
+	type visit struct {
+		who, method, host, path string
+		want                    int
+	}
+	for _, recipe := range []struct {
+		heading string
+		visits  []visit
+		told    map[string]string // to bob at the first host
+	}{
+		{"A public API path on a private service", []visit{
+			{"", "GET", "sonarr", "/api/x", 200}, {"", "GET", "sonarr", "/feed/", 200}, {"", "GET", "sonarr", "/", 401}, {"bob", "GET", "sonarr", "/", 200},
+		}, nil},
+		{"Only one custom group", []visit{{"fay", "GET", "photos", "/", 200}, {"bob", "GET", "photos", "/", 403}, {"alice", "GET", "photos", "/", 200}}, nil},
+		{"One more user", []visit{{"bob", "GET", "radarr", "/", 200}, {"pat", "GET", "radarr", "/", 403}}, nil},
+		{"A whole service open to the home network", []visit{{"", "GET", "plex", "/", 401}, {"bob", "GET", "plex", "/", 200}}, nil},
+		{"CORS preflight", []visit{{"", "OPTIONS", "api", "/x", 200}, {"", "GET", "api", "/x", 401}, {"", "POST", "api", "/x", 401}}, nil},
+		{"A web app's manifest and icons", []visit{
+			{"", "GET", "app", "/manifest.json", 200}, {"", "GET", "app", "/icons/1.png", 200}, {"", "GET", "app", "/favicon.ico", 200}, {"", "GET", "app", "/", 401},
+		}, nil},
+		{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{{"bob", "GET", "grafana", "/", 200}}, map[string]string{
+			"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob",
+		}},
+		{"Handing the token on", []visit{{"bob", "GET", "backend", "/", 200}}, map[string]string{"Authorization": "Bearer eyJ"}},
+		{
+			"Services under paths of Organizr's host",
+			[]visit{{"bob", "GET", "home", "/sonarr/x", 200}, {"", "GET", "home", "/sonarr/x", 401}, {"", "GET", "home", "/", 404}},
+			nil,
+		},
+	} {
+		t.Run(recipe.heading, func(t *testing.T) {
+			s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+			if err := s.traefik.Configure(t.Context(), fromLabels(t, labels(t, recipe.heading), backend.URL)); err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range recipe.visits {
+				var headers []string
+				if one.who != "" {
+					headers = as(one.who)
+				}
+				got := s.ask(one.method, one.host+".example.com", one.path, headers...)
+				if got.StatusCode != one.want {
+					t.Errorf("%q: %s %s at %s: got %d, want %d", one.who, one.method, one.path, one.host, got.StatusCode, one.want)
+				}
+				for name, want := range recipe.told {
+					if told := got.seen().Header.Get(name); !strings.HasPrefix(told, want) {
+						t.Errorf("the service was told %s: %q, want %q", name, told, want)
+					}
+				}
+			}
+		})
+	}
+
+	t.Run("A name that only the service has", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		given := labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there")
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]int{"admin": 403, "Admin": 403, "administrator": 200} {
+			renamed := fakeorganizr.Account{Username: name, Group: "User", GroupID: 4, UserID: 2}
+			if got := s.ask("GET", "grafana.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+renamed.Token(hash)).StatusCode; got != want {
+				t.Errorf("a user who chose the name %s: got %d, want %d", name, got, want)
+			}
+		}
+	})
+
+	t.Run("at home", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		given := labels(t, "A whole service open to the home network")
+		for name, value := range given {
+			given[name] = strings.Replace(value, "192.168.1.0/24", "127.0.0.0/8", 1)
+		}
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.ask("GET", "plex.example.com", "/").StatusCode; got != 200 {
+			t.Errorf("nobody at home: got %d, want 200", got)
+		}
+	})
+
+	t.Run("Two Organizrs", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		given := labels(t, "Two Organizrs")
+		organizrs := map[string]*fakeorganizr.Organizr{}
+		for _, name := range []string{"family", "club"} {
+			one, err := fakeorganizr.New(data("organizr", "config.php"), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			organizrs[name] = one
+			prefix := "traefik.http.middlewares." + name + ".plugin.organizrjwt."
+			for option, file := range map[string]string{"configFile": one.ConfigFile(), "databaseFile": databaseOf(t, one)} {
+				if !strings.HasPrefix(given[prefix+option], "/organizr-"+name+"/") {
+					t.Errorf("%s of %s is %s", option, name, given[prefix+option])
+				}
+				given[prefix+option] = file
+			}
+			given["traefik.http.routers."+name+"-films.middlewares"] = name
+		}
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		for name := range organizrs {
+			for other, one := range organizrs {
+				want := http.StatusUnauthorized
+				if name == other {
+					want = http.StatusOK
+				}
+				if got := s.ask("GET", name+"-films.example.com", "/", "Cookie", loggedIn(t, one, "bob")).StatusCode; got != want {
+					t.Errorf("a session of %s at %s: got %d, want %d", other, name, got, want)
+				}
+			}
+		}
+	})
+}
+
+// databaseOf returns the path of the database that the Organizr's config.php names.
+func databaseOf(t *testing.T, o *fakeorganizr.Organizr) string {
+	t.Helper()
+	text, err := os.ReadFile(o.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]string{}
+	for _, item := range regexp.MustCompile(`(?m)^\t'(db[A-Z][a-z]+)' => '(.*)',$`).FindAllStringSubmatch(string(text), -1) {
+		named[item[1]] = item[2]
+	}
+	return filepath.Join(named["dbLocation"], named["dbName"])
+}
+
+// byVariables returns a scene whose Traefik has the variables, and a Docker engine on which the service sonarr runs, which
+// asks for a login.
+func byVariables(t *testing.T, list []string) *scene {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	engine := newEngine(t, "home", backend.URL)
+	engine.run("sonarr", map[string]string{
+		"traefik.http.routers.sonarr.middlewares":                  "user",
+		"traefik.http.middlewares.user.plugin.organizrjwt.group":   "User",
+		"traefik.http.middlewares.user.plugin.organizrjwt.uuid":    fakeorganizr.UUID,
+		"traefik.http.middlewares.user.plugin.organizrjwt.secret":  hash,
+		"traefik.http.services.sonarr.loadbalancer.passhostheader": "true",
+	})
+	return setUp(t, nil, func(options *proxy.Options) {
+		options.AsEnv = true
+		options.Flags = []string{"--providers.docker.endpoint=unix://" + engine.serve(t)}
+		options.Env = append([]string{
+			"TRAEFIK_PROVIDERS_DOCKER_DEFAULTRULE=Host(`{{ index .Labels \"com.docker.compose.service\" }}.example.com`)",
+			"ORGANIZR_URL=https://organizr.example.com",
+		}, list...)
+	})
+}
+
+// await asks for the host's first page until the status is the one that is wanted.
+func (s *scene) await(want int, host string, headers ...string) answer {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got := s.ask("GET", host, "/", headers...)
+		if got.StatusCode == want {
+			return got
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: got %d, want %d\n%s", host, got.StatusCode, want, s.traefik.Log())
+		}
+	}
+}
+
+func TestARecipeForTraefikItself(t *testing.T) {
+	t.Run("At home without TLS", func(t *testing.T) {
+		list := variables(t, "At home without TLS")
+		for i, variable := range list { // the port is the one that the test may use
+			if strings.HasPrefix(variable, "TRAEFIK_ENTRYPOINTS_WEB_ADDRESS=") {
+				list[i] = "UNUSED="
+			}
+		}
+		s := byVariables(t, list)
+		got := s.await(http.StatusFound, "sonarr.home.lan", "Accept", pageAccept).Header.Get("Location")
+		if want := "http://organizr.home.lan/?return=http%25253A%25252F%25252Fsonarr.home.lan%25252F"; got != want {
+			t.Errorf("sent to %s, want %s", got, want)
+		}
+	})
+
+	t.Run("the Compose file without what the readme removes for that", func(t *testing.T) {
+		var list []string
+		removed := regexp.MustCompile("`([A-Z]+)`").FindAllStringSubmatch(section(t, "At home without TLS"), -1)
+		for name, value := range compose(t, "docker-compose.yml").Services["traefik"].Environment {
+			if value != nil && !slices.ContainsFunc(removed, func(word []string) bool { return strings.Contains(name, word[1]) }) {
+				list = append(list, name+"="+*value)
+			}
+		}
+		taken := staticOf(t, nil, append(list, variables(t, "At home without TLS")...))
+		if web := taken.EntryPoints["web"]; len(taken.EntryPoints) != 1 || web == nil || web.HTTP.Redirections != nil || len(taken.CertificatesResolvers) > 0 {
+			t.Errorf("the entry points are %v, the resolvers %v", taken.EntryPoints, taken.CertificatesResolvers)
+		}
+	})
+
+	t.Run("Behind a tunnel or another proxy", func(t *testing.T) {
+		for proxyAddress, scheme := range map[string]string{"127.0.0.1/32": "https", "192.168.1.2/32": "http"} {
+			list := variables(t, "Behind a tunnel or another proxy")
+			list[0] = strings.Replace(list[0], "192.168.1.2/32", proxyAddress, 1)
+			s := byVariables(t, list)
+			got := s.await(http.StatusFound, "sonarr.example.com", "Accept", pageAccept, "X-Forwarded-Proto", "https").Header.Get("Location")
+			if want := "https://organizr.example.com/?return=" + scheme + "%25253A%25252F%25252Fsonarr.example.com%25252F"; got != want {
+				t.Errorf("with the proxy at %s: sent to %s, want %s", proxyAddress, got, want)
+			}
+		}
+	})
+
+	t.Run("Names in the access log", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "access.log")
+		s := byVariables(t, append(variables(t, "Names in the access log"), "TRAEFIK_ACCESSLOG_FILEPATH="+file))
+		s.await(http.StatusOK, "sonarr.example.com", as("bob")...)
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			text, err := os.ReadFile(file)
+			if err == nil && strings.Contains(string(text), `"request_X-Organizr-User":"bob"`) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%v\n%s", err, text)
+			}
+		}
+	})
+
+	t.Run("A wildcard certificate", func(t *testing.T) {
+		taken := staticOf(t, nil, variables(t, "A wildcard certificate"))
+		resolver := taken.CertificatesResolvers["letsencrypt"]
+		if resolver.ACME == nil || resolver.ACME.DNSChallenge == nil || resolver.ACME.DNSChallenge.Provider != "cloudflare" {
+			t.Errorf("the resolver is %+v", resolver)
+		}
+		entryPoint := taken.EntryPoints["websecure"]
+		if entryPoint == nil || entryPoint.HTTP.TLS == nil || len(entryPoint.HTTP.TLS.Domains) != 1 ||
+			fmt.Sprint(entryPoint.HTTP.TLS.Domains[0].ToStrArray()) != "[example.com *.example.com]" {
+			t.Errorf("the entry point is %+v", entryPoint)
+		}
+	})
+
+	t.Run("The plugin without the catalog", func(t *testing.T) {
+		traefik := blockOf(t, "The plugin without the catalog", 0).Services["traefik"]
+		var list []string
+		for name, value := range traefik.Environment {
+			list = append(list, name+"="+value)
+		}
+		if module := staticOf(t, nil, list).Experimental.LocalPlugins["organizrjwt"].ModuleName; module != proxy.PluginModule {
+			t.Errorf("the plugin is %q", module)
+		}
+		if want := "./organizrjwt:/plugins-local/src/" + proxy.PluginModule + ":ro"; len(traefik.Volumes) != 1 || traefik.Volumes[0] != want {
+			t.Errorf("mounted %v, want %s", traefik.Volumes, want)
+		}
+	})
+}
+
+// A reach is whether a login at an Organizr of one name works at a service of another.
+type reach struct {
+	organizr, service string
+	works             bool
+}
+
+// tryLogins sees that visitors are sent to log in where the login works, and elsewhere are told why it wouldn't help.
+func tryLogins(t *testing.T, cases []reach) {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	routers, middlewares := table{}, table{}
+	for i, one := range cases {
+		name := fmt.Sprint("case", i)
+		options := table{"group": "User", "uuid": fakeorganizr.UUID, "secret": hash, "organizrURL": "https://" + one.organizr}
+		middlewares[name] = table{"plugin": table{"organizrjwt": options}}
+		routers[name] = table{"rule": fmt.Sprintf("Host(`%s`) && Header(`X-Case`, `%d`)", one.service, i), "service": "service", "middlewares": []string{name}}
+	}
+	s := setUp(t, nil, func(options *proxy.Options) {
+		options.Dynamic = table{"http": table{
+			"routers": routers, "middlewares": middlewares,
+			"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
+		}}
+	})
+	for i, one := range cases {
+		t.Run("Organizr is "+one.organizr+" and the service "+one.service, func(t *testing.T) {
+			want := http.StatusUnauthorized
+			if one.works {
+				want = http.StatusFound
+			}
+			if got := s.in(t).ask("GET", one.service, "/", "Accept", pageAccept, "X-Case", fmt.Sprint(i)).StatusCode; got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+func TestWhichNamesCanShareALogin(t *testing.T) {
+	text := section(t, "Which names can share a login")
+	cases := []reach{
+		{"organizr.example.com", "sonarr.example.com", true},
+		{"organizr.example.com", "sonarr.elsewhere.com", false},
+		{"organizr.home.example.com", "sonarr.home.example.com", true},
+		{"organizr.home.example.com", "sonarr.example.com", false},
+		{"example.com", "sonarr.example.com", true},
+		{"www.example.com", "sonarr.example.com", true},
+		{"organizr.example.co.uk", "sonarr.example.co.uk", true},
+		{"organizr.home.me.example.com", "sonarr.organizr.home.me.example.com", true},
+		{"organizr.home.me.example.com", "sonarr.home.me.example.com", false},
+		{"organizr.lan", "sonarr.organizr.lan", true},
+		{"organizr.lan", "sonarr.lan", false},
+		{"organizr.home.lan", "sonarr.home.lan", true},
+	}
+	for _, one := range cases {
+		if !strings.Contains(text, "`"+one.organizr+"`") {
+			t.Errorf("the readme doesn't name %s", one.organizr)
+		}
+	}
+	tryLogins(t, cases)
+}
+
+// Each provider that the readme names is of the kind that it says: by the list that browsers have, and by what the plugin
+// does.
+func TestProvidersThatKeepNamesApart(t *testing.T) {
+	text := strings.ReplaceAll(section(t, "Security"), "\n", " ")
+	found := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. One name further down it works under (.*?): .*, " +
+		"and under (.*?), Organizr itself keeps").
+		FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("the readme has no such list")
+	}
+	split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " and ", ", "), ", ") }
+	apart, shared, kept := split(found[1]), split(found[2]), split(found[3])
+	if len(apart) < 30 || len(shared) < 7 || len(kept) < 5 {
+		t.Errorf("only %d, %d and %d providers", len(apart), len(shared), len(kept))
+	}
+	var cases []reach
+	for _, provider := range append(apart, kept...) {
+		if suffix, _ := publicsuffix.PublicSuffix("organizr." + provider); (suffix == provider) == slices.Contains(kept, provider) {
+			t.Errorf("browsers take %s for the suffix of names under %s", suffix, provider)
+		}
+		cases = append(cases,
+			reach{"organizr." + provider, "sonarr." + provider, false},
+			reach{"organizr.me." + provider, "sonarr.me." + provider, slices.Contains(shared, provider)},
+			reach{"organizr.me." + provider, "sonarr.organizr.me." + provider, true})
+	}
+	tryLogins(t, cases)
+}
+
+func TestRadicale(t *testing.T) {
+	needs(t, "radicale")
+	address, err := proxy.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := filepath.Join(t.TempDir(), "config")
+	text := fmt.Sprintf("[server]\nhosts = %s\n[auth]\ntype = http_x_remote_user\n[storage]\nfilesystem_folder = %s\n", address, t.TempDir())
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	radicale := exec.CommandContext(t.Context(), "radicale", "--config", settings)
+	if err := radicale.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = radicale.Process.Kill(); _ = radicale.Wait() })
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("radicale doesn't answer")
+		}
+	}
+	s := setUp(t, nil, func(options *proxy.Options) {
+		options.Env = []string{"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com"}
+		options.Dynamic = fromLabels(t, labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there"), "http://"+address)
+	})
+	ask := func(who, path string, headers ...string) answer {
+		if who != "" {
+			headers = append(headers, as(who)...)
+		}
+		return s.ask("PROPFIND", "grafana.example.com", path, append(headers, "Content-Length", "0", "Depth", "0")...)
+	}
+	if got := ask("bob", "/bob/"); got.StatusCode != http.StatusMultiStatus || !strings.Contains(got.Body, "/bob/") {
+		t.Errorf("bob at his own: %d %s", got.StatusCode, got.Body)
+	}
+	if got := ask("bob", "/alice/"); got.StatusCode != http.StatusForbidden {
+		t.Errorf("bob at alice's: %d", got.StatusCode)
+	}
+	for _, spelling := range []string{"X-Remote-User", "X_Remote_User", "x_remote-user"} {
+		if got := ask("bob", "/alice/", spelling, "alice"); got.StatusCode != http.StatusForbidden {
+			t.Errorf("bob at alice's with %s: alice: %d", spelling, got.StatusCode)
+		}
+	}
+	if got := ask("", "/alice/", "X-Remote-User", "alice"); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody at alice's: %d", got.StatusCode)
+	}
+}

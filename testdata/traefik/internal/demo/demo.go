@@ -1,0 +1,129 @@
+// Package demo is what the demo shows: a real Traefik with this checkout as its local plugin, and behind it an
+// Organizr of which only the login works, and services that show what they were told.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
+)
+
+// A Demo is everything that the demo runs.
+type Demo struct {
+	Organizr *fakeorganizr.Organizr
+	Traefik  *proxy.Traefik
+	scheme   string
+	port     string
+	closers  []func()
+}
+
+// Start starts everything, on the address that the options say.
+func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
+	d := &Demo{scheme: "http"}
+	defer func() {
+		if err != nil {
+			d.Stop()
+		}
+	}()
+	if options.Listen == "" {
+		if options.Listen, err = proxy.FreeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	if _, d.port, err = net.SplitHostPort(options.Listen); err != nil {
+		return nil, fmt.Errorf("-listen: %w", err)
+	}
+	folder, err := os.MkdirTemp("", "organizrjwt-demo-")
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, func() { os.RemoveAll(folder) })
+	d.Organizr, err = fakeorganizr.New(filepath.Join(proxy.Checkout(), "testdata", "organizr", "config.php"), folder)
+	if err != nil {
+		return nil, err
+	}
+	login := httptest.NewServer(d.Organizr)
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	d.closers = append(d.closers, login.Close, backend.Close)
+	if options.TLS {
+		d.scheme = "https"
+	}
+	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.Organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL="+d.URL("organizr"))
+	options.Dynamic = d.configuration(login.URL, backend.URL)
+	d.Traefik, err = proxy.Start(ctx, options)
+	return d, err
+}
+
+// Stop ends everything that was started.
+func (d *Demo) Stop() {
+	if d.Traefik != nil {
+		d.Traefik.Stop()
+	}
+	for _, closer := range d.closers {
+		closer()
+	}
+}
+
+// URL returns the address of one of the demo's hosts.
+func (d *Demo) URL(name string) string { return d.scheme + "://" + d.host(name) }
+
+func (d *Demo) host(name string) string { return name + ".demo.localhost:" + d.port }
+
+// guarded are the demo's services: what the plugin is told for each, and what there is to see.
+func (d *Demo) guarded() []struct {
+	name    string
+	about   string
+	options map[string]any
+} {
+	type options = map[string]any
+	return []struct {
+		name    string
+		about   string
+		options map[string]any
+	}{
+		{"admin", "for Admin (0)", options{"group": "Admin"}},
+		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
+		{"everyone", "for whoever is logged in (998)", options{"group": "998"}},
+		{"public", "for everybody (999)", options{"group": "Guest"}},
+		{"cross-site", "for whoever is logged in, and for other sites' pages in their name", options{"group": "998", "allowCrossSite": true}},
+		{"denied", "for whoever is logged in, but not for bob", options{"group": "Logged In", "deny": []string{"username=bob"}}},
+		{"own-router", "a mistake: the middleware hangs on Organizr itself", options{"group": "User", "organizrURL": d.URL("own-router")}},
+		{"apart", "a mistake: Organizr is under another domain", options{"group": "User", "organizrURL": "http://organizr.lan"}},
+		{"provider", "a mistake: a provider that lets no two names share a cookie", options{"group": "User", "organizrURL": "https://organizr.duckdns.org"}},
+	}
+}
+
+// configuration returns Traefik's dynamic configuration.
+func (d *Demo) configuration(login, backend string) map[string]any {
+	type table = map[string]any
+	address := func(url string) table {
+		return table{"loadBalancer": table{"servers": []table{{"url": url}}}}
+	}
+	routers := table{"organizr": table{"rule": "Host(`organizr.demo.localhost`)", "service": "organizr"}}
+	middlewares := table{
+		// As if this host were reached under another name, which no browser on this machine could open.
+		"as-duckdns": table{"headers": table{"customRequestHeaders": table{"X-Forwarded-Host": "sonarr.duckdns.org"}}},
+	}
+	for _, one := range d.guarded() {
+		chain := []string{one.name}
+		if one.name == "provider" {
+			chain = []string{"as-duckdns", one.name}
+		}
+		routers[one.name] = table{"rule": "Host(`" + one.name + ".demo.localhost`)", "service": "service", "middlewares": chain}
+		middlewares[one.name] = table{"plugin": table{"organizrjwt": one.options}}
+		d.Organizr.Links = append(d.Organizr.Links, fakeorganizr.Link{Name: one.name, URL: d.URL(one.name), About: one.about})
+	}
+	return table{"http": table{
+		"routers":     routers,
+		"middlewares": middlewares,
+		"services":    table{"organizr": address(login), "service": address(backend)},
+	}}
+}

@@ -1,0 +1,258 @@
+package realorganizr
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+)
+
+// client asks Organizr. It keeps no cookies: each call says whose session it is made with.
+var client = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// call asks Organizr's API with a session, with the API key, which is the administrator's, or with none (empty), and
+// decodes the data of the answer unless into is nil. Whatever Organizr doesn't call a success is an error.
+func (o *Organizr) call(ctx context.Context, credential, method, path string, body, into any) (*http.Response, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, o.URL+"/api/v2/"+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	switch credential {
+	case "":
+	case o.key:
+		req.Header.Set("Token", o.key)
+	default:
+		req.AddCookie(&http.Cookie{Name: o.CookieName(), Value: credential})
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	var known struct {
+		Response struct {
+			Result, Message string
+			Data            json.RawMessage
+		}
+	}
+	switch err := json.Unmarshal(answer, &known); {
+	case resp.StatusCode == http.StatusNoContent:
+		return resp, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %d, no JSON: %.200s", method, path, resp.StatusCode, answer)
+	case resp.StatusCode > 299 || known.Response.Result != "success":
+		return nil, fmt.Errorf("%s %s: %d, %s", method, path, resp.StatusCode, known.Response.Message)
+	case into != nil:
+		return resp, json.Unmarshal(known.Response.Data, into)
+	}
+	return resp, nil
+}
+
+// SetUp runs Organizr's wizard, which makes config.php, the database and the administrator, and then adds all other of
+// fakeorganizr.Accounts and the group that isn't Organizr's own, as an administrator does.
+func (o *Organizr) SetUp(ctx context.Context) error {
+	if err := o.Wizard(ctx); err != nil {
+		return err
+	}
+	for _, group := range fakeorganizr.Groups {
+		if group.ID > 4 && group.ID < 998 {
+			if _, err := o.call(ctx, o.key, http.MethodPost, "groups", map[string]any{"group": group.Name, "image": "x"}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, account := range fakeorganizr.Accounts {
+		if account.GroupID == 0 {
+			continue
+		}
+		if err := o.Add(ctx, account); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wizard does what a new owner does in Organizr's wizard, with the database where it suggests it.
+func (o *Organizr) Wizard(ctx context.Context) error {
+	admin := fakeorganizr.Accounts[0]
+	o.key = rand.Text()[:20]
+	folder := filepath.Join(o.Web, "data", strings.ToLower(rand.Text()[:10])) + "/"
+	_, err := o.call(ctx, "", http.MethodPost, "wizard", map[string]any{
+		"license": "personal", "username": admin.Username, "password": Password, "email": admin.Email(),
+		"hashKey": rand.Text() + "0123", "registrationPassword": rand.Text(), "api": o.key,
+		"driver": "sqlite3", "dbPath": folder, "dbName": "organizr.db",
+	}, nil)
+	if err != nil {
+		return err
+	}
+	if o.uuid, err = o.Setting("uuid"); err != nil {
+		return err
+	}
+	return o.learn(ctx)
+}
+
+// Add makes an account and moves it to its group.
+func (o *Organizr) Add(ctx context.Context, account fakeorganizr.Account) error {
+	_, err := o.call(ctx, o.key, http.MethodPost, "users", map[string]any{
+		"username": account.Username, "password": Password, "email": account.Email(),
+	}, nil)
+	if err != nil {
+		return err
+	}
+	if err := o.learn(ctx); err != nil {
+		return err
+	}
+	return o.Move(ctx, account.Username, account.GroupID)
+}
+
+// Password is what all accounts log in with.
+const Password = "a password for tests"
+
+// learn asks for the ids of all accounts.
+func (o *Organizr) learn(ctx context.Context) error {
+	var users []struct {
+		ID       int
+		Username string
+	}
+	if _, err := o.call(ctx, o.key, http.MethodGet, "users", nil, &users); err != nil {
+		return err
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for _, user := range users {
+		o.ids[user.Username] = user.ID
+	}
+	return nil
+}
+
+// ID returns the id of an account; 0 if there is none.
+func (o *Organizr) ID(username string) int {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.ids[username]
+}
+
+// LogIn logs in with an account's name or address, and "remember me". It returns the session: the token that Organizr's
+// cookie holds.
+func (o *Organizr) LogIn(ctx context.Context, account string) (string, error) {
+	resp, err := o.call(ctx, "", http.MethodPost, "login", map[string]any{"username": account, "password": Password, "remember": true}, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, cookie := range resp.Cookies() {
+		if cookie.Name == o.CookieName() {
+			return cookie.Value, nil
+		}
+	}
+	return "", errors.New("the login set no cookie")
+}
+
+// LogOut ends the session, as a click on "Logout" does.
+func (o *Organizr) LogOut(ctx context.Context, session string) error {
+	_, err := o.call(ctx, session, http.MethodGet, "logout", nil, nil)
+	return err
+}
+
+// Revoke ends the session as its owner does from another of their devices, in Organizr's list of sessions.
+func (o *Organizr) Revoke(ctx context.Context, session, other string) error {
+	var me struct {
+		TokenList []struct {
+			ID    int
+			Token string
+		}
+	}
+	if _, err := o.call(ctx, other, http.MethodGet, "token/me", nil, &me); err != nil {
+		return err
+	}
+	for _, listed := range me.TokenList {
+		if listed.Token == session {
+			_, err := o.call(ctx, other, http.MethodDelete, fmt.Sprint("token/", listed.ID), nil, nil)
+			return err
+		}
+	}
+	return errors.New("Organizr doesn't list the session")
+}
+
+// Lock locks an account.
+func (o *Organizr) Lock(ctx context.Context, username string) error {
+	_, err := o.call(ctx, o.key, http.MethodPost, fmt.Sprint("users/lock/", o.ID(username)), nil, nil)
+	return err
+}
+
+// Unlock unlocks an account.
+func (o *Organizr) Unlock(ctx context.Context, username string) error {
+	_, err := o.call(ctx, o.key, http.MethodPost, fmt.Sprint("users/unlock/", o.ID(username)), nil, nil)
+	return err
+}
+
+// Move moves an account to the group of that number.
+func (o *Organizr) Move(ctx context.Context, username string, group int) error {
+	_, err := o.call(ctx, o.key, http.MethodPut, fmt.Sprint("users/", o.ID(username)), map[string]any{"group_id": group}, nil)
+	return err
+}
+
+// Rename gives an account another name and address.
+func (o *Organizr) Rename(ctx context.Context, username, name, email string) error {
+	change := map[string]any{"username": name, "email": email}
+	if _, err := o.call(ctx, o.key, http.MethodPut, fmt.Sprint("users/", o.ID(username)), change, nil); err != nil {
+		return err
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.ids[name] = o.ids[username]
+	if name != username {
+		delete(o.ids, username)
+	}
+	return nil
+}
+
+// Delete deletes an account.
+func (o *Organizr) Delete(ctx context.Context, username string) error {
+	_, err := o.call(ctx, o.key, http.MethodDelete, fmt.Sprint("users/", o.ID(username)), nil, nil)
+	return err
+}
+
+// Check asks Organizr's own check whether a session, which may be empty, is enough for the group. The answer's body is
+// closed.
+func (o *Organizr) Check(ctx context.Context, group int, session string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprint(o.URL, "/api/v2/auth/", group), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	if session != "" {
+		req.AddCookie(&http.Cookie{Name: o.CookieName(), Value: session})
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp, resp.Body.Close()
+}
+
+// Session signs a token for the account with Organizr's own key, but for a time of one's own. Organizr doesn't list it.
+func (o *Organizr) Session(account fakeorganizr.Account, began time.Time, lifetime time.Duration) (string, error) {
+	hash, err := o.Setting("organizrHash")
+	if err != nil {
+		return "", err
+	}
+	account.UserID = o.ID(account.Username)
+	return fakeorganizr.Sign(fakeorganizr.Header, account.Claims(began, lifetime), hash), nil
+}
