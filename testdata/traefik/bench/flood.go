@@ -54,7 +54,8 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 
 // heap returns how many megabytes Traefik's heap has in use after a collection.
 func heap(ctx context.Context, traefik *proxy.Traefik) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+traefik.Addr+"/debug/pprof/heap?gc=1&debug=1", http.NoBody)
+	url := "http://" + traefik.Addr + "/debug/pprof/heap?gc=1&debug=1"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err
 	}

@@ -42,9 +42,12 @@ func main() {
 	flag.StringVar(&given.pictures, "pictures", filepath.Join(proxy.Checkout(), "testdata"),
 		"folder for the picture, as SVG and PNG; empty for none")
 	only := flag.String("only", "", "measure only the routes whose names match this regular expression, and bare")
-	flag.StringVar(&given.jwtMiddleware, "jwt-middleware", "", "folder of a checkout of github.com/agilezebra/jwt-middleware, to measure it too")
-	flag.IntVar(&given.gogc, "gogc", 0, "measure some routes also on a Traefik whose garbage collector is given this GOGC, such as 1000")
-	answer := flag.Bool("answer", false, "only answer what ForwardAuth asks, at once, until standard input ends; the benchmark starts itself so")
+	flag.StringVar(&given.jwtMiddleware, "jwt-middleware", "",
+		"folder of a checkout of github.com/agilezebra/jwt-middleware, to measure it too")
+	flag.IntVar(&given.gogc, "gogc", 0,
+		"measure some routes also on a Traefik whose garbage collector is given this GOGC, such as 1000")
+	answer := flag.Bool("answer", false,
+		"only answer what ForwardAuth asks, at once, until standard input ends; the benchmark starts itself so")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
@@ -114,7 +117,8 @@ func (r *route) measure(ctx context.Context, connections int, duration time.Dura
 	}
 	result, err := load.Attack{
 		Addr: r.traefik.Addr, Pid: r.traefik.Pid(), Others: r.asks, Connections: connections, Duration: duration,
-		Next: func(hit int64) load.Request { return r.request(r.sent + hit) }, // so that no cookie comes again before its turn
+		// Each run goes on where the last one stopped, so that no cookie comes again before its turn.
+		Next: func(hit int64) load.Request { return r.request(r.sent + hit) },
 	}.Run()
 	r.sent += result.Requests
 	if err == nil && result.Wrong > 0 {

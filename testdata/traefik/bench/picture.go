@@ -28,15 +28,18 @@ const (
 )
 
 var (
-	ink    = color.RGBA{R: 0x24, G: 0x29, B: 0x2f, A: 0xff}
-	pale   = color.RGBA{R: 0x57, G: 0x60, B: 0x6a, A: 0xff}
-	paper  = color.RGBA{R: 0xf6, G: 0xf8, B: 0xfa, A: 0xff} // the same in the light and in the dark, so that the ink is read in both
+	ink  = color.RGBA{R: 0x24, G: 0x29, B: 0x2f, A: 0xff}
+	pale = color.RGBA{R: 0x57, G: 0x60, B: 0x6a, A: 0xff}
+	// The paper is the same in light and dark mode, so that the ink is readable in both.
+	paper  = color.RGBA{R: 0xf6, G: 0xf8, B: 0xfa, A: 0xff}
 	ours   = color.RGBA{R: 0x1f, G: 0x88, B: 0xc0, A: 0xff}
 	others = color.RGBA{R: 0xa8, G: 0xb1, B: 0xba, A: 0xff}
 )
 
 // shownAs are the names that routes have in the picture.
-var shownAs = map[string]string{"bare": "no check", "organizr-files": "organizrjwt", "organizr": "ForwardAuth to Organizr"}
+var shownAs = map[string]string{
+	"bare": "no check", "organizr-files": "organizrjwt", "organizr": "ForwardAuth to Organizr",
+}
 
 // picture draws what a visitor feels, and what all that takes part works, as SVG and PNG.
 func picture(folder, about string, routes []*route) error {
@@ -64,12 +67,14 @@ func picture(folder, about string, routes []*route) error {
 		return err
 	}
 	// Whoever looks at the picture seldom has the font by which it was measured. Arial has the same widths.
-	portable := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:"+sans), []byte("font-family:"+sans+",Arial,Helvetica,sans-serif"))
+	portable := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:"+sans),
+		[]byte("font-family:"+sans+",Arial,Helvetica,sans-serif"))
 	if err := os.WriteFile(filepath.Join(folder, "benchmark.svg"), portable, 0o644); err != nil {
 		return err
 	}
 	var png bytes.Buffer
-	if err := render(vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(192))}, shown, caption, &png); err != nil {
+	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(192))}
+	if err := render(canvas, shown, caption, &png); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "benchmark.png"), png.Bytes(), 0o644)
@@ -109,7 +114,8 @@ func render(canvas interface {
 
 // write puts a line of text below the point.
 func write(canvas draw.Canvas, at vg.Point, size vg.Length, ink color.Color, line string) {
-	canvas.FillText(text.Style{Color: ink, Font: sansSerif(size), Handler: plot.DefaultTextHandler, YAlign: text.YTop}, at, line)
+	style := text.Style{Color: ink, Font: sansSerif(size), Handler: plot.DefaultTextHandler, YAlign: text.YTop}
+	canvas.FillText(style, at, line)
 }
 
 func sansSerif(size vg.Length) font.Font {

@@ -16,12 +16,14 @@ func report(out io.Writer, routes []*route) {
 	fmt.Fprintln(columns, "route\tCPU µs\tmin to max\ttimes\tthat of\tCPU of all µs\trequests/s\tp99 ms\talone ms\t")
 	for _, one := range routes {
 		least, most := extremes(one.crowd, cpu)
-		fmt.Fprintf(columns, "%s\t%.0f\t%.0f to %.0f\t%.2f\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\n", one.name, medianOf(one.crowd, cpu), least, most,
-			ratio(one, one.base), one.base.name, medianOf(one.crowd, ofAll), medianOf(one.crowd, rate), medianOf(one.crowd, slow),
+		fmt.Fprintf(columns, "%s\t%.0f\t%.0f to %.0f\t%.2f\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\n",
+			one.name, medianOf(one.crowd, cpu), least, most, ratio(one, one.base), one.base.name,
+			medianOf(one.crowd, ofAll), medianOf(one.crowd, rate), medianOf(one.crowd, slow),
 			medianOf(one.visitor, wait), one.about)
 	}
 	_ = columns.Flush()
-	fmt.Fprintln(out, `CPU: of Traefik, for one request, and how many times that of another route in the same round. CPU of all: with whoever Traefik asks.
+	fmt.Fprintln(out, `CPU: of Traefik, for one request, and how many times that of another route in the same round.
+CPU of all: with whoever Traefik asks.
 Alone: how long a request takes if it is the only one. Each figure is the median over the rounds.`)
 	byName := map[string]*route{}
 	for _, one := range routes {
@@ -29,7 +31,9 @@ Alone: how long a request takes if it is the only one. Each figure is the median
 	}
 	if plugin, forwardAuth := byName["remembered"], byName["forwardauth"]; plugin != nil && forwardAuth != nil {
 		ours, theirs := added(plugin), added(forwardAuth)
-		fmt.Fprintf(out, "A returning visitor adds %.0f µs to the CPU time, which is %.2f of the %.0f µs that ForwardAuth to a server that answers at once adds.\n",
+		fmt.Fprintf(out,
+			"A returning visitor adds %.0f µs to the CPU time, which is %.2f of the %.0f µs that ForwardAuth to a server "+
+				"that answers at once adds.\n",
 			ours, ours/theirs, theirs)
 	}
 }

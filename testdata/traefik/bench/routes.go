@@ -48,7 +48,9 @@ var bob, _ = fakeorganizr.Find("bob")
 
 // through returns this plugin with the options, beside those that all routes have.
 func through(more table) table {
-	options := table{"uuid": fakeorganizr.UUID, "secret": hash, "group": "User", "organizrURL": "https://organizr.example.com"}
+	options := table{
+		"uuid": fakeorganizr.UUID, "secret": hash, "group": "User", "organizrURL": "https://organizr.example.com",
+	}
 	maps.Copy(options, more)
 	return table{"plugin": table{"organizrjwt": options}}
 }
@@ -60,7 +62,11 @@ func floor(does string) table {
 
 // forwardAuth returns Traefik's own way to ask a server about each request.
 func forwardAuth(address string) table {
-	return table{"forwardAuth": table{"address": address, "authResponseHeaders": []string{"X-Organizr-User", "X-Organizr-Email", "X-Organizr-Group"}}}
+	return table{
+		"forwardAuth": table{
+			"address": address, "authResponseHeaders": []string{"X-Organizr-User", "X-Organizr-Email", "X-Organizr-Group"},
+		},
+	}
 }
 
 // program returns the headers of a program's request.
@@ -83,18 +89,39 @@ func ordinary() []*route {
 		{name: "headers", about: "Traefik's own headers middleware", through: told, cookies: one, user: "bob"},
 		{name: "noop", about: "an interpreted plugin that does nothing", through: floor("nothing"), cookies: one},
 		{name: "remembered", about: "this plugin, a returning visitor", through: through(nil), cookies: one, user: "bob"},
-		{name: "changing", about: "the same, whose other cookies change every time", through: through(nil), cookies: changing, user: "bob"},
-		{name: "verify", about: "an interpreted plugin that does little but verify", through: floor("verify"), cookies: one, user: "bob"},
-		{name: "first", about: "this plugin, a token seen for the first time", through: through(nil), cookies: load.Sessions(bob, hash), user: "bob"},
-		{name: "refuse", about: "an interpreted plugin that refuses all", through: floor("refuse"), cookies: one, header: program(), status: 401},
-		{name: "nobody", about: "this plugin, a program without a token", through: through(nil), header: program(), status: 401},
+		{
+			name: "changing", about: "the same, whose other cookies change every time", through: through(nil),
+			cookies: changing, user: "bob",
+		},
+		{
+			name: "verify", about: "an interpreted plugin that does little but verify", through: floor("verify"), cookies: one,
+			user: "bob",
+		},
+		{
+			name: "first", about: "this plugin, a token seen for the first time", through: through(nil),
+			cookies: load.Sessions(bob, hash), user: "bob",
+		},
+		{
+			name: "refuse", about: "an interpreted plugin that refuses all", through: floor("refuse"), cookies: one,
+			header: program(), status: 401,
+		},
+		{
+			name: "nobody", about: "this plugin, a program without a token", through: through(nil), header: program(),
+			status: 401,
+		},
 		{name: "redirect", about: "this plugin, a browser sent to log in", through: through(nil), status: 302},
 		{
 			name: "disprove", about: "an interpreted plugin that checks the signature, and refuses", through: floor("disprove"),
 			cookies: forged, header: program(), status: 401,
 		},
-		{name: "forged", about: "this plugin, a forged token", through: through(nil), cookies: forged, header: program(), status: 401},
-		{name: "guest", about: "this plugin, nobody on a path that a rule opens", through: through(table{"rules": []string{"/=Guest"}})},
+		{
+			name: "forged", about: "this plugin, a forged token", through: through(nil), cookies: forged, header: program(),
+			status: 401,
+		},
+		{
+			name: "guest", about: "this plugin, nobody on a path that a rule opens",
+			through: through(table{"rules": []string{"/=Guest"}}),
+		},
 	}
 	for _, count := range []int{1, 10, 100, 1000} {
 		routes = append(routes, &route{
@@ -130,10 +157,22 @@ func hostile() []*route {
 	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
 	var routes []*route
 	for _, request := range []route{
-		{name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
-		{name: "hostile-path", about: "8 KiB of slashes that are encoded nine times", target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401},
-		{name: "hostile-query", about: "a query of 900 KB", target: "/?" + load.Fill("%", 900_000), header: load.Browser(), status: 302},
-		{name: "hostile-headers", about: "40,000 odd headers, where nobody needs to log in", target: "/api/", header: odd, status: 431},
+		{
+			name: "hostile-cookies", about: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)},
+			status: 401,
+		},
+		{
+			name: "hostile-path", about: "8 KiB of slashes that are encoded nine times",
+			target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401,
+		},
+		{
+			name: "hostile-query", about: "a query of 900 KB", target: "/?" + load.Fill("%", 900_000), header: load.Browser(),
+			status: 302,
+		},
+		{
+			name: "hostile-headers", about: "40,000 odd headers, where nobody needs to log in", target: "/api/", header: odd,
+			status: 431,
+		},
 	} {
 		if request.header == nil {
 			request.header = program()

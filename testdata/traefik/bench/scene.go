@@ -84,7 +84,9 @@ func (s *scene) stop() {
 }
 
 // startTraefik starts a Traefik for the routes, with a variable in its environment that is set so, or none.
-func (s *scene) startTraefik(ctx context.Context, program string, dynamic table, routes []*route, setting string) error {
+func (s *scene) startTraefik(ctx context.Context, program string, dynamic table, routes []*route,
+	setting string,
+) error {
 	var environment []string
 	if setting != "" {
 		environment = []string{setting}
@@ -132,8 +134,11 @@ func (s *scene) addJWTMiddleware(folder string) error {
 	s.routes = append(s.routes, &route{
 		name: "jwt-middleware", about: "a general JWT plugin: one cookie, one claim, one header",
 		through: table{"plugin": table{"jwt-middleware": table{
-			"secret": hash, "validMethods": []string{"HS256"}, "cookieName": fakeorganizr.CookieName, "require": table{"aud": "Organizr"},
-			"headerMap": table{"X-Organizr-User": "name"},
+			"secret":       hash,
+			"validMethods": []string{"HS256"},
+			"cookieName":   fakeorganizr.CookieName,
+			"require":      table{"aud": "Organizr"},
+			"headerMap":    table{"X-Organizr-User": "name"},
 		}}},
 		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
 	})
@@ -156,22 +161,31 @@ func (s *scene) addDatabase() error {
 	followed := through(table{"databaseFile": usual})
 	s.routes = append(
 		s.routes,
-		&route{name: "database", about: "with a database of a thousand sessions, a returning visitor", through: followed, cookies: listed[:1], user: "bob"},
+		&route{
+			name: "database", about: "with a database of a thousand sessions, a returning visitor", through: followed,
+			cookies: listed[:1], user: "bob",
+		},
 		&route{
 			name: "database-changing", about: "the same, whose other cookies change every time", through: followed,
 			cookies: load.Changing(listed[0]), user: "bob",
 		},
-		&route{name: "database-sessions", about: "the same, all thousand by turns", through: followed, cookies: listed, user: "bob"},
+		&route{
+			name: "database-sessions", about: "the same, all thousand by turns", through: followed, cookies: listed, user: "bob",
+		},
 		&route{
 			name: "database-first", about: "the same, seen for the first time, in a database of many", cookies: all, user: "bob",
 			through: through(table{"databaseFile": large}),
 		},
-		&route{name: "ended", about: "a token that Organizr has ended", through: followed, cookies: ended, header: program(), status: 401},
+		&route{
+			name: "ended", about: "a token that Organizr has ended", through: followed, cookies: ended, header: program(),
+			status: 401,
+		},
 	)
 	return nil
 }
 
-// addOrganizr adds routes to a real Organizr, whose PHP Traefik asks about each request, or whose files the plugin follows.
+// addOrganizr adds routes to a real Organizr, whose PHP Traefik asks about each request, or whose files the plugin
+// follows.
 func (s *scene) addOrganizr(ctx context.Context) error {
 	running, err := realorganizr.Start(ctx, realorganizr.Options{})
 	if err != nil {
@@ -193,21 +207,24 @@ func (s *scene) addOrganizr(ctx context.Context) error {
 	s.routes = append(
 		s.routes,
 		&route{
-			name: "organizr-files", about: "this plugin with the files of a real Organizr, a returning visitor", cookies: cookies, user: bob.Username,
+			name: "organizr-files", about: "this plugin with the files of a real Organizr, a returning visitor",
+			cookies: cookies, user: bob.Username,
 			through: table{"plugin": table{"organizrjwt": table{
-				"configFile": running.ConfigFile(), "databaseFile": database, "group": "User", "organizrURL": "https://organizr.example.com",
+				"configFile": running.ConfigFile(), "databaseFile": database, "group": "User",
+				"organizrURL": "https://organizr.example.com",
 			}}},
 		},
 		&route{
-			name: "organizr", about: "ForwardAuth to that Organizr", through: forwardAuth("http://" + running.Addr + "/api/v2/auth/4"), cookies: cookies,
-			user: bob.Username, asks: running.CPU,
+			name: "organizr", about: "ForwardAuth to that Organizr",
+			through: forwardAuth("http://" + running.Addr + "/api/v2/auth/4"),
+			cookies: cookies, user: bob.Username, asks: running.CPU,
 		},
 	)
 	return nil
 }
 
-// addForwardAuth adds a route on which Traefik asks a server that answers at once: a process of its own, so that its CPU
-// time can be told.
+// addForwardAuth adds a route on which Traefik asks a server that answers at once: a process of its own, so that its
+// CPU time can be told.
 func (s *scene) addForwardAuth(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -235,7 +252,8 @@ func (s *scene) addForwardAuth(ctx context.Context) error {
 		return errors.New("the server that answers at once didn't start")
 	}
 	s.routes = append(s.routes, &route{
-		name: "forwardauth", about: "ForwardAuth to a server that answers at once", through: forwardAuth(strings.TrimSpace(address)),
+		name: "forwardauth", about: "ForwardAuth to a server that answers at once",
+		through: forwardAuth(strings.TrimSpace(address)),
 		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
 		asks: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
 	})

@@ -11,7 +11,9 @@ import (
 )
 
 func TestEachAccountAgainstEachThreshold(t *testing.T) {
-	thresholds := map[int]string{0: "0", 1: "1", 2: "Super User", 3: "3", 4: "User", 5: "5", 997: "997", 998: "Logged In", 999: "guest"}
+	thresholds := map[int]string{
+		0: "0", 1: "1", 2: "Super User", 3: "3", 4: "User", 5: "5", 997: "997", 998: "Logged In", 999: "guest",
+	}
 	hosts := map[string]table{}
 	for number, threshold := range thresholds {
 		hosts[fmt.Sprintf("for-%d", number)] = table{"group": threshold}
@@ -20,7 +22,8 @@ func TestEachAccountAgainstEachThreshold(t *testing.T) {
 	for number, threshold := range thresholds {
 		host := fmt.Sprintf("for-%d.example.com", number)
 		for _, account := range fakeorganizr.Accounts {
-			t.Run(fmt.Sprintf("%s of group %d where %s is asked for", account.Username, account.GroupID, threshold), func(t *testing.T) {
+			name := fmt.Sprintf("%s of group %d where %s is asked for", account.Username, account.GroupID, threshold)
+			t.Run(name, func(t *testing.T) {
 				got := s.in(t).ask("GET", host, "/", as(account.Username)...)
 				if account.GroupID > number {
 					if got.StatusCode != http.StatusForbidden {
@@ -56,7 +59,8 @@ func TestSeveralCookiesOfTheName(t *testing.T) {
 	alice, _ := fakeorganizr.Find("alice")
 	cookie := fakeorganizr.CookieName + "="
 	good := cookie + bob.Token(hash)
-	expired := cookie + fakeorganizr.Sign(fakeorganizr.Header, bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour), hash)
+	ended := bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour)
+	expired := cookie + fakeorganizr.Sign(fakeorganizr.Header, ended, hash)
 	forged := cookie + alice.Token("another-key-that-is-long-enough-for-HS256")
 	for _, test := range []struct {
 		name, cookies string
@@ -75,7 +79,8 @@ func TestSeveralCookiesOfTheName(t *testing.T) {
 				if got.StatusCode != test.want {
 					t.Fatalf("got %d, want %d", got.StatusCode, test.want)
 				}
-				if told := got.seen().Header; test.want == 200 && (told.Get("Cookie") != `a=1; b="2"` || told.Get("X-Organizr-User") != "bob") {
+				told := got.seen().Header
+				if test.want == 200 && (told.Get("Cookie") != `a=1; b="2"` || told.Get("X-Organizr-User") != "bob") {
 					t.Errorf("the service was told %v", told)
 				}
 			})
@@ -85,20 +90,22 @@ func TestSeveralCookiesOfTheName(t *testing.T) {
 
 func TestRedirectOfEveryAddress(t *testing.T) {
 	s := setUp(t, map[string]table{"sonarr": {"group": "User"}})
+	const home = "http%25253A%25252F%25252Fsonarr.example.com"
 	for target, want := range map[string]string{
-		"/":                           "http%25253A%25252F%25252Fsonarr.example.com%25252F",
-		"/s?q=1&x=2":                  "http%25253A%25252F%25252Fsonarr.example.com%25252Fs%25253Fq%25253D1%252526x%25253D2",
-		"/s?q=100%25&x=a%2Fb":         "http%25253A%25252F%25252Fsonarr.example.com%25252Fs%25253Fq%25253D100%25252525%252526x%25253Da%2525252Fb",
-		"/a%2Fb":                      "http%25253A%25252F%25252Fsonarr.example.com%25252Fa%2525252Fb",
-		"/s?q=a+b":                    "http%25253A%25252F%25252Fsonarr.example.com%25252Fs%25253Fq%25253Da%25252Bb",
-		"/%C3%BC?c=%C3%BC":            "http%25253A%25252F%25252Fsonarr.example.com%25252F%252525C3%252525BC%25253Fc%25253D%252525C3%252525BC",
-		"http://sonarr.example.com":   "http%25253A%25252F%25252Fsonarr.example.com%25252F",
-		"http://sonarr.example.com/x": "http%25253A%25252F%25252Fsonarr.example.com%25252Fx",
+		"/":                           home + "%25252F",
+		"/s?q=1&x=2":                  home + "%25252Fs%25253Fq%25253D1%252526x%25253D2",
+		"/s?q=100%25&x=a%2Fb":         home + "%25252Fs%25253Fq%25253D100%25252525%252526x%25253Da%2525252Fb",
+		"/a%2Fb":                      home + "%25252Fa%2525252Fb",
+		"/s?q=a+b":                    home + "%25252Fs%25253Fq%25253Da%25252Bb",
+		"/%C3%BC?c=%C3%BC":            home + "%25252F%252525C3%252525BC%25253Fc%25253D%252525C3%252525BC",
+		"http://sonarr.example.com":   home + "%25252F",
+		"http://sonarr.example.com/x": home + "%25252Fx",
 	} {
 		t.Run(target, func(t *testing.T) {
 			got := s.in(t).ask("GET", "sonarr.example.com", target, "Accept", pageAccept)
-			if location := got.Header.Get("Location"); got.StatusCode != 302 || location != "https://organizr.example.com/?return="+want {
-				t.Errorf("%d\ngot  %s\nwant %s", got.StatusCode, location, "https://organizr.example.com/?return="+want)
+			location, want := got.Header.Get("Location"), "https://organizr.example.com/?return="+want
+			if got.StatusCode != 302 || location != want {
+				t.Errorf("%d\ngot  %s\nwant %s", got.StatusCode, location, want)
 			}
 		})
 	}

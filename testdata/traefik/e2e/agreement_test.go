@@ -28,7 +28,8 @@ func needsOrganizr(t *testing.T) {
 	needs(t, "php")
 }
 
-// realOrganizr returns a real Organizr with all of fakeorganizr.Accounts. The test is skipped where there is no source of it.
+// realOrganizr returns a real Organizr with all of fakeorganizr.Accounts. The test is skipped where there is no source
+// of it.
 func realOrganizr(t *testing.T) *realorganizr.Organizr {
 	t.Helper()
 	o := emptyOrganizr(t, realorganizr.Options{})
@@ -62,7 +63,9 @@ func followOrganizr(t *testing.T, configFile string, hosts map[string]table) *sc
 		middlewares[host] = table{"plugin": table{"organizrjwt": options}}
 	}
 	return setUp(t, nil, func(options *proxy.Options) {
-		options.Env = []string{"ORGANIZR_CONFIG_FILE=" + configFile, "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL=https://organizr.example.com"}
+		options.Env = []string{
+			"ORGANIZR_CONFIG_FILE=" + configFile, "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL=https://organizr.example.com",
+		}
 		options.Dynamic = table{"http": table{
 			"routers": routers, "middlewares": middlewares,
 			"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
@@ -89,15 +92,18 @@ type verdict struct {
 }
 
 // said returns Organizr's verdict, as the plugin would say it. Of what is different only these two are known, and both
-// are about a request of nobody to a service for Guests: Organizr calls nobody Guest, where the plugin names nobody; and
-// it answers 401 to a locked account, which gets in as nobody as soon as it leaves its cookie away.
+// are about a request of nobody to a service for Guests: Organizr calls nobody Guest, where the plugin names nobody;
+// and it answers 401 to a locked account, which gets in as nobody as soon as it leaves its cookie away.
 func (a *agreement) said(group int, session string, locked bool) (says, want verdict) {
 	a.t.Helper()
 	resp, err := a.organizr.Check(a.t.Context(), group, session)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	says = verdict{resp.StatusCode, resp.Header.Get("X-Organizr-User"), resp.Header.Get("X-Organizr-Email"), resp.Header.Get("X-Organizr-Group")}
+	says = verdict{
+		resp.StatusCode, resp.Header.Get("X-Organizr-User"), resp.Header.Get("X-Organizr-Email"),
+		resp.Header.Get("X-Organizr-Group"),
+	}
 	want = says
 	if group == 999 && (says.user == "Guest" && says.group == "999" || locked && says.status == http.StatusUnauthorized) {
 		want = verdict{status: http.StatusOK}
@@ -107,7 +113,7 @@ func (a *agreement) said(group int, session string, locked bool) (says, want ver
 
 // answered returns the plugin's verdict, and the status as it came. Organizr answers 401 to all whom it refuses, the
 // plugin 403 to those whom another login wouldn't help.
-func (a *agreement) answered(group int, session string) (verdict, int) {
+func (a *agreement) answered(group int, session string) (says verdict, asItCame int) {
 	a.t.Helper()
 	var headers []string
 	if session != "" {
@@ -119,10 +125,12 @@ func (a *agreement) answered(group int, session string) (verdict, int) {
 	if status == http.StatusForbidden {
 		status = http.StatusUnauthorized
 	}
-	return verdict{status, told.Get("X-Organizr-User"), told.Get("X-Organizr-Email"), told.Get("X-Organizr-Group")}, got.StatusCode
+	says = verdict{status, told.Get("X-Organizr-User"), told.Get("X-Organizr-Email"), told.Get("X-Organizr-Group")}
+	return says, got.StatusCode
 }
 
-// compare compares all thresholds for each account's session of the same state, which a change some time ago brought about.
+// compare compares all thresholds for each account's session of the same state, which a change some time ago brought
+// about.
 func (a *agreement) compare(state string, sessions map[string]string, changed time.Time) {
 	a.t.Helper()
 	for _, account := range fakeorganizr.Accounts {
@@ -221,7 +229,8 @@ func TestAgreement(t *testing.T) {
 
 	loggedOut := a.each(logIn)
 	a.compare("about to log out", loggedOut, never)
-	a.compare("logged out", loggedOut, a.change(func(account fakeorganizr.Account) error { return o.LogOut(ctx, loggedOut[account.Username]) }))
+	a.compare("logged out", loggedOut,
+		a.change(func(account fakeorganizr.Account) error { return o.LogOut(ctx, loggedOut[account.Username]) }))
 	revoked := a.each(logIn)
 	a.compare("revoked", revoked, a.change(func(account fakeorganizr.Account) error {
 		return o.Revoke(ctx, revoked[account.Username], good[account.Username])
@@ -229,7 +238,8 @@ func TestAgreement(t *testing.T) {
 	a.compare("another session of theirs was revoked", good, never)
 
 	a.compare("locked", good, a.change(func(account fakeorganizr.Account) error { return o.Lock(ctx, account.Username) }))
-	a.compare("unlocked", good, a.change(func(account fakeorganizr.Account) error { return o.Unlock(ctx, account.Username) }))
+	a.compare("unlocked", good,
+		a.change(func(account fakeorganizr.Account) error { return o.Unlock(ctx, account.Username) }))
 	a.compare("moved down", good, a.change(func(account fakeorganizr.Account) error {
 		group := account.GroupID + 1
 		if group > 5 {
@@ -241,13 +251,16 @@ func TestAgreement(t *testing.T) {
 	a.compare("moved up", good, a.change(func(account fakeorganizr.Account) error {
 		return o.Move(ctx, account.Username, max(0, account.GroupID-1))
 	}))
-	a.compare("moved back", good, a.change(func(account fakeorganizr.Account) error { return o.Move(ctx, account.Username, account.GroupID) }))
+	a.compare("moved back", good,
+		a.change(func(account fakeorganizr.Account) error { return o.Move(ctx, account.Username, account.GroupID) }))
 
 	a.compare("renamed", good, a.change(func(account fakeorganizr.Account) error {
 		return o.Rename(ctx, account.Username, account.Username+" & Söhne", "new."+account.Email())
 	}))
-	a.compare("renamed, new login", a.each(func(account fakeorganizr.Account) (string, error) { return o.LogIn(ctx, "new."+account.Email()) }), never)
-	a.compare("deleted", good, a.change(func(account fakeorganizr.Account) error { return o.Delete(ctx, account.Username+" & Söhne") }))
+	a.compare("renamed, new login",
+		a.each(func(account fakeorganizr.Account) (string, error) { return o.LogIn(ctx, "new."+account.Email()) }), never)
+	a.compare("deleted", good,
+		a.change(func(account fakeorganizr.Account) error { return o.Delete(ctx, account.Username+" & Söhne") }))
 
 	var text strings.Builder
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -257,5 +270,6 @@ func TestAgreement(t *testing.T) {
 	}
 	fmt.Fprintf(columns, "\n%s", a.table.String())
 	_ = columns.Flush()
-	t.Logf("%d answers and their headers compared; the slowest change counted after %v\n%s", a.cells, a.slowest.Round(10*time.Millisecond), text.String())
+	t.Logf("%d answers and their headers compared; the slowest change counted after %v\n%s", a.cells,
+		a.slowest.Round(10*time.Millisecond), text.String())
 }

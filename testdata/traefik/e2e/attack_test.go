@@ -198,7 +198,10 @@ func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
 }
 
 func TestNoServiceGetsTheSession(t *testing.T) {
-	s := setUp(t, map[string]table{"user": {"group": "User", "acceptBearer": true}, "guest": {"group": "Guest", "acceptBearer": true}})
+	s := setUp(t, map[string]table{
+		"user":  {"group": "User", "acceptBearer": true},
+		"guest": {"group": "Guest", "acceptBearer": true},
+	})
 	bob, _ := fakeorganizr.Find("bob")
 	alice, _ := fakeorganizr.Find("alice")
 	session, other := bob.Token(hash), alice.Token(hash)
@@ -212,20 +215,38 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 		{"two cookies", []string{"Cookie", cookie + session + "; a=1; " + cookie + other}},
 		{"two lines of cookies", []string{"Cookie", cookie + session, "Cookie", cookie + other}},
 		{"a quoted cookie beside a good one", []string{"Cookie", cookie + session + "; " + cookie + `"` + other + `"`}},
-		{"spaces around the cookie's name", []string{"Cookie", cookie + session + ";  \t" + fakeorganizr.CookieName + " =" + other}},
+		{
+			"spaces around the cookie's name",
+			[]string{"Cookie", cookie + session + ";  \t" + fakeorganizr.CookieName + " =" + other},
+		},
 		{"five cookies", []string{"Cookie", strings.Repeat(cookie+session+"; ", 4) + cookie + other}},
 		{"a bearer", []string{"Authorization", "Bearer " + session}},
 		{"a bearer in capitals", []string{"Authorization", "BEARER " + session}},
 		{"a bearer after a tab", []string{"Authorization", "Bearer\t" + session, "Cookie", cookie + session}},
 		{"a cookie and a bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + session}},
 		{"a cookie and somebody else's bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + other}},
-		{"a cookie and two bearers", []string{"Cookie", cookie + session, "Authorization", "Bearer x", "Authorization", "Bearer " + other}},
-		{"a cookie and two bearers in a line", []string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other}},
+		{
+			"a cookie and two bearers",
+			[]string{"Cookie", cookie + session, "Authorization", "Bearer x", "Authorization", "Bearer " + other},
+		},
+		{
+			"a cookie and two bearers in a line",
+			[]string{"Cookie", cookie + session, "Authorization", "Bearer x, Bearer " + other},
+		},
 		{"a cookie and another scheme", []string{"Cookie", cookie + session, "Authorization", "Token token=" + other}},
 		{"a cookie and an ended bearer", []string{"Cookie", cookie + session, "Authorization", "Bearer " + ended}},
-		{"a bearer behind another token's beginning", []string{"Cookie", cookie + session, "Authorization", "Bearer eyJh." + other}},
-		{"a bearer with something before and behind it", []string{"Cookie", cookie + session, "Authorization", "Bearer x-" + other + "x"}},
-		{"a bearer beside a password", []string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other}},
+		{
+			"a bearer behind another token's beginning",
+			[]string{"Cookie", cookie + session, "Authorization", "Bearer eyJh." + other},
+		},
+		{
+			"a bearer with something before and behind it",
+			[]string{"Cookie", cookie + session, "Authorization", "Bearer x-" + other + "x"},
+		},
+		{
+			"a bearer beside a password",
+			[]string{"Cookie", cookie + session, "Authorization", "Basic eDp5", "Authorization", "Bearer " + other},
+		},
 	} {
 		for _, host := range []string{"user.example.com", "guest.example.com"} {
 			for _, visit := range []string{"first", "second"} {
@@ -244,7 +265,8 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 		}
 	}
 	t.Run("a password stays", func(t *testing.T) {
-		got := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie+session+"; a=1", "Authorization", "Basic eDp5").seen().Header
+		headers := []string{"Cookie", cookie + session + "; a=1", "Authorization", "Basic eDp5"}
+		got := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
 		if got.Get("Authorization") != "Basic eDp5" || got.Get("Cookie") != "a=1" {
 			t.Errorf("the service was told %v", got)
 		}
@@ -258,6 +280,10 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		"guest": {"group": "Guest"},
 		"deny":  {"group": "User", "deny": "username=bob , username = eve"},
 	})
+	named := func(username string) fakeorganizr.Account {
+		return fakeorganizr.Account{Username: username, GroupID: 4}
+	}
+	eve := fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}
 	for _, test := range []struct {
 		name    string
 		account fakeorganizr.Account
@@ -265,42 +291,43 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		want    int
 		told    string // X-Organizr-User, where the service was reached
 	}{
-		{"a control character at the end of somebody else's name", fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}, "user", 403, ""},
-		{"a newline", fakeorganizr.Account{Username: "alice\nX-Organizr-Group: 0", GroupID: 4}, "user", 403, ""},
-		{"a NUL", fakeorganizr.Account{Username: "alice\x00", GroupID: 4}, "user", 403, ""},
-		{"a space at the end", fakeorganizr.Account{Username: "alice ", GroupID: 4}, "user", 403, ""},
-		{"a space at the beginning", fakeorganizr.Account{Username: " alice", GroupID: 4}, "user", 403, ""},
-		{"a space at the end that can't break", fakeorganizr.Account{Username: "alice\u00a0", GroupID: 4}, "user", 403, ""},
-		{"a character without width", fakeorganizr.Account{Username: "al\u200bice", GroupID: 4}, "user", 403, ""},
-		{"a hyphen that isn't seen", fakeorganizr.Account{Username: "al\u00adice", GroupID: 4}, "user", 403, ""},
-		{"text from right to left", fakeorganizr.Account{Username: "\u202eecila", GroupID: 4}, "user", 403, ""},
-		{"a tag that isn't seen", fakeorganizr.Account{Username: "alice\U000e0041", GroupID: 4}, "user", 403, ""},
-		{"on a guests' page they count as nobody", fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}, "guest", 200, ""},
+		{"a control character at the end of somebody else's name", named("alice\u0007"), "user", 403, ""},
+		{"a newline", named("alice\nX-Organizr-Group: 0"), "user", 403, ""},
+		{"a NUL", named("alice\x00"), "user", 403, ""},
+		{"a space at the end", named("alice "), "user", 403, ""},
+		{"a space at the beginning", named(" alice"), "user", 403, ""},
+		{"a space at the end that can't break", named("alice\u00a0"), "user", 403, ""},
+		{"a character without width", named("al\u200bice"), "user", 403, ""},
+		{"a hyphen that isn't seen", named("al\u00adice"), "user", 403, ""},
+		{"text from right to left", named("\u202eecila"), "user", 403, ""},
+		{"a tag that isn't seen", named("alice\U000e0041"), "user", 403, ""},
+		{"on a guests' page they count as nobody", named("alice\u0007"), "guest", 200, ""},
 		{"an administrator too", fakeorganizr.Account{Username: "alice\u0007", GroupID: 0}, "admin", 403, ""},
-		{"a name beyond ASCII is told as it is", fakeorganizr.Account{Username: "Zoë Müller 雪", GroupID: 4}, "user", 200, "Zoë Müller 雪"},
-		{"a name as Organizr escapes it is told as it is", fakeorganizr.Account{Username: "O&#039;Brien", GroupID: 4}, "user", 200, "O&#039;Brien"},
-		{"the name of a group opens nothing", fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}, "admin", 403, ""},
-		{"who is denied", fakeorganizr.Account{Username: "bob", GroupID: 4}, "deny", 403, ""},
-		{"who is denied after a space", fakeorganizr.Account{Username: "eve", GroupID: 4}, "deny", 403, ""},
+		{"a name beyond ASCII is told as it is", named("Zoë Müller 雪"), "user", 200, "Zoë Müller 雪"},
+		{"a name as Organizr escapes it is told as it is", named("O&#039;Brien"), "user", 200, "O&#039;Brien"},
+		{"the name of a group opens nothing", eve, "admin", 403, ""},
+		{"who is denied", named("bob"), "deny", 403, ""},
+		{"who is denied after a space", named("eve"), "deny", 403, ""},
 		{"who isn't denied", fakeorganizr.Account{Username: "pat", GroupID: 3}, "deny", 200, "pat"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", fakeorganizr.CookieName+"="+test.account.Token(hash))
+			cookie := fakeorganizr.CookieName + "=" + test.account.Token(hash)
+			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", cookie)
 			if told := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || told != test.told {
 				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, told, test.want, test.told)
 			}
 		})
 	}
 	t.Run("a service is told the group by its number", func(t *testing.T) {
-		eve := fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}
-		told := s.in(t).ask("GET", "user.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+eve.Token(hash)).seen().Header
+		cookie := fakeorganizr.CookieName + "=" + eve.Token(hash)
+		told := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie).seen().Header
 		if told.Get("X-Group") != "User" {
 			t.Errorf("the service was told %q", told.Get("X-Group"))
 		}
 	})
 	t.Run("a person reads what to do", func(t *testing.T) {
-		odd := fakeorganizr.Account{Username: "alice\u0007", GroupID: 4}
-		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", fakeorganizr.CookieName+"="+odd.Token(hash))
+		cookie := fakeorganizr.CookieName + "=" + named("alice\u0007").Token(hash)
+		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", cookie)
 		if got.StatusCode != 403 || !strings.Contains(html.UnescapeString(got.Body), "can't be printed") ||
 			strings.Contains(got.Body, "\u0007") {
 			t.Errorf("%d:\n%s", got.StatusCode, got.Body)
@@ -317,6 +344,8 @@ func TestALotForALittle(t *testing.T) {
 	for i := range 40_000 {
 		odd = append(odd, fmt.Sprintf("x_%d", i), "")
 	}
+	person := []string{"Accept", pageAccept}
+	percents := strings.Repeat("%25", 300<<10)
 	longest := "/?" + strings.Repeat("a", 2<<10-len("http://user.example.com/?"))
 	for _, test := range []struct {
 		name, host, target string
@@ -324,10 +353,10 @@ func TestALotForALittle(t *testing.T) {
 		want               int
 		longest            int // of the answer's Location
 	}{
-		{"900 KB of percent signs as a query", "user", "/?" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
-		{"900 KB of percent signs as a path", "user", "/" + strings.Repeat("%25", 300<<10), []string{"Accept", pageAccept}, 302, 64},
-		{"the longest address to come back to", "user", longest, []string{"Accept", pageAccept}, 302, 8 << 10},
-		{"one byte more", "user", longest + "a", []string{"Accept", pageAccept}, 302, 64},
+		{"900 KB of percent signs as a query", "user", "/?" + percents, person, 302, 64},
+		{"900 KB of percent signs as a path", "user", "/" + percents, person, 302, 64},
+		{"the longest address to come back to", "user", longest, person, 302, 8 << 10},
+		{"one byte more", "user", longest + "a", person, 302, 64},
 		{"40,000 odd headers of somebody who may enter", "user", "/", append(as("bob"), odd...), 431, 0},
 		{"40,000 odd headers on a guests' page", "guest", "/", odd, 431, 0},
 		{"40,000 odd headers of nobody", "user", "/", odd, 401, 0},
@@ -335,11 +364,13 @@ func TestALotForALittle(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := s.in(t).ask("GET", test.host+".example.com", test.target, test.headers...)
-			if location := got.Header.Get("Location"); got.StatusCode != test.want || len(location) > test.longest {
-				t.Errorf("got %d and a Location of %d bytes, want %d and at most %d", got.StatusCode, len(location), test.want, test.longest)
+			location := got.Header.Get("Location")
+			if got.StatusCode != test.want || len(location) > test.longest {
+				t.Errorf("got %d and a Location of %d bytes, want %d and at most %d",
+					got.StatusCode, len(location), test.want, test.longest)
 			}
-			if test.want == 302 && strings.Contains(got.Header.Get("Location"), "return=") != (test.longest > 64) {
-				t.Errorf("the visitor comes back to the address, or not: %.80s", got.Header.Get("Location"))
+			if test.want == 302 && strings.Contains(location, "return=") != (test.longest > 64) {
+				t.Errorf("the visitor comes back to the address, or not: %.80s", location)
 			}
 		})
 	}
@@ -347,7 +378,9 @@ func TestALotForALittle(t *testing.T) {
 
 func TestAttacksOnHosts(t *testing.T) {
 	s := setUp(t, map[string]table{"admin": {"group": "Admin"}})
-	for _, host := range []string{"admin.example.com", "ADMIN.example.COM", "admin.example.com:80", "admin.example.com.", "Admin.Example.Com.:8443"} {
+	for _, host := range []string{
+		"admin.example.com", "ADMIN.example.COM", "admin.example.com:80", "admin.example.com.", "Admin.Example.Com.:8443",
+	} {
 		t.Run(host, func(t *testing.T) {
 			if got := s.in(t).ask("GET", host, "/", as("bob")...).StatusCode; got != 403 && got != 404 {
 				t.Errorf("got %d, want 403", got)
@@ -375,7 +408,10 @@ func TestHostileTokensInTraefik(t *testing.T) {
 				continue // it would be another header
 			}
 			t.Run(one.Trick+": "+one.Why, func(t *testing.T) {
-				for _, headers := range [][]string{{"Cookie", fakeorganizr.CookieName + "=" + one.Token}, {"Authorization", "Bearer " + one.Token}} {
+				for _, headers := range [][]string{
+					{"Cookie", fakeorganizr.CookieName + "=" + one.Token},
+					{"Authorization", "Bearer " + one.Token},
+				} {
 					if got := s.in(t).ask("GET", "all.example.com", "/", headers...).StatusCode; got != want {
 						t.Errorf("in %s: got %d, want %d", headers[0], got, want)
 					}
@@ -396,7 +432,8 @@ func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}})
 	for _, host := range []string{"user.example.com", "guest.example.com"} {
 		spellings := []string{
-			"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X!Organizr~User", "X_ORGANIZR-GROUP",
+			"X-Organizr-User", "x-organizr-user", "x_organizr_user", "X-Organizr_User", "X.Organizr.User", "X!Organizr~User",
+			"X_ORGANIZR-GROUP",
 		}
 		for _, spelling := range spellings {
 			t.Run(spelling+" at "+host, func(t *testing.T) {
@@ -413,7 +450,8 @@ func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 }
 
 func TestTheSameOverHTTP2(t *testing.T) {
-	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}}, func(options *proxy.Options) { options.TLS = true })
+	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}},
+		func(options *proxy.Options) { options.TLS = true })
 	session := as("bob")[1]
 	for _, test := range []struct {
 		name, host, told string
@@ -426,7 +464,8 @@ func TestTheSameOverHTTP2(t *testing.T) {
 		{"nobody on a guests' page", "guest", "", []string{"a=1"}, "a=1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+test.host+".example.com/", http.NoBody)
+			url := "https://" + test.host + ".example.com/"
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -444,7 +483,8 @@ func TestTheSameOverHTTP2(t *testing.T) {
 				t.Fatalf("%s %d and %v: %s", resp.Proto, resp.StatusCode, err, body)
 			}
 			told := answer{Response: resp, Body: string(body)}.seen().Header
-			if strings.Contains(string(body), "forged") || told.Get("X-Organizr-User") != test.told || strings.Join(told["Cookie"], "; ") != test.want {
+			if strings.Contains(string(body), "forged") || told.Get("X-Organizr-User") != test.told ||
+				strings.Join(told["Cookie"], "; ") != test.want {
 				t.Errorf("the service was told %v", told)
 			}
 		})
@@ -467,8 +507,10 @@ func TestAVisitorCantHideWhoTheyAre(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}})
 	for _, value := range []string{"X-Organizr-User", "x-organizr-user, X-Organizr-Group", "close, X-Organizr-Email"} {
 		t.Run("Connection: "+value, func(t *testing.T) {
-			told := s.in(t).ask("GET", "user.example.com", "/", append([]string{"Connection", value}, as("bob")...)...).seen().Header
-			if told.Get("X-Organizr-User") != "bob" || told.Get("X-Organizr-Group") != "4" || told.Get("X-Organizr-Email") == "" {
+			headers := append([]string{"Connection", value}, as("bob")...)
+			told := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
+			if told.Get("X-Organizr-User") != "bob" || told.Get("X-Organizr-Group") != "4" ||
+				told.Get("X-Organizr-Email") == "" {
 				t.Errorf("the service was told %v", told)
 			}
 		})

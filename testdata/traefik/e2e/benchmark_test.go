@@ -65,7 +65,9 @@ func (m maker) handler(b *testing.B, options map[string]any) http.Handler {
 		field.Set(reflect.ValueOf(value))
 	}
 	var next http.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	results := m.construct.Call([]reflect.Value{reflect.ValueOf(b.Context()), reflect.ValueOf(&next).Elem(), config, reflect.ValueOf("bench")})
+	results := m.construct.Call([]reflect.Value{
+		reflect.ValueOf(b.Context()), reflect.ValueOf(&next).Elem(), config, reflect.ValueOf("bench"),
+	})
 	if !results[1].IsNil() {
 		b.Fatal(results[1].Interface())
 	}
@@ -85,7 +87,9 @@ func floor(b *testing.B) maker {
 
 // inForce returns the options, besides those that every middleware here has.
 func inForce(options map[string]any) map[string]any {
-	all := map[string]any{"UUID": fakeorganizr.UUID, "Secret": hash, "Group": "User", "OrganizrURL": "https://organizr.example.com"}
+	all := map[string]any{
+		"UUID": fakeorganizr.UUID, "Secret": hash, "Group": "User", "OrganizrURL": "https://organizr.example.com",
+	}
 	maps.Copy(all, options)
 	return all
 }
@@ -100,8 +104,8 @@ func (a *answered) Header() http.Header            { return a.header }
 func (a *answered) WriteHeader(status int)         { a.status = status }
 func (a *answered) Write(text []byte) (int, error) { return len(text), nil }
 
-// reportCPU lets the benchmark report allocations and, once what it returns is called, the CPU time of this process: other
-// than the time that passes it includes the garbage collector on other cores, and not what else the machine does.
+// reportCPU lets the benchmark report allocations and, once what it returns is called, the CPU time of this process:
+// other than the time that passes it includes the garbage collector on other cores, and not what else the machine does.
 func reportCPU(b *testing.B) func() {
 	b.ReportAllocs()
 	used := func() time.Duration {
@@ -182,15 +186,24 @@ func BenchmarkInterpreted(b *testing.B) {
 		{name: "first sight", cookies: firstSeen},
 		{name: "with a database, remembered", options: database, cookies: listed[:1]},
 		{name: "with a database, other cookies change", options: database, cookies: load.Changing(listed[0])},
-		{name: "with a database, first sight", options: map[string]any{"DatabaseFile": databaseWith(b, bob, firstSeen)}, cookies: firstSeen},
-		{name: "with a database, a token that Organizr has ended", options: database, cookies: ended, status: 401, accept: "*/*"},
+		{
+			name: "with a database, first sight", options: map[string]any{"DatabaseFile": databaseWith(b, bob, firstSeen)},
+			cookies: firstSeen,
+		},
+		{
+			name: "with a database, a token that Organizr has ended", options: database, cookies: ended, status: 401,
+			accept: "*/*",
+		},
 		{name: "forged", cookies: forged, status: 401, accept: "*/*"},
 		{name: "forged, a page", cookies: forged, status: 302},
 		{name: "nobody, a program", status: 401, accept: "*/*"},
 		{name: "nobody, redirected", status: 302},
 		{name: "nobody, a guest", options: map[string]any{"Group": "Guest"}},
 		{name: "the wrong group, a page", options: map[string]any{"Group": "Admin"}, cookies: one, status: 403},
-		{name: "the wrong group, a program", options: map[string]any{"Group": "Admin"}, cookies: one, status: 403, accept: "*/*"},
+		{
+			name: "the wrong group, a program", options: map[string]any{"Group": "Admin"}, cookies: one, status: 403,
+			accept: "*/*",
+		},
 	} {
 		b.Run(request.name, func(b *testing.B) { request.run(b, made.handler(b, inForce(request.options))) })
 	}
@@ -238,8 +251,8 @@ func BenchmarkInterpretedDatabase(b *testing.B) {
 	}
 }
 
-// BenchmarkInterpretedHostile measures what strangers can send to make the plugin work, beside what the same requests cost
-// a plugin that does nothing.
+// BenchmarkInterpretedHostile measures what strangers can send to make the plugin work, beside what the same requests
+// cost a plugin that does nothing.
 func BenchmarkInterpretedHostile(b *testing.B) {
 	bob, _ := fakeorganizr.Find("bob")
 	odd := http.Header{}
@@ -255,13 +268,26 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{name: "32 KiB of empty sessions", cookies: []string{load.Fill(fakeorganizr.CookieName+"=; ", 32<<10)}, status: 401},
 		{name: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
 		{name: "1 KiB of slashes that are encoded once", options: rules, target: "/" + load.Fill("%2f", 1020), status: 401},
-		{name: "1 KiB of slashes that are encoded twice", options: rules, target: "/" + load.Fill("%252f", 1020), status: 401},
-		{name: "1 KiB of parameters, capitals and dots", options: rules, target: "/" + load.Fill("A.%2f;x", 1020), status: 401},
-		{name: "8 KiB of a percent sign encoded again and again", options: rules, target: "/%" + strings.Repeat("25", 4<<10), status: 401},
-		{name: "8 KiB of slashes that are encoded nine times", options: rules, target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401},
+		{
+			name: "1 KiB of slashes that are encoded twice", options: rules, target: "/" + load.Fill("%252f", 1020), status: 401,
+		},
+		{
+			name: "1 KiB of parameters, capitals and dots", options: rules, target: "/" + load.Fill("A.%2f;x", 1020),
+			status: 401,
+		},
+		{
+			name: "8 KiB of a percent sign encoded again and again", options: rules, target: "/%" + strings.Repeat("25", 4<<10),
+			status: 401,
+		},
+		{
+			name: "8 KiB of slashes that are encoded nine times", options: rules,
+			target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401,
+		},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
-		{name: "a query of 900 KB", accept: load.Browser().Get("Accept"), target: "/?" + load.Fill("%", 900_000), status: 302},
+		{
+			name: "a query of 900 KB", accept: load.Browser().Get("Accept"), target: "/?" + load.Fill("%", 900_000), status: 302,
+		},
 		{name: "40,000 odd headers, to log in", header: odd, status: 401},
 		{name: "40,000 odd headers, where nobody needs to log in", options: rules, target: "/api/", header: odd, status: 431},
 	} {

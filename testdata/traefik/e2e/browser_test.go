@@ -127,7 +127,8 @@ func TestAPersonClicksThrough(t *testing.T) {
 	shows(t, browser, d.URL("organizr")+"/", "Nobody is logged in")
 
 	do(t, browser, open(wanted), wait("#accounts"), signIn("alice"))
-	shows(t, browser, wanted, "GET /deep/%2F?a=1&b=%2F%25&c=%C3%BC&d=x+y&e=http%3A%2F%2Fx%2F%3Fq", "X-Organizr-User\talice")
+	shows(t, browser, wanted, "GET /deep/%2F?a=1&b=%2F%25&c=%C3%BC&d=x+y&e=http%3A%2F%2Fx%2F%3Fq",
+		"X-Organizr-User\talice")
 
 	do(t, browser, open(d.URL("organizr")), click("#logout"), wait("#accounts"))
 	do(t, browser, open(d.URL("admin")+"/"), wait("#accounts"))
@@ -183,7 +184,8 @@ func TestAStaleSecondCookie(t *testing.T) {
 	do(t, browser, open(d.URL("power")+"/x"), wait("#accounts"), signIn("pat"))
 	shows(t, browser, d.URL("power")+"/x", "pat")
 	stale := (fakeorganizr.Account{Username: "old", GroupID: 0}).Token("a-key-of-an-earlier-installation-of-it")
-	cookies, err := chromedp.Run(browser, chromedp.Evaluate[string]("document.cookie = '"+fakeorganizr.CookieName+"="+stale+"; path=/x'; document.cookie"))
+	cookies, err := chromedp.Run(browser,
+		chromedp.Evaluate[string]("document.cookie = '"+fakeorganizr.CookieName+"="+stale+"; path=/x'; document.cookie"))
 	if err != nil || strings.Count(cookies, fakeorganizr.CookieName) < 2 {
 		t.Fatalf("the browser doesn't keep both cookies: %v %s", err, cookies)
 	}
@@ -255,7 +257,8 @@ func TestAWebSocketOfAnotherSite(t *testing.T) {
 					onmessage = event => done(event.data)
 					const frame = document.createElement("iframe")
 					frame.sandbox = "allow-scripts"
-					frame.srcdoc = '<script>const done = text => parent.postMessage(text, "*");' + ` + "`" + script + "`" + ` + '</scr' + 'ipt>'
+					frame.srcdoc = '<script>const done = text => parent.postMessage(text, "*");' +
+						` + "`" + script + "`" + ` + '</scr' + 'ipt>'
 					document.body.append(frame)
 				})`
 			}
@@ -286,7 +289,8 @@ func TestAccountsOfTheDemo(t *testing.T) {
 		{"locked", []step{click(`button[data-lock="bob"]`)}, "locked"},
 		{"unlocked", []step{click(`button[data-lock="bob"]`)}, "asked to GET /x"},
 	} {
-		steps := append([]step{open(d.URL("organizr")), chromedp.Evaluate[chromedp.Void](`document.body.id = "before"`)}, change.steps...)
+		steps := append([]step{open(d.URL("organizr")), chromedp.Evaluate[chromedp.Void](`document.body.id = "before"`)},
+			change.steps...)
 		do(t, browser, append(steps, wait("body:not(#before) #people"))...)
 		for changed := time.Now(); ; {
 			after := time.Since(changed)
@@ -311,7 +315,8 @@ func TestThePagesOfTheDemo(t *testing.T) {
 	do(t, browser, open(d.URL("apart")))
 	shows(t, browser, d.URL("apart")+"/", "browsers share a cookie only between names under one domain")
 	do(t, browser, open(d.URL("provider")))
-	shows(t, browser, d.URL("provider")+"/", "organizr.duckdns.org reaches organizr.duckdns.org and names under it, and not sonarr.duckdns.org")
+	shows(t, browser, d.URL("provider")+"/",
+		"organizr.duckdns.org reaches organizr.duckdns.org and names under it, and not sonarr.duckdns.org")
 	do(t, browser, open(d.URL("denied")+"/"), wait("#accounts"), signIn("bob"))
 	shows(t, browser, d.URL("denied")+"/", "Not for you", "The settings of this service don't let you in")
 }

@@ -34,11 +34,13 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 	if err := yaml.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.DisplayName == "" || m.Summary == "" || m.Type != "middleware" || len(m.TestData) == 0 || m.Import != proxy.PluginModule {
+	if m.DisplayName == "" || m.Summary == "" || m.Type != "middleware" || len(m.TestData) == 0 ||
+		m.Import != proxy.PluginModule {
 		t.Errorf("the manifest lacks something: %+v", m)
 	}
 	module, err := os.ReadFile(filepath.Join(folder, "go.mod"))
-	if err != nil || !strings.HasPrefix(string(module), "module "+m.Import+"\n") || strings.Contains(string(module), "require") {
+	if err != nil || !strings.HasPrefix(string(module), "module "+m.Import+"\n") ||
+		strings.Contains(string(module), "require") {
 		t.Errorf("go.mod: %v\n%s", err, module)
 	}
 	for _, file := range []string{"readme.md", "LICENSE", m.IconPath, m.BannerPath} {
@@ -65,7 +67,8 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 		t.Fatalf("CreateConfig returned %v", created)
 	}
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		DecodeHook: mapstructure.StringToSliceHookFunc(","), WeaklyTypedInput: true, ErrorUnused: true, Result: created[0].Interface(),
+		DecodeHook: mapstructure.StringToSliceHookFunc(","), WeaklyTypedInput: true, ErrorUnused: true,
+		Result: created[0].Interface(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +81,10 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	kind := construct.Type()
-	if kind.NumIn() != 4 || kind.NumOut() != 2 || kind.In(0) != reflect.TypeFor[context.Context]() || kind.In(1) != reflect.TypeFor[http.Handler]() ||
-		kind.In(3).Kind() != reflect.String || kind.Out(0) != reflect.TypeFor[http.Handler]() || kind.Out(1) != reflect.TypeFor[error]() {
+	if kind.NumIn() != 4 || kind.NumOut() != 2 || kind.In(0) != reflect.TypeFor[context.Context]() ||
+		kind.In(1) != reflect.TypeFor[http.Handler]() ||
+		kind.In(3).Kind() != reflect.String || kind.Out(0) != reflect.TypeFor[http.Handler]() ||
+		kind.Out(1) != reflect.TypeFor[error]() {
 		t.Fatalf("New is a %s", kind)
 	}
 	results := construct.Call([]reflect.Value{

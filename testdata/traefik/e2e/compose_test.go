@@ -117,8 +117,9 @@ func TestTheComposeFile(t *testing.T) {
 		defer resp.Body.Close()
 		var seen service.Seen
 		_ = json.NewDecoder(resp.Body).Decode(&seen)
-		if location := resp.Header.Get("Location"); resp.StatusCode == http.StatusFound &&
-			location != "https://organizr.example.com/?return=https%25253A%25252F%25252F"+name+".example.com%25252Fx%25253Fa%25253D1" {
+		location := resp.Header.Get("Location")
+		want := "https%25253A%25252F%25252F" + name + ".example.com%25252Fx%25253Fa%25253D1"
+		if resp.StatusCode == http.StatusFound && location != "https://organizr.example.com/?return="+want {
 			t.Errorf("nobody at %s is sent to %s", name, location)
 		}
 		return resp.StatusCode, seen
@@ -239,7 +240,9 @@ func newEngine(t *testing.T, project, address string) *dockerEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &dockerEngine{project: project, port: parsed.Port(), running: map[string]container{}, events: map[chan string]bool{}}
+	return &dockerEngine{
+		project: project, port: parsed.Port(), running: map[string]container{}, events: map[chan string]bool{},
+	}
 }
 
 // run starts a container of the project with the labels.
@@ -275,7 +278,9 @@ func (engine *dockerEngine) ServeHTTP(rw http.ResponseWriter, req *http.Request)
 		rw.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(rw, "OK")
 	case path == "/version":
-		_ = json.NewEncoder(rw).Encode(table{"Version": "28.2.2", "ApiVersion": "1.44", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"})
+		_ = json.NewEncoder(rw).Encode(table{
+			"Version": "28.2.2", "ApiVersion": "1.44", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64",
+		})
 	case path == "/containers/json":
 		_ = json.NewEncoder(rw).Encode(engine.list())
 	case path == "/events":
@@ -292,7 +297,8 @@ func (engine *dockerEngine) list() []table {
 	defer engine.mutex.Unlock()
 	list := []table{}
 	for name, one := range engine.running {
-		list = append(list, table{"Id": name, "Names": []string{"/" + engine.project + "-" + name + "-1"}, "Labels": one.labels, "State": "running"})
+		names := []string{"/" + engine.project + "-" + name + "-1"}
+		list = append(list, table{"Id": name, "Names": names, "Labels": one.labels, "State": "running"})
 	}
 	return list
 }
@@ -304,10 +310,12 @@ func (engine *dockerEngine) inspect(name string) table {
 	ports := table{one.port + "/tcp": nil}
 	return table{
 		"Id": name, "Name": "/" + engine.project + "-" + name + "-1",
-		"State":           table{"Status": "running", "Running": true},
-		"Config":          table{"Labels": one.labels, "ExposedPorts": table{one.port + "/tcp": table{}}},
-		"HostConfig":      table{"NetworkMode": engine.project + "_default"},
-		"NetworkSettings": table{"Ports": ports, "Networks": table{engine.project + "_default": table{"IPAddress": "127.0.0.1", "NetworkID": "n"}}},
+		"State":      table{"Status": "running", "Running": true},
+		"Config":     table{"Labels": one.labels, "ExposedPorts": table{one.port + "/tcp": table{}}},
+		"HostConfig": table{"NetworkMode": engine.project + "_default"},
+		"NetworkSettings": table{
+			"Ports": ports, "Networks": table{engine.project + "_default": table{"IPAddress": "127.0.0.1", "NetworkID": "n"}},
+		},
 	}
 }
 
@@ -343,7 +351,9 @@ func (engine *dockerEngine) change(name string, started *container) {
 		engine.running[name] = *started
 		action = "start"
 	}
-	event, _ := json.Marshal(table{"Type": "container", "Action": action, "Actor": table{"ID": name}, "time": time.Now().Unix()})
+	event, _ := json.Marshal(table{
+		"Type": "container", "Action": action, "Actor": table{"ID": name}, "time": time.Now().Unix(),
+	})
 	for events := range engine.events {
 		events <- string(event)
 	}

@@ -12,11 +12,11 @@ import (
 
 // composeMistakes returns what in a project would keep Organizr from starting, or services from being found, as real
 // containers do it:
-//   - Organizr's clones itself into its web root at the first start, and ends if that isn't empty. Docker makes the folders
-//     that another container mounts first.
+//   - Organizr's clones itself into its web root at the first start, and ends if that isn't empty. Docker makes the
+//     folders that another container mounts first.
 //   - Traefik drops the labels of a container whose health check hasn't passed, with all middlewares on them.
-//   - A file that a variable names must lie in a mount. By "auto" the plugin finds the database at the path that it has in
-//     Organizr's container.
+//   - A file that a variable names must lie in a mount. By "auto" the plugin finds the database at the path that it has
+//     in Organizr's container.
 func composeMistakes(project *types.Project) []string {
 	var mistakes []string
 	own := project.Services["organizr"].Volumes[0]
@@ -37,7 +37,8 @@ func composeMistakes(project *types.Project) []string {
 			}
 		}
 		for variable, value := range one.Environment {
-			if strings.HasPrefix(variable, "ORGANIZR_") && strings.HasSuffix(variable, "_FILE") && value != nil && !visible(one, own, *value) {
+			if strings.HasPrefix(variable, "ORGANIZR_") && strings.HasSuffix(variable, "_FILE") && value != nil &&
+				!visible(one, own, *value) {
 				mistakes = append(mistakes, name+" doesn't see the file of "+variable)
 			}
 		}
@@ -45,15 +46,15 @@ func composeMistakes(project *types.Project) []string {
 	return mistakes
 }
 
-// hasHealthCheck reports whether the image brings a health check of its own. A test can't ask the images, so these are the
-// ones of which it is known.
+// hasHealthCheck reports whether the image brings a health check of its own. A test can't ask the images, so these are
+// the ones of which it is known.
 func hasHealthCheck(image string) bool {
 	name, _, _ := strings.Cut(image, ":")
 	return name == "organizr/organizr"
 }
 
-// visible reports whether a service sees the file in one of its mounts; "auto" is a file of Organizr's volume, under the
-// path that it has in Organizr's container.
+// visible reports whether a service sees the file in one of its mounts; "auto" is a file of Organizr's volume, under
+// the path that it has in Organizr's container.
 func visible(service types.ServiceConfig, own types.ServiceVolumeConfig, file string) bool {
 	return slices.ContainsFunc(service.Volumes, func(mount types.ServiceVolumeConfig) bool {
 		if file == "auto" {
@@ -78,14 +79,21 @@ func TestOrganizrStartsWithTheComposeFile(t *testing.T) {
 		{"Organizr's volume can be written", mount, "- ./organizr:/config", "could write"},
 		{
 			"a middleware is defined on Organizr's container", "      - ./organizr:/config\n    labels:\n",
-			"      - ./organizr:/config\n    labels:\n      traefik.http.middlewares.x.plugin.organizrjwt.group: User\n", "has a health check",
+			"      - ./organizr:/config\n    labels:\n      traefik.http.middlewares.x.plugin.organizrjwt.group: User\n",
+			"has a health check",
 		},
 		{
 			"Traefik's container gets a health check", "image: traefik:v3.7",
 			"image: traefik:v3.7\n    healthcheck: {test: [CMD, traefik, healthcheck]}", "has a health check",
 		},
-		{"config.php is outside of all mounts", "ORGANIZR_CONFIG_FILE: /config/", "ORGANIZR_CONFIG_FILE: /organizr/", "ORGANIZR_CONFIG_FILE"},
-		{"the volume is mounted under another path than Organizr's", mount, "- ./organizr:/organizr:ro", "ORGANIZR_DATABASE_FILE"},
+		{
+			"config.php is outside of all mounts", "ORGANIZR_CONFIG_FILE: /config/", "ORGANIZR_CONFIG_FILE: /organizr/",
+			"ORGANIZR_CONFIG_FILE",
+		},
+		{
+			"the volume is mounted under another path than Organizr's", mount, "- ./organizr:/organizr:ro",
+			"ORGANIZR_DATABASE_FILE",
+		},
 	} {
 		t.Run(one.sentence, func(t *testing.T) {
 			if !strings.Contains(string(text), one.old) {

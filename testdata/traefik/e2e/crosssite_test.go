@@ -31,8 +31,13 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		{"another method of another site", "DELETE", "user", "https://elsewhere.test", "cross-site", as("bob"), 403},
 		{"a form of a frame that has no origin", "POST", "user", "null", "cross-site", as("bob"), 403},
 		{"a form of the service's own page, an older browser", "POST", "user", "http://user.example.com", "", as("bob"), 200},
-		{"a form of the service's own page on another port, an older browser", "POST", "user", "http://user.example.com:8080", "", as("bob"), 200},
-		{"a form of a page of Organizr, an older browser", "POST", "user", "https://organizr.example.com", "", as("bob"), 200},
+		{
+			"a form of the service's own page on another port, an older browser", "POST", "user",
+			"http://user.example.com:8080", "", as("bob"), 200,
+		},
+		{
+			"a form of a page of Organizr, an older browser", "POST", "user", "https://organizr.example.com", "", as("bob"), 200,
+		},
 		{"a form of another site, an older browser", "POST", "user", "https://elsewhere.test", "", as("bob"), 403},
 		{"a form of a frame that has no origin, an older browser", "POST", "user", "null", "", as("bob"), 403},
 		{"a site whose name ends in ours", "POST", "user", "https://evilexample.com", "", as("bob"), 403},
@@ -40,7 +45,10 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		{"a site that is only our domain's end", "POST", "user", "https://com", "", as("bob"), 403},
 		{"a page view of another site's link", "GET", "user", "", "cross-site", as("bob"), 200},
 		{"a script of another site that reads", "GET", "user", "https://elsewhere.test", "cross-site", as("bob"), 200},
-		{"a question what another site's script may do", "OPTIONS", "user", "https://elsewhere.test", "cross-site", as("bob"), 200},
+		{
+			"a question what another site's script may do", "OPTIONS", "user", "https://elsewhere.test", "cross-site",
+			as("bob"), 200,
+		},
 		{"a program, which says nothing", "POST", "user", "", "", as("bob"), 200},
 		{"another site that has a bearer token", "POST", "user", "https://elsewhere.test", "cross-site", bearer, 200},
 		{"another site at a guests' page", "POST", "guest", "https://elsewhere.test", "cross-site", as("bob"), 200},
@@ -65,7 +73,9 @@ func TestWebSocketsOfOtherSites(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Echo))
 	t.Cleanup(backend.Close)
 	s := setUp(t, nil, func(options *proxy.Options) {
-		options.Dynamic = routes(map[string]table{"live": {"group": "User"}, "allowed": {"group": "User", "allowCrossSite": true}}, backend.URL)
+		options.Dynamic = routes(map[string]table{
+			"live": {"group": "User"}, "allowed": {"group": "User", "allowCrossSite": true},
+		}, backend.URL)
 	})
 	for _, test := range []struct {
 		name, host, origin string

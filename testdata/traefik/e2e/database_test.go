@@ -28,7 +28,9 @@ func newVisitor(traefik *proxy.Traefik) *visitor {
 }
 
 // ask returns what comes back from the host, and whom the service was told of.
-func (v *visitor) ask(ctx context.Context, host string, cookie *http.Cookie) (resp *http.Response, user string, err error) {
+func (v *visitor) ask(ctx context.Context, host string, cookie *http.Cookie) (resp *http.Response, user string,
+	err error,
+) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.addr+"/", http.NoBody)
 	if err != nil {
 		return nil, "", err
@@ -153,7 +155,8 @@ func race(r *racers, length time.Duration) {
 	r.each(until, func(int) {
 		carol := r.logIn("carol")
 		for _, host := range []string{"everyone", "power"} {
-			r.expect("just logged in", host, carol, func(status int, user string, _ time.Time) bool { return status == 200 && user == "carol" })
+			r.expect("just logged in", host, carol,
+				func(status int, user string, _ time.Time) bool { return status == 200 && user == "carol" })
 		}
 		r.write("rename", func() error {
 			return names.change("robert", func() error { return o.Rename(t.Context(), "bob", "robert", "robert@example.com") })
@@ -167,7 +170,8 @@ func race(r *racers, length time.Duration) {
 	})
 	for range 2 {
 		r.each(until, func(int) {
-			r.expect("sue stays", "everyone", begun["sue"], func(status int, user string, _ time.Time) bool { return status == 200 && user == "sue" })
+			r.expect("sue stays", "everyone", begun["sue"],
+				func(status int, user string, _ time.Time) bool { return status == 200 && user == "sue" })
 			r.expect("fay is out", "everyone", begun["fay"], func(status int, _ string, asked time.Time) bool {
 				return status == 401 || status == 200 && asked.Before(ended.Add(r.patience()))
 			})
@@ -182,7 +186,9 @@ func race(r *racers, length time.Duration) {
 	}
 	r.running.Wait()
 	t.Logf("in %v, the longest write %v: %v", length, r.longest.Round(time.Millisecond), r.counts)
-	for _, what := range []string{"rename", "move", "log-out", "just logged in", "sue stays", "fay is out", "bob's name", "pat's group"} {
+	for _, what := range []string{
+		"rename", "move", "log-out", "just logged in", "sue stays", "fay is out", "bob's name", "pat's group",
+	} {
 		if r.counts[what] < 3 {
 			t.Errorf("%s: only %d times", what, r.counts[what])
 		}
@@ -243,7 +249,9 @@ func (r *racers) patience() time.Duration {
 }
 
 // expect asks the host, and checks the answer and when it was asked for.
-func (r *racers) expect(what, host string, cookie *http.Cookie, right func(status int, user string, asked time.Time) bool) {
+func (r *racers) expect(what, host string, cookie *http.Cookie,
+	right func(status int, user string, asked time.Time) bool,
+) {
 	asked := time.Now()
 	resp, user, err := r.visitor.ask(r.t.Context(), host+".example.com", cookie)
 	if err == nil && !right(resp.StatusCode, user, asked) {
@@ -274,7 +282,8 @@ func TestWhoeverHasJustLoggedInIsLetIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, user, err := visitor.ask(t.Context(), "everyone.example.com", &http.Cookie{Name: o.CookieName(), Value: session})
+			resp, user, err := visitor.ask(t.Context(), "everyone.example.com",
+				&http.Cookie{Name: o.CookieName(), Value: session})
 			if err != nil || resp.StatusCode != http.StatusOK || user != account.Username {
 				t.Fatalf("%v %q: %v", resp, user, err)
 			}
@@ -307,19 +316,40 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 	}{
 		{"a token that isn't listed is no session", func() error { return nil }, "users", session, 401, ""},
 		{"a session begins", func() error { return db.Begin(bob, session) }, "users", session, 200, "bob of User (4)"},
-		{"an account gets another name", func() error { return db.Rename(bob.UserID, "robert") }, "users", session, 200, "robert of User (4)"},
-		{"a group gets another name", func() error { return db.RenameGroup(4, "Friends") }, "users", session, 200, "robert of Friends (4)"},
-		{"an account moves up", func() error { return db.Move(bob.UserID, 2) }, "users", session, 200, "robert of Super User (2)"},
+		{
+			"an account gets another name", func() error { return db.Rename(bob.UserID, "robert") }, "users", session, 200,
+			"robert of User (4)",
+		},
+		{
+			"a group gets another name", func() error { return db.RenameGroup(4, "Friends") }, "users", session, 200,
+			"robert of Friends (4)",
+		},
+		{
+			"an account moves up", func() error { return db.Move(bob.UserID, 2) }, "users", session, 200,
+			"robert of Super User (2)",
+		},
 		{"an account moves down", func() error { return db.Move(bob.UserID, 5) }, "users", session, 403, ""},
 		{"and back", func() error { return db.Move(bob.UserID, 4) }, "users", session, 200, "robert of Friends (4)"},
 		{"an account is locked", func() error { return db.Lock(bob.UserID, true) }, "users", session, 403, ""},
 		{"a locked account is nobody to a service for Guests", func() error { return nil }, "guests", session, 200, ""},
-		{"an account is unlocked", func() error { return db.Lock(bob.UserID, false) }, "users", session, 200, "robert of Friends (4)"},
-		{"another name is no name without a letter", func() error { return db.Rename(bob.UserID, "alice\u0007") }, "users", session, 403, ""},
-		{"and a good one again", func() error { return db.Rename(bob.UserID, "bob") }, "users", session, 200, "bob of Friends (4)"},
+		{
+			"an account is unlocked", func() error { return db.Lock(bob.UserID, false) }, "users", session, 200,
+			"robert of Friends (4)",
+		},
+		{
+			"another name is no name without a letter", func() error { return db.Rename(bob.UserID, "alice\u0007") }, "users",
+			session, 403, "",
+		},
+		{
+			"and a good one again", func() error { return db.Rename(bob.UserID, "bob") }, "users", session, 200,
+			"bob of Friends (4)",
+		},
 		{"a condition goes by the table of groups", func() error { return db.Begin(fay, other) }, "family", other, 403, ""},
 		{"as soon as a group has the name", func() error { return db.RenameGroup(5, "Relatives") }, "family", other, 200, ""},
-		{"a user fills the database with 80 MB", func() error { return db.Fill(fay.UserID, 40_000_000) }, "users", session, 200, "bob of Friends (4)"},
+		{
+			"a user fills the database with 80 MB", func() error { return db.Fill(fay.UserID, 40_000_000) }, "users", session,
+			200, "bob of Friends (4)",
+		},
 		{"who then moves, too", func() error { return db.Move(fay.UserID, 4) }, "family", other, 403, ""},
 		{"and back", func() error { return db.Move(fay.UserID, 5) }, "users", session, 200, "bob of Friends (4)"},
 		{"a session ends", func() error { return db.End(session) }, "users", session, 401, ""},

@@ -27,7 +27,9 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	s := setUp(t, nil, func(options *proxy.Options) {
 		options.Env = []string{"ORGANIZR_CONFIG_FILE=" + o.ConfigFile(), "ORGANIZR_URL=https://organizr.example.com"}
 		options.Dynamic = table{"http": table{
-			"routers":     table{"user": table{"rule": "Host(`user.example.com`)", "service": "service", "middlewares": []string{"user"}}},
+			"routers": table{
+				"user": table{"rule": "Host(`user.example.com`)", "service": "service", "middlewares": []string{"user"}},
+			},
 			"middlewares": table{"user": table{"plugin": table{"organizrjwt": table{"group": "User"}}}},
 			"services":    table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
 		}}
@@ -159,10 +161,12 @@ func (file lateFile) isMissed(t *testing.T, s *scene) {
 		}
 		page := s.ask("GET", user, "/", append([]string{"Accept", pageAccept}, file.session...)...)
 		if page.StatusCode != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" ||
-			!strings.Contains(html.UnescapeString(page.Body), "isn't ready") || !strings.Contains(page.Body, `http-equiv="refresh"`) {
+			!strings.Contains(html.UnescapeString(page.Body), "isn't ready") ||
+			!strings.Contains(page.Body, `http-equiv="refresh"`) {
 			t.Fatalf("a person gets %d %v: %s", page.StatusCode, page.Header, page.Body)
 		}
-		if got := s.ask("HEAD", user, "/", file.session...); got.StatusCode != http.StatusServiceUnavailable || got.Body != "" {
+		if got := s.ask("HEAD", user, "/", file.session...); got.StatusCode != http.StatusServiceUnavailable ||
+			got.Body != "" {
 			t.Fatalf("HEAD gets %d and %q", got.StatusCode, got.Body)
 		}
 		opened := s.ask("GET", guest, "/", append([]string{"X-Organizr-User", "forged"}, file.session...)...)
@@ -198,7 +202,8 @@ func TestFilesThatArentThereYet(t *testing.T) {
 	}
 	bob, _ := fakeorganizr.Find("bob")
 	session := as("bob")
-	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups, fakeorganizr.Accounts)
+	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups,
+		fakeorganizr.Accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +292,8 @@ func TestFilesThatArentThereYet(t *testing.T) {
 // The database says who somebody is: what happens in Organizr counts at Traefik a second later, or at once for a login.
 func TestDatabaseFile(t *testing.T) {
 	folder := t.TempDir()
-	database, err := fakeorganizr.NewDatabase(filepath.Join(folder, "orgdb.db"), fakeorganizr.Groups, fakeorganizr.Accounts)
+	database, err := fakeorganizr.NewDatabase(filepath.Join(folder, "orgdb.db"), fakeorganizr.Groups,
+		fakeorganizr.Accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +301,8 @@ func TestDatabaseFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const uuid, key = "bc659f4e-ece8-42f9-ad2d-6088689e8ebd", "612081b769410060fa68b3cfcc63836fd4faab739d8dad3fedb52ce40b3b53c5"
+	const uuid, key = "bc659f4e-ece8-42f9-ad2d-6088689e8ebd",
+		"612081b769410060fa68b3cfcc63836fd4faab739d8dad3fedb52ce40b3b53c5"
 	config := filepath.Join(folder, "config.php")
 	moved := strings.Replace(string(text), "/config/www/organizr/data/Kq2xN7vRtB/", folder+"/", 1)
 	if err := os.WriteFile(config, []byte(moved), 0o600); err != nil {
@@ -352,38 +359,68 @@ func TestDatabaseFile(t *testing.T) {
 				told   map[string]string
 			}{
 				{name: "a session that Organizr never listed", host: user, as: session, want: 401},
-				{name: "nobody, on a guests' page", host: guest, as: session, want: 200, told: map[string]string{"X-Organizr-User": ""}},
+				{
+					name: "nobody, on a guests' page", host: guest, as: session, want: 200,
+					told: map[string]string{"X-Organizr-User": ""},
+				},
 				{
 					name: "a login", change: func() error { return database.Begin(bob, token) }, host: user, as: session, want: 200,
 					told: map[string]string{
-						"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4", "X-Group": "User", "Cookie": "",
+						"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4", "X-Group": "User",
+						"Cookie": "",
 					},
 				},
 				{name: "too low a group", host: power, as: session, want: 403},
 				{
-					name: "moved up", change: func() error { return database.Move(bob.UserID, 3) }, host: power, as: session, want: 200,
+					name: "moved up", change: func() error { return database.Move(bob.UserID, 3) }, host: power, as: session,
+					want: 200,
 					told: map[string]string{"X-Organizr-Group": "3"},
 				},
-				{name: "moved down", change: func() error { return database.Move(bob.UserID, 5) }, host: user, as: session, want: 403},
+				{
+					name: "moved down", change: func() error { return database.Move(bob.UserID, 5) }, host: user, as: session,
+					want: 403,
+				},
 				{name: "in a group that is allowed by its name", host: family, as: session, want: 200},
 				{name: "that group has another name", change: rename(5, "Relatives"), host: family, as: session, want: 403},
 				{name: "and its old one again", change: rename(5, "Family"), host: family, as: session, want: 200},
-				{name: "moved back", change: func() error { return database.Move(bob.UserID, 4) }, host: user, as: session, want: 200},
 				{
-					name: "renamed", change: func() error { return database.Rename(bob.UserID, "robert") }, host: user, as: session, want: 200,
+					name: "moved back", change: func() error { return database.Move(bob.UserID, 4) }, host: user, as: session,
+					want: 200,
+				},
+				{
+					name: "renamed", change: func() error { return database.Rename(bob.UserID, "robert") }, host: user, as: session,
+					want: 200,
 					told: map[string]string{"X-Organizr-User": "robert"},
 				},
 				{
 					name: "renamed to what can't be printed", change: func() error { return database.Rename(bob.UserID, "alice\a") },
 					host: user, as: session, want: 403,
 				},
-				{name: "and back", change: func() error { return database.Rename(bob.UserID, "bob") }, host: user, as: session, want: 200},
-				{name: "locked", change: func() error { return database.Lock(bob.UserID, true) }, host: user, as: session, want: 403},
-				{name: "locked, on a guests' page", host: guest, as: session, want: 200, told: map[string]string{"X-Organizr-User": ""}},
-				{name: "unlocked", change: func() error { return database.Lock(bob.UserID, false) }, host: user, as: session, want: 200},
+				{
+					name: "and back", change: func() error { return database.Rename(bob.UserID, "bob") }, host: user, as: session,
+					want: 200,
+				},
+				{
+					name: "locked", change: func() error { return database.Lock(bob.UserID, true) }, host: user, as: session,
+					want: 403,
+				},
+				{
+					name: "locked, on a guests' page", host: guest, as: session, want: 200,
+					told: map[string]string{"X-Organizr-User": ""},
+				},
+				{
+					name: "unlocked", change: func() error { return database.Lock(bob.UserID, false) }, host: user, as: session,
+					want: 200,
+				},
 				{name: "logged out", change: func() error { return database.End(token) }, host: user, as: session, want: 401},
-				{name: "the same session of another account", change: func() error { return database.Begin(alice, token) }, host: user, as: session, want: 401},
-				{name: "in a group of one's own", change: func() error { return database.Begin(fay, fayToken) }, host: family, as: fays, want: 200},
+				{
+					name: "the same session of another account", change: func() error { return database.Begin(alice, token) },
+					host: user, as: session, want: 401,
+				},
+				{
+					name: "in a group of one's own", change: func() error { return database.Begin(fay, fayToken) }, host: family,
+					as: fays, want: 200,
+				},
 				{name: "deleted", change: func() error { return database.Delete(fay.UserID) }, host: family, as: fays, want: 401},
 			} {
 				t.Run(step.name, func(t *testing.T) {

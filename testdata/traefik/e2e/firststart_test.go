@@ -39,7 +39,10 @@ func newHome(t *testing.T) *home {
 			t.Fatal(err)
 		}
 	}
-	h := &home{web: filepath.Join(t.TempDir(), "www", "organizr"), organizr: addrs[1], port: addrs[0][strings.LastIndex(addrs[0], ":"):]}
+	h := &home{
+		web: filepath.Join(t.TempDir(), "www", "organizr"), organizr: addrs[1],
+		port: addrs[0][strings.LastIndex(addrs[0], ":"):],
+	}
 	server := func(url string) table { return table{"loadBalancer": table{"servers": []table{{"url": url}}}} }
 	guarded := func(name string) table {
 		return table{"rule": "Host(`" + name + ".demo.localhost`)", "service": "service", "middlewares": []string{name}}
@@ -88,7 +91,8 @@ func logIn(t *testing.T, browser context.Context, username string) {
 
 // press presses a button of Organizr's page wherever it is, since much there moves while it appears.
 func press(selector string) step {
-	return chromedp.Poll[chromedp.Void]("(button => button && (button.click(), true))(document.querySelector(`" + selector + "`))")
+	return chromedp.Poll[chromedp.Void]("(button => button && (button.click(), true))(document.querySelector(`" +
+		selector + "`))")
 }
 
 // On the first evening nothing is there when Traefik starts. Without a restart and without a click the service's page
@@ -103,7 +107,8 @@ func TestTheFirstEvening(t *testing.T) {
 	shows(t, browser, h.url("everyone")+"/films?year=1999", "isn't ready")
 	tell("Traefik is there, Organizr's folder isn't: the service says that the login isn't ready")
 	visitor := newVisitor(h.traefik)
-	if resp := visitor.get(t, "everyone.demo.localhost", nil); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+	if resp := visitor.get(t, "everyone.demo.localhost", nil); resp.StatusCode != http.StatusServiceUnavailable ||
+		resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a program is told %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
 	if resp := visitor.get(t, "public.demo.localhost", nil); resp.StatusCode != http.StatusOK {

@@ -22,7 +22,8 @@ func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(address)
-	server := exec.CommandContext(t.Context(), "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(),
+	server := exec.CommandContext(t.Context(), "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "",
+		"--dir", t.TempDir(),
 		"--notify-keyspace-events", "KEA")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -33,7 +34,8 @@ func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
 
-	for deadline := time.Now().Add(20 * time.Second); client.Ping(t.Context()).Err() != nil; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(20 * time.Second)
+	for ; client.Ping(t.Context()).Err() != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("redis doesn't answer")
 		}
@@ -48,7 +50,8 @@ func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
 	set("middlewares/users/plugin/organizrjwt/secret", hash)
 	set("routers/sonarr/rule", "Host(`sonarr.example.com`)")
 	set("routers/sonarr/service", "service")
-	lines := regexp.MustCompile(`(?m)^redis-cli set traefik/http/(\S+) (\S+)$`).FindAllStringSubmatch(section(t, "Redis, Consul, etcd, ZooKeeper"), -1)
+	lines := regexp.MustCompile(`(?m)^redis-cli set traefik/http/(\S+) (\S+)$`).FindAllStringSubmatch(section(t,
+		"Redis, Consul, etcd, ZooKeeper"), -1)
 	if len(lines) != 2 {
 		t.Fatalf("the readme sets %d keys", len(lines))
 	}

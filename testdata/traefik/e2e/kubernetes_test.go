@@ -26,7 +26,8 @@ func TestTheKubernetesFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if reference := route.Spec.Routes[0].Middlewares[0]; reference.Name != middleware.Name || route.Namespace != middleware.Namespace {
+	if reference := route.Spec.Routes[0].Middlewares[0]; reference.Name != middleware.Name ||
+		route.Namespace != middleware.Namespace {
 		t.Errorf("the route refers to %v", reference)
 	}
 	var options table
@@ -63,13 +64,14 @@ func TestTheKubernetesFile(t *testing.T) {
 		mountSecret(t, mount, map[string]string{"hash": "another-hash-of-thirty-letters"})
 		bob, _ := fakeorganizr.Find("bob")
 		s := s.in(t)
-		s.becomes(200, nil, "sonarr.example.com", "Cookie", fakeorganizr.CookieName+"="+bob.Token("another-hash-of-thirty-letters"))
+		s.becomes(200, nil, "sonarr.example.com", "Cookie",
+			fakeorganizr.CookieName+"="+bob.Token("another-hash-of-thirty-letters"))
 		s.becomes(401, nil, "sonarr.example.com", as("bob")...)
 	})
 }
 
-// mountSecret puts a Secret into its mount as the kubelet's AtomicWriter does: the names are links into the folder ..data,
-// which is a link itself and turned to a new folder at each change.
+// mountSecret puts a Secret into its mount as the kubelet's AtomicWriter does: the names are links into the folder
+// ..data, which is a link itself and turned to a new folder at each change.
 func mountSecret(t *testing.T, mount string, secret map[string]string) {
 	t.Helper()
 	folder, err := os.MkdirTemp(mount, "..")

@@ -16,10 +16,17 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 		headers []string
 		says    []string
 	}{
-		{"a program that nobody is logged in at", nil, []string{"admin@file", "status=401", "GET", "admin.example.com", "no cookie"}},
+		{
+			"a program that nobody is logged in at", nil,
+			[]string{"admin@file", "status=401", "GET", "admin.example.com", "no cookie"},
+		},
 		{"a browser that is sent to log in", []string{"Accept", pageAccept}, []string{"status=302"}},
 		{"a group too low", as("bob"), []string{"status=403", "group 4, and 0 is asked for", "bob"}},
-		{"a name that looks like a line", []string{"Cookie", fakeorganizr.CookieName + "=" + odd.Token(hash)}, []string{"status=403"}},
+		{
+			"a name that looks like a line",
+			[]string{"Cookie", fakeorganizr.CookieName + "=" + odd.Token(hash)},
+			[]string{"status=403"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := s.in(t)

@@ -22,7 +22,8 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	bob, _ := fakeorganizr.Find("bob")
 	token := bob.Token(hash)
 	bearer := []string{"Authorization", "Bearer " + token}
-	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups, fakeorganizr.Accounts)
+	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups,
+		fakeorganizr.Accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,10 +43,22 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	}{
 		{name: "group by name", labels: []string{"group=Power User"}, visitor: "bob", want: 403},
 		{name: "group by number", labels: []string{"group=4"}, visitor: "bob", want: 200},
-		{name: "the case of a label doesn't matter", labels: []string{"GROUP=4", "acceptbearer=true"}, visitor: "bob", want: 200},
-		{name: "rules with commas", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"}, target: "/api/x", want: 200},
-		{name: "rules with commas, the second", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"}, visitor: "bob", target: "/x.json", want: 200},
-		{name: "rules by number", labels: []string{"group=0", "rules[0]=/api/=Guest", "rules[1]=GET /x.json=Guest"}, target: "/x.json", want: 200},
+		{
+			name: "the case of a label doesn't matter", labels: []string{"GROUP=4", "acceptbearer=true"}, visitor: "bob",
+			want: 200,
+		},
+		{
+			name: "rules with commas", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"}, target: "/api/x",
+			want: 200,
+		},
+		{
+			name: "rules with commas, the second", labels: []string{"group=0", "rules=/api/=Guest,/x.json=User"},
+			visitor: "bob", target: "/x.json", want: 200,
+		},
+		{
+			name: "rules by number", labels: []string{"group=0", "rules[0]=/api/=Guest", "rules[1]=GET /x.json=Guest"},
+			target: "/x.json", want: 200,
+		},
 		{name: "allow", labels: []string{"group=0", "allow=groupID=5,username=bob"}, visitor: "fay", want: 200},
 		{name: "deny", labels: []string{"group=User", "deny[0]=username=bob"}, visitor: "bob", want: 403},
 		{
@@ -69,11 +82,19 @@ func TestEveryOptionFromLabels(t *testing.T) {
 			told: map[string]string{"Authorization": ""},
 		},
 		{name: "a bearer without acceptBearer", labels: []string{"group=User"}, headers: bearer, want: 401},
-		{name: "cross-site without allowCrossSite", labels: []string{"group=User"}, method: "POST", visitor: "bob", headers: crossSite, want: 403},
-		{name: "allowCrossSite", labels: []string{"group=User", "allowCrossSite=true"}, method: "POST", visitor: "bob", headers: crossSite, want: 200},
+		{
+			name: "cross-site without allowCrossSite", labels: []string{"group=User"}, method: "POST", visitor: "bob",
+			headers: crossSite, want: 403,
+		},
+		{
+			name: "allowCrossSite", labels: []string{"group=User", "allowCrossSite=true"}, method: "POST", visitor: "bob",
+			headers: crossSite, want: 200,
+		},
 		{name: "secretFile", labels: []string{"group=User", "secret=", "secretFile=" + secret}, visitor: "bob", want: 200},
 		{
-			name: "configFile", labels: []string{"group=User", "secret=", "uuid=", "configFile=" + data("organizr", "config.php")},
+			name: "configFile", labels: []string{
+				"group=User", "secret=", "uuid=", "configFile=" + data("organizr", "config.php"),
+			},
 			visitor: "bob", want: 200,
 		},
 		{
@@ -81,10 +102,15 @@ func TestEveryOptionFromLabels(t *testing.T) {
 			headers: []string{"Cookie", fakeorganizr.CookieName + "=" + token}, want: 200,
 		},
 		{
-			name: "databaseFile, of a session that it doesn't list", labels: []string{"group=User", "databaseFile=" + database.Path()},
+			name: "databaseFile, of a session that it doesn't list", labels: []string{
+				"group=User", "databaseFile=" + database.Path(),
+			},
 			visitor: "bob", want: 401,
 		},
-		{name: "the cookie's full name as uuid", labels: []string{"group=User", "uuid=" + fakeorganizr.CookieName}, visitor: "bob", want: 200},
+		{
+			name: "the cookie's full name as uuid", labels: []string{"group=User", "uuid=" + fakeorganizr.CookieName},
+			visitor: "bob", want: 200,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			labels := map[string]string{prefix + "uuid": fakeorganizr.UUID, prefix + "secret": hash}
@@ -104,7 +130,8 @@ func TestEveryOptionFromLabels(t *testing.T) {
 			}
 			got := s.ask(or(test.method, "GET"), "sonarr.example.com", or(test.target, "/"), headers...)
 			if got.StatusCode != test.want {
-				t.Fatalf("got %d, want %d: %s\n%s", got.StatusCode, test.want, got.Body, s.traefik.Log()[max(0, len(s.traefik.Log())-2000):])
+				t.Fatalf("got %d, want %d: %s\n%s", got.StatusCode, test.want, got.Body,
+					s.traefik.Log()[max(0, len(s.traefik.Log())-2000):])
 			}
 			for name, want := range test.told {
 				if told := got.seen().Header.Get(name); told != want {
@@ -143,15 +170,19 @@ func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
 			table{"group": "Admin", "allow": "group=Family"}, "give the group's number instead, like groupID=5",
 		},
 		"a brace without its partner": {
-			table{"group": "User", "headers": table{"X-User": "{username"}}, `has a brace without its partner in its text \"{username\"`,
+			table{"group": "User", "headers": table{"X-User": "{username"}},
+			`has a brace without its partner in its text \"{username\"`,
 		},
 		"a brace that closes what isn't open": {
-			table{"group": "User", "headers": table{"X-User": "username}"}}, `has a brace without its partner in its text \"username}\"`,
+			table{"group": "User", "headers": table{"X-User": "username}"}},
+			`has a brace without its partner in its text \"username}\"`,
 		},
 		"a database that config.php shall name, without config.php": {
 			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" goes by Organizr's config.php`,
 		},
-		"two sources for the secret": {table{"group": "User", "secretFile": "/run/secrets/hash"}, "secret: more than one source"},
+		"two sources for the secret": {
+			table{"group": "User", "secretFile": "/run/secrets/hash"}, "secret: more than one source",
+		},
 	}
 	hosts, names := map[string]table{"right": {"group": "User"}}, map[string]string{}
 	for name, test := range tests {

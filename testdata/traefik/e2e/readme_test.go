@@ -120,7 +120,9 @@ func TestTheReadmesBlocks(t *testing.T) {
 	})
 	t.Run("the documents show one secret only, which the plugin knows and warns of", func(t *testing.T) {
 		shown := map[string]bool{}
-		for _, file := range []string{"readme.md", ".traefik.yml", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "testdata/kubernetes.yml"} {
+		for _, file := range []string{
+			"readme.md", ".traefik.yml", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "testdata/kubernetes.yml",
+		} {
 			for _, word := range regexp.MustCompile(`\b[A-Za-z0-9]{30,}\b`).FindAllString(document(t, file), -1) {
 				shown[word] = true
 			}
@@ -151,8 +153,8 @@ func anchors(text string) []string {
 	return names
 }
 
-// The plugin catalog shows the readme without its repository, so there a relative address leads nowhere, and GitHub serves
-// an SVG of a repository as text.
+// The plugin catalog shows the readme without its repository, so there a relative address leads nowhere, and GitHub
+// serves an SVG of a repository as text.
 func TestTheReadmesLinks(t *testing.T) {
 	text := readme(t)
 	for _, link := range regexp.MustCompile(`(!?)\[[^\]]*\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
@@ -268,7 +270,8 @@ func TestMovingHere(t *testing.T) {
 		option, _, _ := strings.Cut(config.Field(i).Tag.Get("json"), ",")
 		options[option] = true
 	}
-	lines := regexp.MustCompile("\\| `plugin\\.organizrjwt\\.([a-zA-Z]+)=").FindAllStringSubmatch(section(t, "Moving here"), -1)
+	label := regexp.MustCompile("\\| `plugin\\.organizrjwt\\.([a-zA-Z]+)=")
+	lines := label.FindAllStringSubmatch(section(t, "Moving here"), -1)
 	if len(lines) < 8 {
 		t.Errorf("only %d new lines", len(lines))
 	}

@@ -47,7 +47,9 @@ func TestTheRecipes(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
 	base := setUp(t, nil, func(options *proxy.Options) {
-		options.Env = []string{"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com"}
+		options.Env = []string{
+			"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com",
+		}
 	})
 	type visit struct {
 		who, method, host, path string
@@ -59,24 +61,46 @@ func TestTheRecipes(t *testing.T) {
 		told    map[string]string // to bob at the first host
 	}{
 		{"A public API path on a private service", []visit{
-			{"", "GET", "sonarr", "/api/x", 200}, {"", "GET", "sonarr", "/feed/", 200}, {"", "GET", "sonarr", "/", 401}, {"bob", "GET", "sonarr", "/", 200},
+			{"", "GET", "sonarr", "/api/x", 200},
+			{"", "GET", "sonarr", "/feed/", 200},
+			{"", "GET", "sonarr", "/", 401},
+			{"bob", "GET", "sonarr", "/", 200},
 		}, nil},
-		{"Only one custom group", []visit{{"fay", "GET", "photos", "/", 200}, {"bob", "GET", "photos", "/", 403}, {"alice", "GET", "photos", "/", 200}}, nil},
-		{"One more user", []visit{{"bob", "GET", "radarr", "/", 200}, {"pat", "GET", "radarr", "/", 403}}, nil},
-		{"A whole service open to the home network", []visit{{"", "GET", "plex", "/", 401}, {"bob", "GET", "plex", "/", 200}}, nil},
-		{"CORS preflight", []visit{{"", "OPTIONS", "api", "/x", 200}, {"", "GET", "api", "/x", 401}, {"", "POST", "api", "/x", 401}}, nil},
+		{"Only one custom group", []visit{
+			{"fay", "GET", "photos", "/", 200},
+			{"bob", "GET", "photos", "/", 403},
+			{"alice", "GET", "photos", "/", 200},
+		}, nil},
+		{"One more user", []visit{
+			{"bob", "GET", "radarr", "/", 200},
+			{"pat", "GET", "radarr", "/", 403},
+		}, nil},
+		{"A whole service open to the home network", []visit{
+			{"", "GET", "plex", "/", 401},
+			{"bob", "GET", "plex", "/", 200},
+		}, nil},
+		{"CORS preflight", []visit{
+			{"", "OPTIONS", "api", "/x", 200},
+			{"", "GET", "api", "/x", 401},
+			{"", "POST", "api", "/x", 401},
+		}, nil},
 		{"A web app's manifest and icons", []visit{
-			{"", "GET", "app", "/manifest.json", 200}, {"", "GET", "app", "/icons/1.png", 200}, {"", "GET", "app", "/favicon.ico", 200}, {"", "GET", "app", "/", 401},
+			{"", "GET", "app", "/manifest.json", 200},
+			{"", "GET", "app", "/icons/1.png", 200},
+			{"", "GET", "app", "/favicon.ico", 200},
+			{"", "GET", "app", "/", 401},
 		}, nil},
-		{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{{"bob", "GET", "grafana", "/", 200}}, map[string]string{
-			"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob",
-		}},
-		{"Handing the token on", []visit{{"bob", "GET", "backend", "/", 200}}, map[string]string{"Authorization": "Bearer eyJ"}},
-		{
-			"Services under paths of Organizr's host",
-			[]visit{{"bob", "GET", "home", "/sonarr/x", 200}, {"", "GET", "home", "/sonarr/x", 401}, {"", "GET", "home", "/", 404}},
-			nil,
-		},
+		{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{
+			{"bob", "GET", "grafana", "/", 200},
+		}, map[string]string{"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob"}},
+		{"Handing the token on", []visit{
+			{"bob", "GET", "backend", "/", 200},
+		}, map[string]string{"Authorization": "Bearer eyJ"}},
+		{"Services under paths of Organizr's host", []visit{
+			{"bob", "GET", "home", "/sonarr/x", 200},
+			{"", "GET", "home", "/sonarr/x", 401},
+			{"", "GET", "home", "/", 404},
+		}, nil},
 	} {
 		t.Run(recipe.heading, func(t *testing.T) {
 			s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
@@ -109,7 +133,8 @@ func TestTheRecipes(t *testing.T) {
 		}
 		for name, want := range map[string]int{"admin": 403, "Admin": 403, "administrator": 200} {
 			renamed := fakeorganizr.Account{Username: name, Group: "User", GroupID: 4, UserID: 2}
-			if got := s.ask("GET", "grafana.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+renamed.Token(hash)).StatusCode; got != want {
+			cookie := fakeorganizr.CookieName + "=" + renamed.Token(hash)
+			if got := s.ask("GET", "grafana.example.com", "/", "Cookie", cookie).StatusCode; got != want {
 				t.Errorf("a user who chose the name %s: got %d, want %d", name, got, want)
 			}
 		}
@@ -173,14 +198,15 @@ func databaseOf(t *testing.T, o *fakeorganizr.Organizr) string {
 		t.Fatal(err)
 	}
 	named := map[string]string{}
-	for _, item := range regexp.MustCompile(`(?m)^\t'(db[A-Z][a-z]+)' => '(.*)',$`).FindAllStringSubmatch(string(text), -1) {
+	setting := regexp.MustCompile(`(?m)^\t'(db[A-Z][a-z]+)' => '(.*)',$`)
+	for _, item := range setting.FindAllStringSubmatch(string(text), -1) {
 		named[item[1]] = item[2]
 	}
 	return filepath.Join(named["dbLocation"], named["dbName"])
 }
 
-// byVariables returns a scene whose Traefik has the variables, and a Docker engine on which the service sonarr runs, which
-// asks for a login.
+// byVariables returns a scene whose Traefik has the variables, and a Docker engine on which the service sonarr runs,
+// which asks for a login.
 func byVariables(t *testing.T, list []string) *scene {
 	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
@@ -236,12 +262,14 @@ func TestARecipeForTraefikItself(t *testing.T) {
 		var list []string
 		removed := regexp.MustCompile("`([A-Z]+)`").FindAllStringSubmatch(section(t, "At home without TLS"), -1)
 		for name, value := range compose(t, "docker-compose.yml").Services["traefik"].Environment {
-			if value != nil && !slices.ContainsFunc(removed, func(word []string) bool { return strings.Contains(name, word[1]) }) {
+			isRemoved := func(word []string) bool { return strings.Contains(name, word[1]) }
+			if value != nil && !slices.ContainsFunc(removed, isRemoved) {
 				list = append(list, name+"="+*value)
 			}
 		}
 		taken := staticOf(t, nil, append(list, variables(t, "At home without TLS")...))
-		if web := taken.EntryPoints["web"]; len(taken.EntryPoints) != 1 || web == nil || web.HTTP.Redirections != nil || len(taken.CertificatesResolvers) > 0 {
+		web := taken.EntryPoints["web"]
+		if len(taken.EntryPoints) != 1 || web == nil || web.HTTP.Redirections != nil || len(taken.CertificatesResolvers) > 0 {
 			t.Errorf("the entry points are %v, the resolvers %v", taken.EntryPoints, taken.CertificatesResolvers)
 		}
 	})
@@ -251,8 +279,10 @@ func TestARecipeForTraefikItself(t *testing.T) {
 			list := variables(t, "Behind a tunnel or another proxy")
 			list[0] = strings.Replace(list[0], "192.168.1.2/32", proxyAddress, 1)
 			s := byVariables(t, list)
-			got := s.await(http.StatusFound, "sonarr.example.com", "Accept", pageAccept, "X-Forwarded-Proto", "https").Header.Get("Location")
-			if want := "https://organizr.example.com/?return=" + scheme + "%25253A%25252F%25252Fsonarr.example.com%25252F"; got != want {
+			headers := []string{"Accept", pageAccept, "X-Forwarded-Proto", "https"}
+			got := s.await(http.StatusFound, "sonarr.example.com", headers...).Header.Get("Location")
+			want := "https://organizr.example.com/?return=" + scheme + "%25253A%25252F%25252Fsonarr.example.com%25252F"
+			if got != want {
 				t.Errorf("with the proxy at %s: sent to %s, want %s", proxyAddress, got, want)
 			}
 		}
@@ -292,10 +322,12 @@ func TestARecipeForTraefikItself(t *testing.T) {
 		for name, value := range traefik.Environment {
 			list = append(list, name+"="+value)
 		}
-		if module := staticOf(t, nil, list).Experimental.LocalPlugins["organizrjwt"].ModuleName; module != proxy.PluginModule {
+		module := staticOf(t, nil, list).Experimental.LocalPlugins["organizrjwt"].ModuleName
+		if module != proxy.PluginModule {
 			t.Errorf("the plugin is %q", module)
 		}
-		if want := "./organizrjwt:/plugins-local/src/" + proxy.PluginModule + ":ro"; len(traefik.Volumes) != 1 || traefik.Volumes[0] != want {
+		want := "./organizrjwt:/plugins-local/src/" + proxy.PluginModule + ":ro"
+		if len(traefik.Volumes) != 1 || traefik.Volumes[0] != want {
 			t.Errorf("mounted %v, want %s", traefik.Volumes, want)
 		}
 	})
@@ -317,7 +349,8 @@ func tryLogins(t *testing.T, cases []reach) {
 		name := fmt.Sprint("case", i)
 		options := table{"group": "User", "uuid": fakeorganizr.UUID, "secret": hash, "organizrURL": "https://" + one.organizr}
 		middlewares[name] = table{"plugin": table{"organizrjwt": options}}
-		routers[name] = table{"rule": fmt.Sprintf("Host(`%s`) && Header(`X-Case`, `%d`)", one.service, i), "service": "service", "middlewares": []string{name}}
+		rule := fmt.Sprintf("Host(`%s`) && Header(`X-Case`, `%d`)", one.service, i)
+		routers[name] = table{"rule": rule, "service": "service", "middlewares": []string{name}}
 	}
 	s := setUp(t, nil, func(options *proxy.Options) {
 		options.Dynamic = table{"http": table{
@@ -331,7 +364,8 @@ func tryLogins(t *testing.T, cases []reach) {
 			if one.works {
 				want = http.StatusFound
 			}
-			if got := s.in(t).ask("GET", one.service, "/", "Accept", pageAccept, "X-Case", fmt.Sprint(i)).StatusCode; got != want {
+			headers := []string{"Accept", pageAccept, "X-Case", fmt.Sprint(i)}
+			if got := s.in(t).ask("GET", one.service, "/", headers...).StatusCode; got != want {
 				t.Errorf("got %d, want %d", got, want)
 			}
 		})
@@ -362,13 +396,13 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 	tryLogins(t, cases)
 }
 
-// Each provider that the readme names is of the kind that it says: by the list that browsers have, and by what the plugin
-// does.
+// Each provider that the readme names is of the kind that it says: by the list that browsers have, and by what the
+// plugin does.
 func TestProvidersThatKeepNamesApart(t *testing.T) {
 	text := strings.ReplaceAll(section(t, "Security"), "\n", " ")
-	found := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. One name further down it works under (.*?): .*, " +
-		"and under (.*?), Organizr itself keeps").
-		FindStringSubmatch(text)
+	list := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. " +
+		"One name further down it works under (.*?): .*, and under (.*?), Organizr itself keeps")
+	found := list.FindStringSubmatch(text)
 	if found == nil {
 		t.Fatal("the readme has no such list")
 	}
@@ -379,7 +413,8 @@ func TestProvidersThatKeepNamesApart(t *testing.T) {
 	}
 	var cases []reach
 	for _, provider := range append(apart, kept...) {
-		if suffix, _ := publicsuffix.PublicSuffix("organizr." + provider); (suffix == provider) == slices.Contains(kept, provider) {
+		suffix, _ := publicsuffix.PublicSuffix("organizr." + provider)
+		if (suffix == provider) == slices.Contains(kept, provider) {
 			t.Errorf("browsers take %s for the suffix of names under %s", suffix, provider)
 		}
 		cases = append(cases,
@@ -397,7 +432,8 @@ func TestRadicale(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := filepath.Join(t.TempDir(), "config")
-	text := fmt.Sprintf("[server]\nhosts = %s\n[auth]\ntype = http_x_remote_user\n[storage]\nfilesystem_folder = %s\n", address, t.TempDir())
+	text := fmt.Sprintf("[server]\nhosts = %s\n[auth]\ntype = http_x_remote_user\n[storage]\nfilesystem_folder = %s\n",
+		address, t.TempDir())
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -417,8 +453,11 @@ func TestRadicale(t *testing.T) {
 		}
 	}
 	s := setUp(t, nil, func(options *proxy.Options) {
-		options.Env = []string{"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com"}
-		options.Dynamic = fromLabels(t, labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there"), "http://"+address)
+		options.Env = []string{
+			"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com",
+		}
+		recipe := labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there")
+		options.Dynamic = fromLabels(t, recipe, "http://"+address)
 	})
 	ask := func(who, path string, headers ...string) answer {
 		if who != "" {

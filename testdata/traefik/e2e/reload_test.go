@@ -16,7 +16,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 	hosts := func(round int) map[string]table {
 		given := map[string]table{}
 		for i := range routers {
-			given[fmt.Sprintf("service-%d", i)] = table{"group": "User", "rules": []string{"/api/=Guest"}, "headers": table{"X-Round": fmt.Sprint(round)}}
+			given[fmt.Sprintf("service-%d", i)] = table{
+				"group": "User", "rules": []string{"/api/=Guest"}, "headers": table{"X-Round": fmt.Sprint(round)},
+			}
 		}
 		return given
 	}

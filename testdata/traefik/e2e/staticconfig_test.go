@@ -32,7 +32,9 @@ func staticOf(t *testing.T, flags, environment []string) static.Configuration {
 		t.Setenv(name, value)
 	}
 	taken := cmd.NewTraefikConfiguration()
-	for _, loader := range []cli.ResourceLoader{&traefikcli.FileLoader{}, &traefikcli.FlagLoader{}, &traefikcli.EnvLoader{}} {
+	for _, loader := range []cli.ResourceLoader{
+		&traefikcli.FileLoader{}, &traefikcli.FlagLoader{}, &traefikcli.EnvLoader{},
+	} {
 		loaded, err := loader.Load(flags, &cli.Command{Configuration: taken})
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +73,8 @@ func TestThePluginInAStaticConfiguration(t *testing.T) {
 			if taken.Experimental == nil {
 				t.Fatal("no plugin is named")
 			}
-			if plugin := taken.Experimental.Plugins["organizrjwt"]; plugin.ModuleName != proxy.PluginModule || plugin.Version != "v1.0.0" {
+			if plugin := taken.Experimental.Plugins["organizrjwt"]; plugin.ModuleName != proxy.PluginModule ||
+				plugin.Version != "v1.0.0" {
 				t.Errorf("got %+v", plugin)
 			}
 		})
@@ -92,7 +95,8 @@ func TestServicesUseMiddlewaresOfOtherProviders(t *testing.T) {
 	engine.run("lidarr", map[string]string{"traefik.http.routers.lidarr.middlewares": "users@file"})
 	engine.run("bazarr", map[string]string{"traefik.http.routers.bazarr.middlewares": "admin"})
 
-	text := strings.NewReplacer("/config/www/organizr/data/config/config.php", o.ConfigFile(), "http://sonarr:8989", backend.URL).
+	text := strings.NewReplacer("/config/www/organizr/data/config/config.php", o.ConfigFile(), "http://sonarr:8989",
+		backend.URL).
 		Replace(yamlBlocks(section(t, "File provider"))[0])
 	var dynamic table
 	if err := yaml.Unmarshal([]byte(text), &dynamic); err != nil {
@@ -104,7 +108,9 @@ func TestServicesUseMiddlewaresOfOtherProviders(t *testing.T) {
 			"--providers.docker.endpoint=unix://" + engine.serve(t),
 			"--providers.docker.defaultRule=Host(`{{ index .Labels \"com.docker.compose.service\" }}.example.com`)",
 		}
-		options.Env = []string{"ORGANIZR_CONFIG_FILE=" + o.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL=https://organizr.example.com"}
+		options.Env = []string{
+			"ORGANIZR_CONFIG_FILE=" + o.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL=https://organizr.example.com",
+		}
 	})
 	for host, least := range map[string]int{"sonarr": 4, "radarr": 4, "lidarr": 4, "bazarr": 0} {
 		for _, username := range []string{"alice", "bob", "fay"} {
@@ -136,10 +142,12 @@ func TestANetworkInCommon(t *testing.T) {
 	networks := func(project *types.Project, name string) []string {
 		return slices.Sorted(maps.Keys(project.Services[name].Networks))
 	}
-	if got := networks(traefik, "traefik"); !slices.Equal(got, []string{"default", "proxy"}) || traefik.Networks["proxy"].Name != "proxy" {
+	if got := networks(traefik, "traefik"); !slices.Equal(got, []string{"default", "proxy"}) ||
+		traefik.Networks["proxy"].Name != "proxy" {
 		t.Errorf("Traefik is in %v, of %v", got, traefik.Networks)
 	}
-	if got := networks(other, "radarr"); !slices.Equal(got, []string{"proxy"}) || !bool(other.Networks["proxy"].External) ||
+	if got := networks(other, "radarr"); !slices.Equal(got, []string{"proxy"}) ||
+		!bool(other.Networks["proxy"].External) ||
 		other.Networks["proxy"].Name != traefik.Networks["proxy"].Name {
 		t.Errorf("the service is in %v, of %v", got, other.Networks)
 	}
@@ -164,7 +172,8 @@ func TestTheHelmValues(t *testing.T) {
 	if err := decoder.Decode(&values); err != nil {
 		t.Fatal(err)
 	}
-	if plugin := values.Experimental.Plugins["organizrjwt"]; plugin.ModuleName != proxy.PluginModule || plugin.Version != "v1.0.0" {
+	if plugin := values.Experimental.Plugins["organizrjwt"]; plugin.ModuleName != proxy.PluginModule ||
+		plugin.Version != "v1.0.0" {
 		t.Errorf("the plugin is %+v", plugin)
 	}
 	// What is mounted is the Secret of the block below, where its middleware looks for it.
@@ -215,7 +224,8 @@ func TestTheFilesLieInTheMounts(t *testing.T) {
 			if len(shown.Volumes) != 1 || !strings.HasSuffix(shown.Volumes[0], ":ro") {
 				t.Errorf("mounted are %v", shown.Volumes)
 			}
-			if file := shown.Environment["ORGANIZR_CONFIG_FILE"]; !strings.HasPrefix(file, mounted+"/") || !strings.HasSuffix(file, "/data/config/config.php") {
+			if file := shown.Environment["ORGANIZR_CONFIG_FILE"]; !strings.HasPrefix(file, mounted+"/") ||
+				!strings.HasSuffix(file, "/data/config/config.php") {
 				t.Errorf("%s isn't in %s", file, mounted)
 			}
 			if file := shown.Environment["ORGANIZR_DATABASE_FILE"]; file != "auto" {
@@ -233,7 +243,8 @@ func TestUUIDAndHashReadByPHP(t *testing.T) {
 		t.Fatal("the readme has no such command")
 	}
 	code, _, _ := strings.Cut(command, "'\n```")
-	code = strings.Replace(code, blockOf(t, "Organizr outside Docker", 0).Environment["ORGANIZR_CONFIG_FILE"], data("organizr", "config.php"), 1)
+	named := blockOf(t, "Organizr outside Docker", 0).Environment["ORGANIZR_CONFIG_FILE"]
+	code = strings.Replace(code, named, data("organizr", "config.php"), 1)
 	output, err := exec.CommandContext(t.Context(), "php", "-r", code).Output()
 	if err != nil {
 		t.Fatal(err)

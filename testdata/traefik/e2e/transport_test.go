@@ -167,7 +167,8 @@ func TestTransport(t *testing.T) {
 	})
 	t.Run("a WebSocket that stays open while Traefik is configured anew", func(t *testing.T) {
 		dialer := websocket.Dialer{TLSClientConfig: insecure}
-		conn, resp, err := dialer.DialContext(t.Context(), "wss://"+s.traefik.Addr+"/live", http.Header{"Host": {"user.example.com"}, "Cookie": {as("bob")[1]}})
+		conn, resp, err := dialer.DialContext(t.Context(), "wss://"+s.traefik.Addr+"/live",
+			http.Header{"Host": {"user.example.com"}, "Cookie": {as("bob")[1]}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,8 @@ func TestUnitTestsUnderYaegi(t *testing.T) {
 // closingLine matches what go test and Yaegi say last of tests that have passed.
 var closingLine = regexp.MustCompile(`(?m)^(ok\s.*|PASS)$`)
 
-// runUnitTests runs the plugin's own tests by the command, and fails unless its closing line says that they have passed.
+// runUnitTests runs the plugin's own tests by the command, and fails unless its closing line says that they have
+// passed.
 func runUnitTests(t *testing.T, how string, command ...string) {
 	t.Helper()
 	runner := exec.CommandContext(t.Context(), command[0], command[1:]...)

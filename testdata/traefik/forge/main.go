@@ -22,7 +22,8 @@ import (
 const hash = fakeorganizr.Hash
 
 // claims are those of an administrator until the year 2100.
-const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,` +
+const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa",` +
+	`"iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,` +
 	`"name":"mallory","group":"Admin","groupID":0,"email":"","image":"","userID":1}`
 
 // A trick is one token, and why it must fail or pass.
@@ -48,7 +49,8 @@ func write(file string) error {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", " ")
 	err = encoder.Encode(map[string]any{
-		"about": "Tokens for the Organizr of testdata/organizr. Those under fail must be no session, though some are signed with its very key; " +
+		"about": "Tokens for the Organizr of testdata/organizr. " +
+			"Those under fail must be no session, though some are signed with its very key; " +
 			"those under pass are sessions. Written by testdata/traefik/forge.",
 		"fail": append(append(forgeries(), signedButWrong()...), misshapen()...),
 		"pass": good(),
@@ -86,38 +88,52 @@ func forgeries() []trick {
 			trick{"alg " + alg + ", any signature", unsecured, unsigned(header, claims, "c2lnbmF0dXJl")},
 		)
 	}
-	for _, alg := range []string{"HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "EdDSA", "HS1", "SHA256", "dir", "A128KW"} {
+	for _, alg := range []string{
+		"HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "EdDSA", "HS1", "SHA256", "dir",
+		"A128KW",
+	} {
 		token := fakeorganizr.Sign(`{"typ":"JWT","alg":"`+alg+`"}`, claims, "public")
 		list = append(list, trick{"alg " + alg, "RFC 8725, 3.1: one algorithm only; its signature is by no known key", token})
 	}
 	embedded := map[string]string{
-		"jwk: a key in the header":                      `{"typ":"JWT","alg":"HS256","jwk":{"kty":"oct","k":"bWluZQ"}}`,
-		"jku: an address of keys":                       `{"typ":"JWT","alg":"HS256","jku":"http://127.0.0.1/keys.json"}`,
-		"x5u: an address of a certificate":              `{"typ":"JWT","alg":"HS256","x5u":"http://127.0.0.1/cert.pem"}`,
-		"x5c: a certificate":                            `{"typ":"JWT","alg":"HS256","x5c":["MIIB"]}`,
-		"kid: a path":                                   `{"typ":"JWT","alg":"HS256","kid":"../../../../dev/null"}`,
-		"kid: SQL":                                      `{"typ":"JWT","alg":"HS256","kid":"x' UNION SELECT 'mine"}`,
-		"kid: a command":                                `{"typ":"JWT","alg":"HS256","kid":"|id"}`,
-		"cty JWT":                                       `{"typ":"JWT","alg":"HS256","cty":"JWT"}`,
-		"jwk with an RSA key (CVE-2018-0114)":           `{"typ":"JWT","alg":"RS256","jwk":{"kty":"RSA","n":"AQAB","e":"AQAB"}}`,
+		"jwk: a key in the header":         `{"typ":"JWT","alg":"HS256","jwk":{"kty":"oct","k":"bWluZQ"}}`,
+		"jku: an address of keys":          `{"typ":"JWT","alg":"HS256","jku":"http://127.0.0.1/keys.json"}`,
+		"x5u: an address of a certificate": `{"typ":"JWT","alg":"HS256","x5u":"http://127.0.0.1/cert.pem"}`,
+		"x5c: a certificate":               `{"typ":"JWT","alg":"HS256","x5c":["MIIB"]}`,
+		"kid: a path":                      `{"typ":"JWT","alg":"HS256","kid":"../../../../dev/null"}`,
+		"kid: SQL":                         `{"typ":"JWT","alg":"HS256","kid":"x' UNION SELECT 'mine"}`,
+		"kid: a command":                   `{"typ":"JWT","alg":"HS256","kid":"|id"}`,
+		"cty JWT":                          `{"typ":"JWT","alg":"HS256","cty":"JWT"}`,
+		"jwk with an RSA key (CVE-2018-0114)": `{"typ":"JWT","alg":"RS256",` +
+			`"jwk":{"kty":"RSA","n":"AQAB","e":"AQAB"}}`,
 		"two alg, none first (duplicate member)":        `{"alg":"none","typ":"JWT","alg":"HS256"}`,
 		"two alg, none last (duplicate member)":         `{"alg":"HS256","typ":"JWT","alg":"none"}`,
 		"alg in a list":                                 `{"typ":"JWT","alg":["HS256","none"]}`,
 		"b64 false without crit (RFC 7797, section 6)":  `{"typ":"JWT","alg":"HS256","b64":false}`,
 		"zip: compressed claims (CVE-2023-33959 alike)": `{"typ":"JWT","alg":"HS256","zip":"DEF"}`,
 	}
+	const neverTheHeader = "RFC 7515, 10.2 and RFC 8725, 3.10: a header never says which key is right"
 	for _, name := range slices.Sorted(maps.Keys(embedded)) {
 		header := embedded[name]
-		list = append(list, trick{name, "RFC 7515, 10.2 and RFC 8725, 3.10: a header never says which key is right", fakeorganizr.Sign(header, claims, "mine")})
+		list = append(list, trick{name, neverTheHeader, fakeorganizr.Sign(header, claims, "mine")})
 	}
 	keys := map[string]string{
-		"an empty key": "", "a NUL as key": "\x00", "secret": "secret", "the uuid": fakeorganizr.UUID, "the cookie's name": fakeorganizr.CookieName,
-		"the key, a newline after it": hash + "\n", "the key in lower case": strings.ToLower(hash), "half of the key": hash[:16],
-		"the key in base64": base64.StdEncoding.EncodeToString([]byte(hash)), "the header as key": fakeorganizr.Header, "the word organizrHash": "organizrHash",
+		"an empty key":                "",
+		"a NUL as key":                "\x00",
+		"secret":                      "secret",
+		"the uuid":                    fakeorganizr.UUID,
+		"the cookie's name":           fakeorganizr.CookieName,
+		"the key, a newline after it": hash + "\n",
+		"the key in lower case":       strings.ToLower(hash),
+		"half of the key":             hash[:16],
+		"the key in base64":           base64.StdEncoding.EncodeToString([]byte(hash)),
+		"the header as key":           fakeorganizr.Header,
+		"the word organizrHash":       "organizrHash",
 	}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		key := keys[name]
-		list = append(list, trick{"signed with " + name, "not Organizr's key", fakeorganizr.Sign(fakeorganizr.Header, claims, key)})
+		token := fakeorganizr.Sign(fakeorganizr.Header, claims, key)
+		list = append(list, trick{"signed with " + name, "not Organizr's key", token})
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(hash); err == nil {
 		token := fakeorganizr.Sign(fakeorganizr.Header, claims, string(decoded))
@@ -127,9 +143,15 @@ func forgeries() []trick {
 	const overBoth = "RFC 7515, 5.2: the signature is over header and claims"
 	return append(
 		list,
-		trick{"the signature of other claims", overBoth, unsigned(fakeorganizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2])},
+		trick{
+			"the signature of other claims", overBoth,
+			unsigned(fakeorganizr.Header, changed(`"groupID":0`, `"groupID":0,"x":1`), right[2]),
+		},
 		trick{"the signature of another header", overBoth, unsigned(`{"alg":"HS256","typ":"JWT"}`, claims, right[2])},
-		trick{"a signature of zeros (CVE-2022-21449 alike)", "no HMAC is all zeros", unsigned(fakeorganizr.Header, claims, strings.Repeat("A", 43))},
+		trick{
+			"a signature of zeros (CVE-2022-21449 alike)", "no HMAC is all zeros",
+			unsigned(fakeorganizr.Header, claims, strings.Repeat("A", 43)),
+		},
 		trick{"the claims as signature", "not an HMAC", unsigned(fakeorganizr.Header, claims, encode(claims))},
 		trick{"header and claims changed about", "not an HMAC", right[1] + "." + right[0] + "." + right[2]},
 	)
@@ -146,12 +168,15 @@ func signedButWrong() []trick {
 	return []trick{
 		withHeader("the right key, alg none", "RFC 8725, 3.1", `{"typ":"JWT","alg":"none"}`),
 		withHeader("the right key, alg HS512", "RFC 8725, 3.1", `{"typ":"JWT","alg":"HS512"}`),
-		withHeader("the right key, alg hs256", "RFC 7515, 4.1.1: names of algorithms are case-sensitive", `{"typ":"JWT","alg":"hs256"}`),
-		withHeader("the right key, ALG", "RFC 7515, 4: names of parameters are case-sensitive", `{"typ":"JWT","ALG":"HS256"}`),
+		withHeader("the right key, alg hs256", "RFC 7515, 4.1.1: names of algorithms are case-sensitive",
+			`{"typ":"JWT","alg":"hs256"}`),
+		withHeader("the right key, ALG", "RFC 7515, 4: names of parameters are case-sensitive",
+			`{"typ":"JWT","ALG":"HS256"}`),
 		withHeader("the right key, no alg", "RFC 7515, 4.1.1: alg must be there", `{"typ":"JWT"}`),
 		withHeader("the right key, alg null", "RFC 7515, 4.1.1", `{"typ":"JWT","alg":null}`),
 		withHeader("the right key, alg in a list", "RFC 7515, 4.1.1", `{"typ":"JWT","alg":["HS256"]}`),
-		withHeader("the right key, alg none after alg HS256", "the last of two members counts", `{"alg":"HS256","alg":"none"}`),
+		withHeader("the right key, alg none after alg HS256", "the last of two members counts",
+			`{"alg":"HS256","alg":"none"}`),
 		withHeader("crit with an unknown extension", "RFC 7515, 4.1.11", `{"typ":"JWT","alg":"HS256","crit":["x"],"x":1}`),
 		withHeader("crit with a known parameter", "RFC 7515, 4.1.11", `{"typ":"JWT","alg":"HS256","crit":["exp"],"exp":1}`),
 		withHeader("crit that is empty", "RFC 7515, 4.1.11", `{"typ":"JWT","alg":"HS256","crit":[]}`),
@@ -181,13 +206,16 @@ func signedButWrong() []trick {
 		withClaims("exp in hex", "RFC 8259, 6", changed("4102444800.5", "0xF48656F0")),
 		withClaims("exp with a plus", "RFC 8259, 6", changed("4102444800.5", "+4102444800")),
 		withClaims("EXP in capitals", "RFC 7519, 4: names of claims are case-sensitive", changed(`"exp"`, `"EXP"`)),
-		withClaims("two exp, the last in the past", "RFC 7519, 4: the last counts", changed(`"exp":4102444800.5`, `"exp":4102444800,"exp":1`)),
-		withClaims("nbf in the future", "the session isn't valid yet", changed(`"nbf":1795284470.792391`, `"nbf":4102444799`)),
+		withClaims("two exp, the last in the past", "RFC 7519, 4: the last counts",
+			changed(`"exp":4102444800.5`, `"exp":4102444800,"exp":1`)),
+		withClaims("nbf in the future", "the session isn't valid yet",
+			changed(`"nbf":1795284470.792391`, `"nbf":4102444799`)),
 		withClaims("nbf as text", "RFC 7519, 2", changed(`"nbf":1795284470.792391`, `"nbf":"1"`)),
 		withClaims("nbf null", "RFC 7519, 2", changed(`"nbf":1795284470.792391`, `"nbf":null`)),
 		withClaims("nbf beyond all numbers", "no JSON number for Go", changed(`"nbf":1795284470.792391`, `"nbf":-1e999`)),
 		withClaims("another issuer", "RFC 8725, 3.8", changed(`"iss":"Organizr"`, `"iss":"Other"`)),
-		withClaims("the issuer in lower case", "RFC 7519, 4.1.1: case-sensitive", changed(`"iss":"Organizr"`, `"iss":"organizr"`)),
+		withClaims("the issuer in lower case", "RFC 7519, 4.1.1: case-sensitive",
+			changed(`"iss":"Organizr"`, `"iss":"organizr"`)),
 		withClaims("issuers in a list", "RFC 7519, 4.1.1", changed(`"iss":"Organizr"`, `"iss":["Organizr"]`)),
 		withClaims("no issuer", "RFC 8725, 3.8", changed(`"iss":"Organizr",`, "")),
 		withClaims("another audience", "RFC 8725, 3.9", changed(`"aud":"Organizr"`, `"aud":"Other"`)),
@@ -216,11 +244,14 @@ func signedButWrong() []trick {
 		withClaims("group in digits of another script", "digits only", changed(`"groupID":0`, `"groupID":"٠"`)),
 		withClaims("group 00", "digits as Organizr writes them", changed(`"groupID":0`, `"groupID":"00"`)),
 		withClaims("group with a NUL", "digits only", changed(`"groupID":0`, `"groupID":"0\u0000"`)),
-		withClaims("GROUPID in capitals", "RFC 7519, 4: names of claims are case-sensitive", changed(`"groupID"`, `"GROUPID"`)),
-		withClaims("groupid in lower case", "RFC 7519, 4: names of claims are case-sensitive", changed(`"groupID"`, `"groupid"`)),
+		withClaims("GROUPID in capitals", "RFC 7519, 4: names of claims are case-sensitive",
+			changed(`"groupID"`, `"GROUPID"`)),
+		withClaims("groupid in lower case", "RFC 7519, 4: names of claims are case-sensitive",
+			changed(`"groupID"`, `"groupid"`)),
 		withClaims("groupID with a NUL", "another claim", changed(`"groupID"`, `"groupID\u0000"`)),
 		withClaims("iss with a dotless i", "another claim, though it folds to the same", changed(`"iss"`, `"\u0131ss"`)),
-		withClaims("two groupID, the last null", "RFC 7519, 4: the last counts", changed(`"groupID":0`, `"groupID":0,"groupID":null`)),
+		withClaims("two groupID, the last null", "RFC 7519, 4: the last counts",
+			changed(`"groupID":0`, `"groupID":0,"groupID":null`)),
 		withClaims("claims in a list", "RFC 7519, 7.2", "["+claims+"]"),
 		withClaims("claims in a text", "RFC 7519, 7.2", `"`+strings.ReplaceAll(claims, `"`, `\"`)+`"`),
 		withClaims("claims null", "RFC 7519, 7.2", "null"),
@@ -235,8 +266,10 @@ func signedButWrong() []trick {
 		withClaims("claims in UTF-16", "RFC 8259, 8.1", "\xff\xfe{\x00}\x00"),
 		withClaims("claims with a byte order mark", "RFC 8259, 8.1", "\ufeff"+claims),
 		withClaims("claims in XML", "RFC 7519, 7.2", "<iss>Organizr</iss>"),
-		withClaims("a token in the token", "RFC 7519, 5.2: nested tokens aren't Organizr's", fakeorganizr.Sign(fakeorganizr.Header, claims, hash)),
-		withClaims("deep nesting as group", "a group is a number", changed(`"groupID":0`, `"groupID":`+deep[:1000]+deep[len(deep)-1000:])),
+		withClaims("a token in the token", "RFC 7519, 5.2: nested tokens aren't Organizr's",
+			fakeorganizr.Sign(fakeorganizr.Header, claims, hash)),
+		withClaims("deep nesting as group", "a group is a number",
+			changed(`"groupID":0`, `"groupID":`+deep[:1000]+deep[len(deep)-1000:])),
 	}
 }
 
@@ -263,7 +296,10 @@ func misshapen() []trick {
 		{"twice", form, whole + whole},
 		{"twice, with a dot", form, whole + "." + whole},
 		{"five parts, as an encrypted token", "RFC 7516: not encrypted", parts[0] + "." + parts[1] + "." + parts[2] + ".x.y"},
-		{"the JSON serialisation", "RFC 7515, 7.2: compact only", fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2])},
+		{
+			"the JSON serialisation", "RFC 7515, 7.2: compact only",
+			fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2]),
+		},
 		{"padding after the signature", form, whole + "="},
 		{"padding after the header", form, parts[0] + "=." + parts[1] + "." + parts[2]},
 		{"padding after the claims", form, parts[0] + "." + parts[1] + "=." + parts[2]},
@@ -280,7 +316,10 @@ func misshapen() []trick {
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	stray := alphabet[strings.IndexByte(alphabet, whole[len(whole)-1])^1]
-	list = append(list, trick{"stray bits in the signature's last character", "RFC 4648, 3.5: one spelling only", whole[:len(whole)-1] + string(stray)})
+	list = append(list, trick{
+		"stray bits in the signature's last character", "RFC 4648, 3.5: one spelling only",
+		whole[:len(whole)-1] + string(stray),
+	})
 	standard := fakeorganizr.Sign(fakeorganizr.Header, changed(`"email":""`, `"email":"???>>>~~~"`), hash)
 	if replaced := strings.NewReplacer("-", "+", "_", "/").Replace(standard); replaced != standard {
 		list = append(list, trick{"the standard alphabet", form, replaced})

@@ -1,5 +1,5 @@
-// Command pictures makes the pictures of the readme: what people see, from the running demo, and the drawings as PNG, since
-// the plugin catalog shows a readme without its repository, and no SVG.
+// Command pictures makes the pictures of the readme: what people see, from the running demo, and the drawings as PNG,
+// since the plugin catalog shows a readme without its repository, and no SVG.
 package main
 
 import (
@@ -159,7 +159,9 @@ func (b browser) look(caption string) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{caption, address, template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(picture))}, nil //nolint:gosec // it is our own
+	return view{
+		caption, address, template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(picture)),
+	}, nil //nolint:gosec // it is our own
 }
 
 // photograph goes the way of somebody who isn't logged in, and of somebody whose group may not enter.
@@ -175,11 +177,18 @@ func (b browser) photograph(port, folder string) error {
 		}},
 		{"2. Log in", []step{
 			chromedp.Evaluate[chromedp.Void](`document.querySelector('#accounts').parentElement.scrollIntoView()`),
-			chromedp.Evaluate[chromedp.Void](`document.querySelector('button[data-username="bob"]').previousElementSibling.focus()`),
+			chromedp.Evaluate[chromedp.Void](
+				`document.querySelector('button[data-username="bob"]').previousElementSibling.focus()`),
 			chromedp.KeyEvent(kb.Tab), // by the keyboard, so that the browser shows where it is
 		}},
-		{"3. You are back at the service", []step{chromedp.Click(bob), chromedp.WaitNotPresent(bob), chromedp.WaitVisible(chromedp.CSS("body"))}},
-		{"bob's group may not enter", []step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("main a"))}},
+		{
+			"3. You are back at the service",
+			[]step{chromedp.Click(bob), chromedp.WaitNotPresent(bob), chromedp.WaitVisible(chromedp.CSS("body"))},
+		},
+		{
+			"bob's group may not enter",
+			[]step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("main a"))},
+		},
 	}
 	var views []view
 	for _, scene := range scenes {
@@ -204,10 +213,12 @@ func (b browser) photograph(port, folder string) error {
 
 // frames shows views side by side, each with its address above it.
 var frames = template.Must(template.New("frames").Parse(`<!DOCTYPE html><meta charset="utf-8"><style>
-	body { margin: 0; padding: 12px; display: inline-flex; gap: 16px; background: #f6f8fa; font: 600 15px system-ui, sans-serif; color: #1d2329 }
+	body { margin: 0; padding: 12px; display: inline-flex; gap: 16px; background: #f6f8fa; color: #1d2329 }
+	body { font: 600 15px system-ui, sans-serif }
 	figure { margin: 0 } figcaption { height: 28px }
 	div { border: 1px solid #55606b; border-radius: 8px; overflow: hidden; width: 330px; background: #fff }
-	p { margin: 0; padding: 6px 12px; background: #e7ebef; font: 12px system-ui, sans-serif; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+	p { margin: 0; padding: 6px 12px; background: #e7ebef; font: 12px system-ui, sans-serif }
+	p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
 	img { display: block; width: 330px }
 </style><body>{{range .}}<figure>{{with .Caption}}<figcaption>{{.}}</figcaption>{{end}}
 <div><p>{{.Address}}</p><img src="{{.Picture}}"></div></figure>{{end}}</body>`))
@@ -227,13 +238,15 @@ func (b browser) draw(svg, file string) error {
 	if err != nil {
 		return err
 	}
-	page := `<!DOCTYPE html><meta charset="utf-8"><style>body { margin: 0 } svg { display: block; width: 760px }</style><body>` + string(text) + `</body>`
+	page := `<!DOCTYPE html><meta charset="utf-8"><style>body { margin: 0 } svg { display: block; width: 760px }</style>` +
+		`<body>` + string(text) + `</body>`
 	return b.write([]byte(page), "svg", file)
 }
 
 // write writes a picture of that part of a page which the selector means.
 func (b browser) write(page []byte, selector, file string) error {
-	if err := b.do(size(1080, 700, 2), chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString(page))); err != nil {
+	if err := b.do(size(1080, 700, 2),
+		chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString(page))); err != nil {
 		return err
 	}
 	picture, err := chromedp.Run(b.ctx, chromedp.Screenshot(chromedp.CSS(selector)))

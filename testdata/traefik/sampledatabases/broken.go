@@ -58,12 +58,21 @@ func writeLogged(folder string) ([]sample, error) {
 	}{
 		{"log.db", "the latest changes are in the write-ahead log alone", []string{emptyLog, setAll}},
 		{"log-of-all.db", "all tables are in the write-ahead log alone", []string{setAll}},
-		{"log-of-nothing.db", "all that is in the write-ahead log is in the file, too", []string{"PRAGMA wal_checkpoint(PASSIVE)"}},
-		{"log-unfinished.db", "at the end of the log there is half of a change", []string{emptyLog, setAll, "BEGIN", "DELETE FROM tokens; DELETE FROM users"}},
+		{
+			"log-of-nothing.db", "all that is in the write-ahead log is in the file, too",
+			[]string{"PRAGMA wal_checkpoint(PASSIVE)"},
+		},
+		{
+			"log-unfinished.db", "at the end of the log there is half of a change",
+			[]string{emptyLog, setAll, "BEGIN", "DELETE FROM tokens; DELETE FROM users"},
+		},
 		{"log-begun-anew.db", "behind the latest changes there are older ones, of the log before", []string{
 			emptyLog, setAll, "PRAGMA wal_checkpoint(RESTART)", "UPDATE users SET group_id = 998 WHERE id = 1",
 		}},
-		{"log-of-a-smaller.db", "the log makes the database smaller", []string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"}},
+		{
+			"log-of-a-smaller.db", "the log makes the database smaller",
+			[]string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"},
+		},
 		{"log-of-a-larger.db", "the log makes the database larger", []string{
 			emptyLog, "INSERT INTO tokens (token, user_id) SELECT token || id || hex(zeroblob(900)), 1 FROM tokens",
 		}},
@@ -94,7 +103,8 @@ func leaveOpen(path, mode, beside string, changes ...string) (*content, error) {
 	}
 	defer db.Close()
 	// So small a cache spills what is changed into the file before the change is finished.
-	if err := run(db, "PRAGMA page_size = 512", "PRAGMA cache_size = 2", "PRAGMA journal_mode = "+mode, plain); err != nil {
+	journal := "PRAGMA journal_mode = " + mode
+	if err := run(db, "PRAGMA page_size = 512", "PRAGMA cache_size = 2", journal, plain); err != nil {
 		return nil, err
 	}
 	if err := then(everybody, sessions(10), statements(changes...))(db); err != nil {
@@ -136,8 +146,10 @@ func newVictim() (victim, error) {
 	path := filepath.Join(folder, "victim.db")
 	// The first row goes on on other pages.
 	long := func(db *sql.DB) error { return addSession(db, text("long", 1300), 1, "") }
-	alice := statements("INSERT INTO users (username, group_id) VALUES ('alice', 0)", "INSERT INTO [groups] ([group], group_id) VALUES ('Admin', 0)")
-	if err := (recipe{settings: pageSize(victimPage), schema: plain, fill: then(alice, long, sessions(12))}).make(path); err != nil {
+	alice := statements("INSERT INTO users (username, group_id) VALUES ('alice', 0)",
+		"INSERT INTO [groups] ([group], group_id) VALUES ('Admin', 0)")
+	good := recipe{settings: pageSize(victimPage), schema: plain, fill: then(alice, long, sessions(12))}
+	if err := good.make(path); err != nil {
 		return victim{}, err
 	}
 	var v victim
@@ -229,7 +241,10 @@ func (v victim) breakages() []breakage {
 	broken := []breakage{
 		{"empty.db", "an empty file", nil},
 		{"garbage.db", "text that is no database", []byte(text("garbage", 3000))},
-		{"garbage-inside.db", "a database's header, and then anything", append(bytes.Clone(v.content[:100]), text("garbage", size-100)...)},
+		{
+			"garbage-inside.db", "a database's header, and then anything",
+			append(bytes.Clone(v.content[:100]), text("garbage", size-100)...),
+		},
 		{"zeros.db", "zeros", make([]byte, 4096)},
 		{"text-encoding-2.db", "a header that says that text is UTF-16", v.with(patch{56, "00000002"})},
 		{"page-size-0.db", "pages of 0 bytes", v.with(patch{16, "0000"})},
@@ -243,11 +258,23 @@ func (v victim) breakages() []breakage {
 		{"root-type-0.db", "the table's first page is of no type", v.with(patch{root, "00"})},
 		{"root-type-10.db", "the table's first page is one of an index", v.with(patch{root, "0a"})},
 		{"root-type-2.db", "the table's first page is one of an index, with pointers", v.with(patch{root, "02"})},
-		{"child-is-root.db", "a page tree that bites its tail: a pointer leads back to its own page", v.with(patch{v.cell(v.root), four(v.root)})},
-		{"last-child-is-root.db", "a page tree that bites its tail with its last pointer", v.with(patch{root + 8, four(v.root)})},
+		{
+			"child-is-root.db", "a page tree that bites its tail: a pointer leads back to its own page",
+			v.with(patch{v.cell(v.root), four(v.root)}),
+		},
+		{
+			"last-child-is-root.db", "a page tree that bites its tail with its last pointer",
+			v.with(patch{root + 8, four(v.root)}),
+		},
 		{"child-is-0.db", "a pointer to page 0", v.with(patch{v.cell(v.root), four(0)})},
-		{"child-outside.db", "a pointer to a page behind the end of the file", v.with(patch{v.cell(v.root), four(size/victimPage + 1)})},
-		{"child-far-outside.db", "a pointer to a page far behind the end of the file", v.with(patch{v.cell(v.root), "ffffffff"})},
+		{
+			"child-outside.db", "a pointer to a page behind the end of the file",
+			v.with(patch{v.cell(v.root), four(size/victimPage + 1)}),
+		},
+		{
+			"child-far-outside.db", "a pointer to a page far behind the end of the file",
+			v.with(patch{v.cell(v.root), "ffffffff"}),
+		},
 		{"many-cells.db", "a page that says that it has 65535 rows", v.with(patch{child + 3, "ffff"})},
 		{"cell-outside.db", "a row behind the end of its page", v.with(patch{child + 8, "fffe"})},
 		{"cell-at-the-edge.db", "a row of which only the first byte lies on its page", v.with(patch{child + 8, "01ff"})},
@@ -257,13 +284,22 @@ func (v victim) breakages() []breakage {
 		{"payload-1-gigabyte.db", "a row of a gigabyte", v.payload("8480808023")},
 		{"record-header-huge.db", "a row whose header is longer than the row", v.with(patch{record, "ffff7f"})},
 		{"serial-type-huge.db", "a token of 2^60 bytes, its row says", v.with(patch{record + 2, "a0808080808080800d"})},
-		{"serial-type-negative.db", "a token of a negative length, its row says", v.with(patch{record + 2, "ffffffffffffffffff"})},
+		{
+			"serial-type-negative.db", "a token of a negative length, its row says",
+			v.with(patch{record + 2, "ffffffffffffffffff"}),
+		},
 		{"overflow-at-0.db", "a row that goes on nowhere", v.with(patch{v.overflow(), four(0)})},
-		{"overflow-outside.db", "a row that goes on behind the end of the file", v.with(patch{v.overflow(), four(size/victimPage + 1)})},
+		{
+			"overflow-outside.db", "a row that goes on behind the end of the file",
+			v.with(patch{v.overflow(), four(size/victimPage + 1)}),
+		},
 		{"bomb.db", "twenty levels of pages whose pointers all lead to the same next page: 60^20 ways", v.bomb()},
 	}
 	for _, length := range []int{1, 16, 60, 99, 100, 101, 511, victimPage, size / 2, size - victimPage, size - 1} {
-		broken = append(broken, breakage{fmt.Sprintf("cut-%d.db", length), fmt.Sprintf("cut off after %d of %d bytes", length, size), v.content[:length]})
+		broken = append(broken,
+			breakage{
+				fmt.Sprintf("cut-%d.db", length), fmt.Sprintf("cut off after %d of %d bytes", length, size), v.content[:length],
+			})
 	}
 	return broken
 }
@@ -273,14 +309,22 @@ func (v victim) unnoticed() []breakage {
 	next := int(binary.BigEndian.Uint32(v.content[v.overflow():]))
 	root, child, record := v.page(v.root), v.page(v.child), v.cell(v.child)+3
 	return []breakage{
-		{"text-encoding-0.db", "a header that says no encoding of text", v.with(patch{56, "00000000"}, patch{44, "00000004"})},
-		{"child-twice.db", "two pointers to the same page, so that its rows would count twice", v.with(patch{root + 8, four(v.child)})},
+		{
+			"text-encoding-0.db", "a header that says no encoding of text", v.with(patch{56, "00000000"}, patch{44, "00000004"}),
+		},
+		{
+			"child-twice.db", "two pointers to the same page, so that its rows would count twice",
+			v.with(patch{root + 8, four(v.child)}),
+		},
 		{"child-of-schema.db", "a pointer to the first page, which is the schema's", v.with(patch{v.cell(v.root), four(1)})},
 		{"cell-in-header.db", "a row in the header of its page", v.with(patch{child + 8, "0000"})},
 		{"record-header-0.db", "a row whose header has no bytes", v.with(patch{record, "00"})},
 		{"serial-type-11.db", "a type that is reserved", v.with(patch{record + 2, "0b0b"})},
 		{"overflow-loop.db", "a row that goes on on a page that goes on on itself", v.with(patch{v.page(next), four(next)})},
-		{"overflow-loop-long.db", "the same with a row that is nearly as long as the file", v.with(patch{v.page(next), four(next)}, patch{v.cell(v.child), "c000"})},
+		{
+			"overflow-loop-long.db", "the same with a row that is nearly as long as the file",
+			v.with(patch{v.page(next), four(next)}, patch{v.cell(v.child), "c000"}),
+		},
 		{"overflow-into-table.db", "a row that goes on on a page of the table", v.with(patch{v.overflow(), four(v.child)})},
 	}
 }
@@ -327,9 +371,18 @@ var rewritten = []recipe{
 		fill:     everybody,
 		schema:   plain,
 	},
-	{file: "no-tokens.db", about: "no table of tokens", settings: pageSize(512), schema: plain, fill: then(everybody, statements("DROP TABLE tokens"))},
-	{file: "no-users.db", about: "no table of users", settings: pageSize(512), schema: plain, fill: then(everybody, statements("DROP TABLE users"))},
-	{file: "no-groups.db", about: "no table of groups", settings: pageSize(512), schema: plain, fill: then(everybody, statements("DROP TABLE groups"))},
+	{
+		file: "no-tokens.db", about: "no table of tokens", settings: pageSize(512), schema: plain,
+		fill: then(everybody, statements("DROP TABLE tokens")),
+	},
+	{
+		file: "no-users.db", about: "no table of users", settings: pageSize(512), schema: plain,
+		fill: then(everybody, statements("DROP TABLE users")),
+	},
+	{
+		file: "no-groups.db", about: "no table of groups", settings: pageSize(512), schema: plain,
+		fill: then(everybody, statements("DROP TABLE groups")),
+	},
 	{
 		file: "no-tables.db", about: "a database without a table",
 		settings: pageSize(512),
@@ -358,7 +411,8 @@ var rewritten = []recipe{
 		file: "view.db", about: "tokens is a view, which no page holds",
 		settings: pageSize(512),
 		schema:   plain,
-		fill:     then(everybody, statements("ALTER TABLE tokens RENAME TO other", "CREATE VIEW tokens AS SELECT * FROM other")),
+		fill: then(everybody,
+			statements("ALTER TABLE tokens RENAME TO other", "CREATE VIEW tokens AS SELECT * FROM other")),
 	},
 	{
 		file: "without-rowid.db", about: "tokens is a table WITHOUT ROWID, whose pages are those of an index",
@@ -400,11 +454,13 @@ var rewritten = []recipe{
 
 // numbered adds sessions to a table that gives no ids by itself.
 func numbered(db *sql.DB) error {
-	return run(db, "INSERT INTO users (username, group_id) VALUES ('alice', 0)", "INSERT INTO tokens (id, token, user_id) VALUES (1, 'a', 1), (2, 'b', 1)")
+	return run(db, "INSERT INTO users (username, group_id) VALUES ('alice', 0)",
+		"INSERT INTO tokens (id, token, user_id) VALUES (1, 'a', 1), (2, 'b', 1)")
 }
 
 func rootPage(number string) func(db *sql.DB) error {
-	return statements("PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET rootpage = "+number+" WHERE name = 'tokens'")
+	return statements("PRAGMA writable_schema = ON",
+		"UPDATE sqlite_schema SET rootpage = "+number+" WHERE name = 'tokens'")
 }
 
 func schemaText(text string) func(db *sql.DB) error {

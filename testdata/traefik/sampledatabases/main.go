@@ -1,6 +1,6 @@
-// Command sampledatabases writes testdata/databases: small SQLite files, as real SQLite writes them in all the shapes that an
-// Organizr's can have, and broken ones; and databases.json, which says what a right reader finds in each. What is to be
-// found is what SQLite itself finds.
+// Command sampledatabases writes testdata/databases: small SQLite files, as real SQLite writes them in all the shapes
+// that an Organizr's can have, and broken ones; and databases.json, which says what a right reader finds in each. What
+// is to be found is what SQLite itself finds.
 package main
 
 import (
@@ -86,8 +86,10 @@ func write(folder string) error {
 }
 
 // about says what databases.json is.
-const about = "What a right reader finds in the databases of this folder: the content of those under read, with the -wal beside them; " +
-	"nothing yet in those under busy, since somebody is writing; those under refused are refused; those under ends may be refused or read, " +
+const about = "What a right reader finds in the databases of this folder: " +
+	"the content of those under read, with the -wal beside them; " +
+	"nothing yet in those under busy, since somebody is writing; those under refused are refused; " +
+	"those under ends may be refused or read, " +
 	"but reading comes to an end soon. Written by testdata/traefik/sampledatabases, most of it by SQLite."
 
 // writeIndex writes what read, busy, refused and ends have, a line for each file.
@@ -132,8 +134,8 @@ func run(db *sql.DB, statements ...string) error {
 	return nil
 }
 
-// read returns what SQLite finds at the path, which options can follow. A number counts if it is a whole one, stored as number
-// or as digits.
+// read returns what SQLite finds at the path, which options can follow. A number counts if it is a whole one, stored as
+// number or as digits.
 func read(ctx context.Context, path string) (*content, error) {
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
@@ -141,8 +143,11 @@ func read(ctx context.Context, path string) (*content, error) {
 	}
 	defer db.Close()
 	found := &content{Users: []user{}, Groups: map[string]string{}, Tokens: map[string]*int64{}}
-	err = each(ctx, db, `SELECT id, ifnull(username, ''), ifnull(email, ''), CASE WHEN cast(cast(group_id AS INTEGER) AS TEXT) = cast(group_id AS TEXT)
-		AND group_id BETWEEN 0 AND 999 THEN cast(group_id AS INTEGER) END, cast(ifnull(locked, '') AS TEXT) = '1', ifnull(image, '') FROM users ORDER BY id`,
+	err = each(ctx, db, `SELECT id, ifnull(username, ''), ifnull(email, ''),
+			CASE WHEN cast(cast(group_id AS INTEGER) AS TEXT) = cast(group_id AS TEXT) AND group_id BETWEEN 0 AND 999
+				THEN cast(group_id AS INTEGER) END,
+			cast(ifnull(locked, '') AS TEXT) = '1', ifnull(image, '')
+		FROM users ORDER BY id`,
 		func(rows *sql.Rows) error {
 			var u user
 			defer func() { found.Users = append(found.Users, u) }()
@@ -151,7 +156,8 @@ func read(ctx context.Context, path string) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, db, `SELECT token, CASE WHEN cast(cast(user_id AS INTEGER) AS TEXT) = cast(user_id AS TEXT) THEN cast(user_id AS INTEGER) END
+	err = each(ctx, db, `SELECT token,
+			CASE WHEN cast(cast(user_id AS INTEGER) AS TEXT) = cast(user_id AS TEXT) THEN cast(user_id AS INTEGER) END
 		FROM tokens WHERE token IS NOT NULL ORDER BY id`,
 		func(rows *sql.Rows) error {
 			var token string

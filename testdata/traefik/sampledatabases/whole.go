@@ -29,10 +29,16 @@ type recipe struct {
 }
 
 var recipes = []recipe{
-	{file: "page-512.db", about: "pages of 512 bytes: nearly every row overflows", settings: pageSize(512), schema: plain, fill: everybody},
+	{
+		file: "page-512.db", about: "pages of 512 bytes: nearly every row overflows", settings: pageSize(512), schema: plain,
+		fill: everybody,
+	},
 	{file: "page-1024.db", about: "pages of 1024 bytes", settings: pageSize(1024), schema: plain, fill: everybody},
 	{file: "page-4096.db", about: "as Organizr makes it: pages of 4096 bytes, with indexes and counters", fill: everybody},
-	{file: "page-65536.db", about: "pages of 65536 bytes, which the header calls 1", settings: pageSize(65536), schema: plain, fill: everybody},
+	{
+		file: "page-65536.db", about: "pages of 65536 bytes, which the header calls 1", settings: pageSize(65536),
+		schema: plain, fill: everybody,
+	},
 	{
 		file: "three-levels.db", about: "400 sessions on pages of 512 bytes: the table of tokens has three levels",
 		settings: pageSize(512),
@@ -57,22 +63,29 @@ var recipes = []recipe{
 		schema:   quoted("`$1`"),
 		fill:     everybody,
 	},
-	{file: "double-quotes.db", about: "a schema in double quotes", settings: pageSize(512), schema: quoted(`"$1"`), fill: everybody},
+	{
+		file: "double-quotes.db", about: "a schema in double quotes", settings: pageSize(512), schema: quoted(`"$1"`),
+		fill: everybody,
+	},
 	{
 		file: "bare.db", about: "a schema with quotes only where SQL needs them, in capitals, on one line",
 		settings: pageSize(512),
-		schema: `CREATE TABLE users(id INTEGER PRIMARY KEY,username TEXT,password TEXT,email TEXT,"group" TEXT,group_id INTEGER,locked INTEGER,image TEXT);
-			create table TOKENS(ID integer primary key,TOKEN text unique,USER_ID integer,BROWSER text,IP text,CREATED datetime,EXPIRES datetime);
+		schema: `CREATE TABLE users(id INTEGER PRIMARY KEY,username TEXT,password TEXT,email TEXT,"group" TEXT,` +
+			`group_id INTEGER,locked INTEGER,image TEXT);
+			create table TOKENS(ID integer primary key,TOKEN text unique,USER_ID integer,` +
+			`BROWSER text,IP text,CREATED datetime,EXPIRES datetime);
 			CREATE TABLE [groups](id INTEGER PRIMARY KEY,[group] TEXT,group_id INTEGER,image TEXT,[default] INTEGER)`,
 		fill: everybody,
 	},
 	{
 		file: "constraints.db", about: "commas and parentheses inside of columns, and constraints after them",
 		settings: pageSize(512),
-		schema: "CREATE TABLE `users` (`id` INTEGER NOT NULL, `rate` DECIMAL(10,2) DEFAULT 1.5, `username` TEXT COLLATE NOCASE, `password` TEXT, " +
-			"`email` TEXT, `group` TEXT, `group_id` INTEGER CHECK (`group_id` IN (0,1,2,3,4,5,999)), `locked` INTEGER, `image` TEXT, " +
+		schema: "CREATE TABLE `users` (`id` INTEGER NOT NULL, `rate` DECIMAL(10,2) DEFAULT 1.5, " +
+			"`username` TEXT COLLATE NOCASE, `password` TEXT, `email` TEXT, `group` TEXT, " +
+			"`group_id` INTEGER CHECK (`group_id` IN (0,1,2,3,4,5,999)), `locked` INTEGER, `image` TEXT, " +
 			"PRIMARY KEY(`id`), UNIQUE(`username`, `email`));" +
-			"CREATE TABLE `tokens` (`id` INTEGER NOT NULL, `token` VARCHAR(9000), `user_id` INTEGER REFERENCES `users`(`id`), PRIMARY KEY(`id`), " +
+			"CREATE TABLE `tokens` (`id` INTEGER NOT NULL, `token` VARCHAR(9000), " +
+			"`user_id` INTEGER REFERENCES `users`(`id`), PRIMARY KEY(`id`), " +
 			"FOREIGN KEY(`user_id`) REFERENCES `users`(`id`));" +
 			"CREATE TABLE `groups` (`id` INTEGER PRIMARY KEY, `group` TEXT, `group_id` INTEGER)",
 		fill: everybody,
@@ -80,47 +93,72 @@ var recipes = []recipe{
 	{
 		file: "column-order.db", about: "columns in another order, the row id last, and columns that Organizr doesn't know",
 		settings: pageSize(512),
-		schema: `CREATE TABLE [users] ([locked] INTEGER, [image] TEXT, [extra] BLOB, [group_id] INTEGER, [group] TEXT, [email] TEXT, [password] TEXT,
+		schema: `CREATE TABLE [users] ([locked] INTEGER, [image] TEXT, [extra] BLOB, [group_id] INTEGER, [group] TEXT, ` +
+			`[email] TEXT, [password] TEXT,
 				[username] TEXT, [id] INTEGER PRIMARY KEY);
-			CREATE TABLE [tokens] ([expires] DATETIME, [user_id] INTEGER, [browser] TEXT, [token] TEXT, [id] INTEGER PRIMARY KEY);
+			CREATE TABLE [tokens] ([expires] DATETIME, [user_id] INTEGER, [browser] TEXT, [token] TEXT, ` +
+			`[id] INTEGER PRIMARY KEY);
 			CREATE TABLE [groups] ([default] INTEGER, [group_id] INTEGER, [group] TEXT, [id] INTEGER PRIMARY KEY)`,
 		fill: everybody,
 	},
 	{
-		file: "columns-added.db", about: "columns that were added after the rows, so that the rows are shorter than the schema",
+		file:     "columns-added.db",
+		about:    "columns that were added after the rows, so that the rows are shorter than the schema",
 		settings: pageSize(512),
-		schema: `CREATE TABLE [users] ([id] INTEGER PRIMARY KEY, [username] TEXT, [password] TEXT, [email] TEXT, [group] TEXT, [group_id] INTEGER);
+		schema: `CREATE TABLE [users] ([id] INTEGER PRIMARY KEY, [username] TEXT, [password] TEXT, [email] TEXT, ` +
+			`[group] TEXT, [group_id] INTEGER);
 			CREATE TABLE [tokens] ([id] INTEGER PRIMARY KEY, [token] TEXT, [user_id] INTEGER);
 			CREATE TABLE [groups] ([id] INTEGER PRIMARY KEY, [group] TEXT, [group_id] INTEGER)`,
-		fill: then(people, statements("ALTER TABLE [users] ADD COLUMN [locked] INTEGER", "ALTER TABLE [users] ADD [image] TEXT",
-			"ALTER TABLE [tokens] ADD [browser] TEXT DEFAULT 'none'", "UPDATE users SET locked = 1 WHERE username = 'sue'")),
+		fill: then(people, statements(
+			"ALTER TABLE [users] ADD COLUMN [locked] INTEGER",
+			"ALTER TABLE [users] ADD [image] TEXT",
+			"ALTER TABLE [tokens] ADD [browser] TEXT DEFAULT 'none'",
+			"UPDATE users SET locked = 1 WHERE username = 'sue'",
+		)),
 	},
 	{
 		file: "columns-dropped.db", about: "a column that was renamed, and one that was dropped",
 		settings: pageSize(512),
-		schema:   strings.Replace(strings.Replace(plain, "[password]", "[old] TEXT, [password]", 1), "[group_id]", "[number]", 1),
-		fill:     then(statements("ALTER TABLE [users] DROP [old]", "ALTER TABLE [users] RENAME [number] TO [group_id]"), everybody),
+		schema: strings.Replace(
+			strings.Replace(plain, "[password]", "[old] TEXT, [password]", 1), "[group_id]", "[number]", 1,
+		),
+		fill: then(
+			statements("ALTER TABLE [users] DROP [old]", "ALTER TABLE [users] RENAME [number] TO [group_id]"),
+			everybody,
+		),
 	},
 	{
-		file: "numbers-as-text.db", about: "numbers that are stored as text, as a database that came from elsewhere may have them",
+		file:     "numbers-as-text.db",
+		about:    "numbers that are stored as text, as a database that came from elsewhere may have them",
 		settings: pageSize(512),
-		schema:   strings.ReplaceAll(strings.Replace(plain, "[user_id]	INTEGER", "[user_id]	TEXT", 1), "[group_id]	INTEGER", "[group_id]	TEXT"),
-		fill:     everybody,
+		schema: strings.NewReplacer(
+			"[user_id]	INTEGER", "[user_id]	TEXT", "[group_id]	INTEGER", "[group_id]	TEXT",
+		).Replace(plain),
+		fill: everybody,
 	},
 	{
-		file: "no-numbers.db", about: "users whose group is no number from 0 to 999, and sessions of no user: all of them are nobody",
+		file:     "no-numbers.db",
+		about:    "users whose group is no number from 0 to 999, and sessions of no user: all of them are nobody",
 		settings: pageSize(512),
 		schema:   plain,
 		fill:     then(everybody, noNumbers),
 	},
-	{file: "big-numbers.db", about: "ids of every width that SQLite stores numbers in", settings: pageSize(512), schema: plain, fill: bigNumbers},
+	{
+		file: "big-numbers.db", about: "ids of every width that SQLite stores numbers in", settings: pageSize(512),
+		schema: plain, fill: bigNumbers,
+	},
 	{
 		file: "locked.db", about: "accounts whose locked is NULL, 0, 1, and text",
 		settings: pageSize(512),
 		schema:   strings.Replace(plain, "[locked]	INTEGER", "[locked]", 1),
-		fill: then(everybody, statements("UPDATE users SET locked = 0 WHERE id = 1", "UPDATE users SET locked = 1 WHERE id = 2",
-			"UPDATE users SET locked = '1' WHERE id = 3",
-			"UPDATE users SET locked = '0' WHERE id = 4", "UPDATE users SET locked = '' WHERE id = 5")),
+		fill: then(everybody,
+			statements(
+				"UPDATE users SET locked = 0 WHERE id = 1",
+				"UPDATE users SET locked = 1 WHERE id = 2",
+				"UPDATE users SET locked = '1' WHERE id = 3",
+				"UPDATE users SET locked = '0' WHERE id = 4",
+				"UPDATE users SET locked = '' WHERE id = 5",
+			)),
 	},
 	{
 		file: "groups.db", about: "groups that were renamed, and added up to number 997",
@@ -129,37 +167,56 @@ var recipes = []recipe{
 		fill:     then(everybody, groups),
 	},
 	{
-		file: "names.db", about: "names and addresses of any script, as Organizr escapes them, and with what can't be printed",
+		file:     "names.db",
+		about:    "names and addresses of any script, as Organizr escapes them, and with what can't be printed",
 		settings: pageSize(512),
 		schema:   plain,
 		fill:     then(everybody, names),
 	},
 	{
-		file: "later.db", about: "the same later: moved down, moved up, locked, logged out, deleted, renamed, one session another's, a group renamed",
+		file: "later.db",
+		about: "the same later: moved down, moved up, locked, logged out, deleted, renamed, " +
+			"one session another's, a group renamed",
 		settings: pageSize(512),
 		schema:   plain,
-		fill: then(everybody, statements("UPDATE users SET group_id = 4 WHERE username = 'alice'", "UPDATE users SET group_id = 1 WHERE username = 'bob'",
-			"UPDATE users SET locked = 1 WHERE username = 'carol'", "DELETE FROM tokens WHERE user_id = 4", "DELETE FROM users WHERE username = 'pat'",
-			"UPDATE users SET username = 'Frances', email = 'frances@example.com' WHERE username = 'fay'", "UPDATE tokens SET user_id = 2 WHERE user_id = 7",
-			"UPDATE groups SET [group] = 'Kin' WHERE [group] = 'Family'")),
+		fill: then(everybody,
+			statements(
+				"UPDATE users SET group_id = 4 WHERE username = 'alice'",
+				"UPDATE users SET group_id = 1 WHERE username = 'bob'",
+				"UPDATE users SET locked = 1 WHERE username = 'carol'",
+				"DELETE FROM tokens WHERE user_id = 4",
+				"DELETE FROM users WHERE username = 'pat'",
+				"UPDATE users SET username = 'Frances', email = 'frances@example.com' WHERE username = 'fay'",
+				"UPDATE tokens SET user_id = 2 WHERE user_id = 7",
+				"UPDATE groups SET [group] = 'Kin' WHERE [group] = 'Family'",
+			)),
 	},
 	{
 		file: "unprintable.db", about: "accounts whose name or address isn't printable text, or has a space at an end",
 		settings: pageSize(512),
 		schema:   plain,
-		fill: then(everybody, statements("UPDATE users SET username = 'alice' || char(7) WHERE id = 1",
-			"UPDATE users SET username = char(0x202e) || 'bob' WHERE id = 2", "UPDATE users SET username = 'ca' || char(0x200b) || 'rol' WHERE id = 3",
-			"UPDATE users SET username = ' sue' WHERE id = 4", "UPDATE users SET email = 'pat@example.com ' WHERE id = 5",
+		fill: then(everybody, statements(
+			"UPDATE users SET username = 'alice' || char(7) WHERE id = 1",
+			"UPDATE users SET username = char(0x202e) || 'bob' WHERE id = 2",
+			"UPDATE users SET username = 'ca' || char(0x200b) || 'rol' WHERE id = 3",
+			"UPDATE users SET username = ' sue' WHERE id = 4",
+			"UPDATE users SET email = 'pat@example.com ' WHERE id = 5",
 			"UPDATE users SET email = 'fay' || char(10) || '@example.com' WHERE id = 6",
-			"UPDATE users SET username = replace(username, ' ', char(0xa0)) WHERE id = 7")),
+			"UPDATE users SET username = replace(username, ' ', char(0xa0)) WHERE id = 7",
+		)),
 	},
 	{
-		file: "deleted.db", about: "many deleted rows, whose bytes are still in the file and whose pages are on the list of free ones",
+		file:     "deleted.db",
+		about:    "many deleted rows, whose bytes are still in the file and whose pages are on the list of free ones",
 		settings: pageSize(512),
 		schema:   plain,
-		fill:     then(everybody, sessions(150), statements("DELETE FROM tokens WHERE id % 7 <> 0", "DELETE FROM users WHERE username = 'pat'")),
+		fill: then(everybody, sessions(150),
+			statements("DELETE FROM tokens WHERE id % 7 <> 0", "DELETE FROM users WHERE username = 'pat'")),
 	},
-	{file: "empty-tables.db", about: "nobody yet: three empty tables", settings: pageSize(512), schema: plain, fill: statements("SELECT 1")},
+	{
+		file: "empty-tables.db", about: "nobody yet: three empty tables", settings: pageSize(512), schema: plain,
+		fill: statements("SELECT 1"),
+	},
 	{
 		file: "wal.db", about: "write-ahead log, closed by its last user, so that all is in the file",
 		settings: append(pageSize(512), "PRAGMA journal_mode = WAL"),
@@ -182,10 +239,12 @@ var recipes = []recipe{
 		file: "incremental-vacuum.db", about: "auto_vacuum INCREMENTAL",
 		settings: append(pageSize(512), "PRAGMA auto_vacuum = INCREMENTAL"),
 		schema:   plain,
-		fill:     then(everybody, sessions(30), statements("DELETE FROM tokens WHERE id > 20", "PRAGMA incremental_vacuum(3)")),
+		fill: then(everybody, sessions(30),
+			statements("DELETE FROM tokens WHERE id > 20", "PRAGMA incremental_vacuum(3)")),
 	},
 	{
-		file: "reserved.db", about: "32 bytes at the end of each page are reserved, as encrypting and checksumming extensions have it",
+		file:     "reserved.db",
+		about:    "32 bytes at the end of each page are reserved, as encrypting and checksumming extensions have it",
 		settings: pageSize(1024),
 		schema:   plain,
 		fill:     then(everybody, overflow),
@@ -204,14 +263,16 @@ var recipes = []recipe{
 		finish:   appendZeros(2 * 512),
 	},
 	{
-		file: "old-writer.db", about: "a header that doesn't count the pages, as SQLite before 3.7 wrote it: the file's size counts",
+		file:     "old-writer.db",
+		about:    "a header that doesn't count the pages, as SQLite before 3.7 wrote it: the file's size counts",
 		settings: pageSize(512),
 		schema:   plain,
 		fill:     everybody,
 		finish:   patched(patch{28, "00000000"}),
 	},
 	{
-		file: "stale-count.db", about: "a header whose count of pages is stale, as SQLite before 3.7 left it: the file's size counts",
+		file:     "stale-count.db",
+		about:    "a header whose count of pages is stale, as SQLite before 3.7 left it: the file's size counts",
 		settings: pageSize(512),
 		schema:   plain,
 		fill:     everybody,
@@ -275,7 +336,8 @@ func reserve(path string, size, bytes int) error {
 		return err
 	}
 	defer db.Close()
-	if err := run(db, fmt.Sprintf("PRAGMA page_size = %d", size), "CREATE TABLE gone (x)", "DROP TABLE gone", "VACUUM"); err != nil {
+	pageSize := fmt.Sprintf("PRAGMA page_size = %d", size)
+	if err := run(db, pageSize, "CREATE TABLE gone (x)", "DROP TABLE gone", "VACUUM"); err != nil {
 		return err
 	}
 	if err := db.Close(); err != nil {
@@ -344,7 +406,8 @@ func everybody(db *sql.DB) error {
 	if err := people(db); err != nil {
 		return err
 	}
-	_, err := db.Exec("UPDATE users SET password = '$2y$10$Organizr.keeps.a.hash.of.sixty.characters.here.0123456789ab', image = ?", fakeorganizr.Image)
+	_, err := db.Exec("UPDATE users SET password = "+
+		"'$2y$10$Organizr.keeps.a.hash.of.sixty.characters.here.0123456789ab', image = ?", fakeorganizr.Image)
 	return err
 }
 
@@ -370,17 +433,20 @@ func sessions(count int) func(db *sql.DB) error {
 	}
 }
 
-// longRow has more before the group and the lock of the account 2 than is read of a row, and nearly so much before those of 3.
+// longRow has more before the group and the lock of the account 2 than is read of a row, and nearly so much before
+// those of 3.
 var longRow = recipe{
 	file: "long-row.db", about: "an account with so much before its group and its lock that neither is read",
 	fill: then(everybody, func(db *sql.DB) error {
-		_, err := db.Exec("UPDATE users SET `group` = CASE id WHEN 2 THEN ? ELSE ? END WHERE id IN (2, 3)", text("group", 40_000), text("group", 30_000))
+		_, err := db.Exec("UPDATE users SET `group` = CASE id WHEN 2 THEN ? ELSE ? END WHERE id IN (2, 3)",
+			text("group", 40_000), text("group", 30_000))
 		return err
 	}),
 }
 
 func addSession(db *sql.DB, token string, user any, browser string) error {
-	_, err := db.Exec("INSERT INTO tokens (token, user_id, browser, ip) VALUES (?, ?, ?, '2001:db8::1')", token, user, browser)
+	_, err := db.Exec("INSERT INTO tokens (token, user_id, browser, ip) VALUES (?, ?, ?, '2001:db8::1')", token, user,
+		browser)
 	return err
 }
 
@@ -389,11 +455,13 @@ func overflow(db *sql.DB) error {
 		if err := addSession(db, text("long", length), 1+i, "Firefox"); err != nil {
 			return err
 		}
-		if err := addSession(db, text("long browser", 400+i), 1+i, strings.Repeat("Mozilla/5.0 (Zoë's; ", 30*i)); err != nil {
+		browser := strings.Repeat("Mozilla/5.0 (Zoë's; ", 30*i)
+		if err := addSession(db, text("long browser", 400+i), 1+i, browser); err != nil {
 			return err
 		}
 	}
-	_, err := db.Exec("UPDATE users SET username = ?, image = ? WHERE id = 2", strings.Repeat("bob ", 300)+"bob", "https://"+text("image", 3000))
+	_, err := db.Exec("UPDATE users SET username = ?, image = ? WHERE id = 2", strings.Repeat("bob ", 300)+"bob",
+		"https://"+text("image", 3000))
 	return err
 }
 
@@ -413,8 +481,11 @@ func rowEdges(db *sql.DB) error {
 }
 
 func noNumbers(db *sql.DB) error {
-	for i, number := range []any{nil, "Admin", "", 4.5, -1, 1000, []byte{0}, "0x0", " 4", 1e300, int64(1) << 32, "18446744073709551616"} {
-		_, err := db.Exec("INSERT INTO users (id, username, email, [group], group_id) VALUES (?, ?, '', 'Admin', ?)", 100+i, fmt.Sprint("odd", i), number)
+	for i, number := range []any{
+		nil, "Admin", "", 4.5, -1, 1000, []byte{0}, "0x0", " 4", 1e300, int64(1) << 32, "18446744073709551616",
+	} {
+		_, err := db.Exec("INSERT INTO users (id, username, email, [group], group_id) VALUES (?, ?, '', 'Admin', ?)", 100+i,
+			fmt.Sprint("odd", i), number)
 		if err != nil {
 			return err
 		}
@@ -431,7 +502,9 @@ func noNumbers(db *sql.DB) error {
 }
 
 func bigNumbers(db *sql.DB) error {
-	for i, id := range []int64{1, 2, 127, 128, 255, 32767, 32768, 8388607, 8388608, 1<<31 - 1, 1 << 31, 1<<47 - 1, 1 << 47, 1<<63 - 1} {
+	for i, id := range []int64{
+		1, 2, 127, 128, 255, 32767, 32768, 8388607, 8388608, 1<<31 - 1, 1 << 31, 1<<47 - 1, 1 << 47, 1<<63 - 1,
+	} {
 		_, err := db.Exec("INSERT INTO users (id, username, email, [group], group_id) VALUES (?, ?, '', 'User', ?)",
 			id, fmt.Sprint("user", i), []int{0, 1, 4, 127, 128, 997, 998}[i%7])
 		if err != nil {
@@ -445,7 +518,8 @@ func bigNumbers(db *sql.DB) error {
 }
 
 func groups(db *sql.DB) error {
-	err := run(db, "UPDATE [groups] SET [group] = 'Chefs & Köche' WHERE group_id = 0", "UPDATE [groups] SET [group] = 'Guests of ours' WHERE group_id = 999",
+	err := run(db, "UPDATE [groups] SET [group] = 'Chefs & Köche' WHERE group_id = 0",
+		"UPDATE [groups] SET [group] = 'Guests of ours' WHERE group_id = 999",
 		"UPDATE [users] SET [group] = 'whatever bob likes' WHERE id = 2")
 	for number := 6; err == nil && number < 998; number += 31 {
 		_, err = db.Exec("INSERT INTO [groups] ([group], group_id) VALUES (?, ?)", fmt.Sprint("Group of ", number), number)
@@ -454,8 +528,11 @@ func groups(db *sql.DB) error {
 }
 
 func names(db *sql.DB) error {
-	for i, name := range []string{"Zoë", "李雷", "🦊 fox", "a&amp;b", "alice\u0007", "ali\u200bce", " alice", "", "O'Hara", "x\x00y", "line\nbreak"} {
-		_, err := db.Exec("INSERT INTO users (id, username, email, [group], group_id) VALUES (?, ?, ?, 'User', 4)", 100+i, name, name+"@example.com")
+	for i, name := range []string{
+		"Zoë", "李雷", "🦊 fox", "a&amp;b", "alice\u0007", "ali\u200bce", " alice", "", "O'Hara", "x\x00y", "line\nbreak",
+	} {
+		_, err := db.Exec("INSERT INTO users (id, username, email, [group], group_id) VALUES (?, ?, ?, 'User', 4)", 100+i,
+			name, name+"@example.com")
 		if err != nil {
 			return err
 		}

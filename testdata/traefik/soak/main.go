@@ -1,6 +1,6 @@
 // Command soak sends requests of a thousand users, with good sessions, forged ones and none, at what one core of
-// Traefik can bear, for as long as it is told, while others log in and out, and looks for one wrong answer and for memory
-// that grows.
+// Traefik can bear, for as long as it is told, while others log in and out, and looks for one wrong answer and for
+// memory that grows.
 package main
 
 import (
@@ -88,7 +88,9 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 }
 
 // measure sends the requests for the time, and returns an error if an answer was wrong or memory grew.
-func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duration time.Duration, next func(hit int64) load.Request) error {
+func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duration time.Duration,
+	next func(hit int64) load.Request,
+) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(columns, "time\trequests\twrong\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tmemory, MB")
 	var memory []float64
@@ -97,7 +99,9 @@ func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duratio
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		result, err := load.Attack{Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: duration / parts, Next: next}.Run()
+		result, err := load.Attack{
+			Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: duration / parts, Next: next,
+		}.Run()
 		if err != nil {
 			return err
 		}
@@ -108,9 +112,11 @@ func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duratio
 		sent += result.Requests
 		wrong += result.Wrong
 		memory = append(memory, float64(octets)/(1<<20))
-		fmt.Fprintf(columns, "%s\t%d\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\n", duration*time.Duration(part+1)/parts, sent, wrong, result.Rate,
+		fmt.Fprintf(columns, "%s\t%d\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\n", duration*time.Duration(part+1)/parts, sent, wrong,
+			result.Rate,
 			result.P50.Seconds()*1000, result.P99.Seconds()*1000, float64(result.CPU.Nanoseconds())/1000, memory[part])
-		fmt.Fprintf(os.Stderr, "\r\033[K%s of %s, %d requests, %d wrong", duration*time.Duration(part+1)/parts, duration, sent, wrong)
+		fmt.Fprintf(os.Stderr, "\r\033[K%s of %s, %d requests, %d wrong", duration*time.Duration(part+1)/parts, duration,
+			sent, wrong)
 		if result.Wrong > 0 {
 			fmt.Fprintln(columns, "the first wrong answer:", result.First)
 		}

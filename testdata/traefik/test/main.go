@@ -43,7 +43,8 @@ func run(arguments []string) error {
 	if err := os.Setenv(programs.ReportVariable, report.Name()); err != nil {
 		return err
 	}
-	fmt.Println("Running all tests. They take about ten minutes on two cores, and a package says nothing before all its tests are through.")
+	fmt.Println("Running all tests. They take about ten minutes on two cores, and a package says nothing before all " +
+		"its tests are through.")
 	failure := loudly(append([]string{"go", "test", "-timeout", "60m", "./..."}, arguments...)...)
 	if _, err := io.Copy(os.Stdout, report); err != nil {
 		return err

@@ -51,7 +51,8 @@ func (r *refuser) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 var (
 	asJSON  = []string{"application/problem+json"}
-	problem = []byte(`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"Please log in, then come back."}` + "\n")
+	problem = []byte(`{"type":"about:blank","title":"Unauthorized","status":401,` +
+		`"detail":"Please log in, then come back."}` + "\n")
 )
 
 func turnAway(rw http.ResponseWriter, req *http.Request) {

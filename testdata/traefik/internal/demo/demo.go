@@ -56,7 +56,8 @@ func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
 	if options.TLS {
 		d.scheme = "https"
 	}
-	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.Organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL="+d.URL("organizr"))
+	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.Organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto",
+		"ORGANIZR_URL="+d.URL("organizr"))
 	options.Dynamic = d.configuration(login.URL, backend.URL)
 	d.Traefik, err = proxy.Start(ctx, options)
 	return d, err
@@ -93,11 +94,26 @@ func (d *Demo) guarded() []struct {
 		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
 		{"everyone", "for whoever is logged in (998)", options{"group": "998"}},
 		{"public", "for everybody (999)", options{"group": "Guest"}},
-		{"cross-site", "for whoever is logged in, and for other sites' pages in their name", options{"group": "998", "allowCrossSite": true}},
-		{"denied", "for whoever is logged in, but not for bob", options{"group": "Logged In", "deny": []string{"username=bob"}}},
-		{"own-router", "a mistake: the middleware hangs on Organizr itself", options{"group": "User", "organizrURL": d.URL("own-router")}},
-		{"apart", "a mistake: Organizr is under another domain", options{"group": "User", "organizrURL": "http://organizr.lan"}},
-		{"provider", "a mistake: a provider that lets no two names share a cookie", options{"group": "User", "organizrURL": "https://organizr.duckdns.org"}},
+		{
+			"cross-site", "for whoever is logged in, and for other sites' pages in their name",
+			options{"group": "998", "allowCrossSite": true},
+		},
+		{
+			"denied", "for whoever is logged in, but not for bob",
+			options{"group": "Logged In", "deny": []string{"username=bob"}},
+		},
+		{
+			"own-router", "a mistake: the middleware hangs on Organizr itself",
+			options{"group": "User", "organizrURL": d.URL("own-router")},
+		},
+		{
+			"apart", "a mistake: Organizr is under another domain",
+			options{"group": "User", "organizrURL": "http://organizr.lan"},
+		},
+		{
+			"provider", "a mistake: a provider that lets no two names share a cookie",
+			options{"group": "User", "organizrURL": "https://organizr.duckdns.org"},
+		},
 	}
 }
 
@@ -117,7 +133,9 @@ func (d *Demo) configuration(login, backend string) map[string]any {
 		if one.name == "provider" {
 			chain = []string{"as-duckdns", one.name}
 		}
-		routers[one.name] = table{"rule": "Host(`" + one.name + ".demo.localhost`)", "service": "service", "middlewares": chain}
+		routers[one.name] = table{
+			"rule": "Host(`" + one.name + ".demo.localhost`)", "service": "service", "middlewares": chain,
+		}
 		middlewares[one.name] = table{"plugin": table{"organizrjwt": one.options}}
 		d.Organizr.Links = append(d.Organizr.Links, fakeorganizr.Link{Name: one.name, URL: d.URL(one.name), About: one.about})
 	}

@@ -48,10 +48,12 @@ type Group struct {
 }
 
 // Groups are those that Organizr begins with, and one that an administrator added.
-var Groups = []Group{{0, "Admin"}, {1, "Co-Admin"}, {2, "Super User"}, {3, "Power User"}, {4, "User"}, {5, "Family"}, {999, "Guest"}}
+var Groups = []Group{
+	{0, "Admin"}, {1, "Co-Admin"}, {2, "Super User"}, {3, "Power User"}, {4, "User"}, {5, "Family"}, {999, "Guest"},
+}
 
-// Database is Organizr's database: an SQLite file. As Organizr's PHP does, each of its methods opens the file and closes
-// it again, so that between two of them nothing but the file itself is there.
+// Database is Organizr's database: an SQLite file. As Organizr's PHP does, each of its methods opens the file and
+// closes it again, so that between two of them nothing but the file itself is there.
 type Database struct{ path string }
 
 // A User is an account as the database has it.
@@ -68,12 +70,15 @@ func NewDatabase(path string, groups []Group, accounts []Account) (*Database, er
 			return err
 		}
 		for _, group := range groups {
-			if _, err := tx.Exec("INSERT INTO [groups] ([group], group_id, image, [default]) VALUES (?, ?, 'x', ?)", group.Name, group.ID, group.ID == 4); err != nil {
+			_, err := tx.Exec("INSERT INTO [groups] ([group], group_id, image, [default]) VALUES (?, ?, 'x', ?)",
+				group.Name, group.ID, group.ID == 4)
+			if err != nil {
 				return err
 			}
 		}
 		for _, account := range accounts {
-			_, err := tx.Exec("INSERT INTO users (id, username, email, [group], group_id, image, register_date) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			_, err := tx.Exec("INSERT INTO users (id, username, email, [group], group_id, image, register_date) "+
+				"VALUES (?, ?, ?, ?, ?, ?, ?)",
 				account.UserID, account.Username, account.Email(), account.Group, account.GroupID, Image, moment(time.Now()))
 			if err != nil {
 				return err
@@ -96,7 +101,8 @@ func moment(at time.Time) string { return at.UTC().Format(time.DateTime) }
 func (d *Database) Begin(account Account, tokens ...string) error {
 	return d.transact(func(tx *sql.Tx) error {
 		for _, token := range tokens {
-			_, err := tx.Exec("INSERT INTO tokens (token, user_id, browser, ip, created, expires) VALUES (?, ?, 'Mozilla/5.0', '127.0.0.1', ?, ?)",
+			_, err := tx.Exec("INSERT INTO tokens (token, user_id, browser, ip, created, expires) "+
+				"VALUES (?, ?, 'Mozilla/5.0', '127.0.0.1', ?, ?)",
 				token, account.UserID, moment(time.Now()), moment(time.Now().Add(7*24*time.Hour)))
 			if err != nil {
 				return err
@@ -116,7 +122,8 @@ func (d *Database) Lock(userID int, locked bool) error {
 
 // Move moves an account to another group.
 func (d *Database) Move(userID, groupID int) error {
-	return d.run("UPDATE users SET group_id = ?1, [group] = (SELECT [group] FROM [groups] WHERE group_id = ?1) WHERE id = ?2", groupID, userID)
+	return d.run("UPDATE users SET group_id = ?1, [group] = (SELECT [group] FROM [groups] WHERE group_id = ?1) "+
+		"WHERE id = ?2", groupID, userID)
 }
 
 // Rename gives an account another name.
@@ -131,7 +138,8 @@ func (d *Database) RenameGroup(groupID int, name string) error {
 
 // Fill gives an account a picture and a text as its group's name of so many bytes, as its owner can.
 func (d *Database) Fill(userID, bytes int) error {
-	return d.run("UPDATE users SET image = hex(zeroblob(?1 / 2)), [group] = hex(zeroblob(?1 / 2)) WHERE id = ?2", bytes, userID)
+	return d.run("UPDATE users SET image = hex(zeroblob(?1 / 2)), [group] = hex(zeroblob(?1 / 2)) WHERE id = ?2",
+		bytes, userID)
 }
 
 // Delete deletes an account and ends its sessions.
@@ -160,8 +168,8 @@ func (d *Database) SetJournalMode(mode string) error {
 	return nil
 }
 
-// Hold opens the database and reads from it, as a program does with which somebody looks into it. It has it open until it is
-// released, and as long a write-ahead log stays.
+// Hold opens the database and reads from it, as a program does with which somebody looks into it. It has it open until
+// it is released, and as long a write-ahead log stays.
 func (d *Database) Hold() (release func() error, err error) {
 	db, err := sql.Open("sqlite", d.path)
 	if err != nil {
@@ -177,7 +185,7 @@ func (d *Database) Hold() (release func() error, err error) {
 // Users returns all accounts.
 func (d *Database) Users() (users []User, err error) {
 	err = d.transact(func(tx *sql.Tx) error {
-		users, err = query(tx, "SELECT username, [group], group_id, id, ifnull(locked, 0) FROM users ORDER BY id")
+		users, err = query(tx, "ORDER BY id")
 		return err
 	})
 	return users, err
@@ -186,7 +194,7 @@ func (d *Database) Users() (users []User, err error) {
 // Find returns the account whose session the token is.
 func (d *Database) Find(token string) (user User, found bool) {
 	err := d.transact(func(tx *sql.Tx) error {
-		users, err := query(tx, "SELECT username, [group], group_id, id, ifnull(locked, 0) FROM users WHERE id = (SELECT user_id FROM tokens WHERE token = ?)", token)
+		users, err := query(tx, "WHERE id = (SELECT user_id FROM tokens WHERE token = ?)", token)
 		if len(users) == 1 {
 			user, found = users[0], true
 		}
@@ -195,9 +203,9 @@ func (d *Database) Find(token string) (user User, found bool) {
 	return user, found && err == nil
 }
 
-// query returns the accounts that a statement selects.
-func query(tx *sql.Tx, statement string, values ...any) ([]User, error) {
-	rows, err := tx.Query(statement, values...)
+// query returns the accounts that the clauses select.
+func query(tx *sql.Tx, clauses string, values ...any) ([]User, error) {
+	rows, err := tx.Query("SELECT username, [group], group_id, id, ifnull(locked, 0) FROM users "+clauses, values...)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,8 @@ const Header = `{"typ":"JWT","alg":"HS256"}`
 
 // Sign returns the token of the header and the claims.
 func Sign(header, claims, hash string) string {
-	return SignText(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+base64.RawURLEncoding.EncodeToString([]byte(claims)), hash)
+	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	return SignText(encode(header)+"."+encode(claims), hash)
 }
 
 // SignText returns the text and its signature.

@@ -70,7 +70,9 @@ func (attack Attack) Run() (Result, error) {
 		Resolution: 0.00001, Out: io.Discard,
 	})
 	for i := range runner.Options().Runners {
-		runner.Options().Runners[i] = &connection{attack: attack, progress: shared, transport: &http.Transport{DisableCompression: true}}
+		runner.Options().Runners[i] = &connection{
+			attack: attack, progress: shared, transport: &http.Transport{DisableCompression: true},
+		}
 	}
 	outcome := runner.Run()
 	for _, one := range runner.Options().Runners {
@@ -86,7 +88,9 @@ func (attack Attack) Run() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), First: shared.first, Rate: outcome.ActualQPS}
+	result := Result{
+		Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), First: shared.first, Rate: outcome.ActualQPS,
+	}
 	seconds := func(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
 	for _, percentile := range outcome.DurationHistogram.Percentiles {
 		if percentile.Percentile == 50 {
@@ -133,7 +137,8 @@ func (c *connection) Run(ctx context.Context, _ periodic.ThreadID) (bool, string
 }
 
 func (c *connection) send(ctx context.Context, want Request) (status int, user string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.attack.Addr+cmp.Or(want.Target, "/"), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.attack.Addr+cmp.Or(want.Target, "/"),
+		http.NoBody)
 	if err != nil {
 		return 0, "", err
 	}

@@ -18,8 +18,12 @@ const many = 20_000
 // Browser returns the headers that a browser sends, beside its cookies.
 func Browser() http.Header {
 	return http.Header{
-		"User-Agent":                {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"},
-		"Accept":                    {"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
+		"User-Agent": {
+			"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+		},
+		"Accept": {
+			"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+		},
 		"Accept-Language":           {"en-US,en;q=0.9"},
 		"Accept-Encoding":           {"gzip, deflate, br, zstd"},
 		"Sec-Fetch-Dest":            {"document"},
@@ -62,7 +66,8 @@ func Changing(cookie string) []string {
 	return list
 }
 
-// encrypted returns a value as Laravel's EncryptCookies writes it: JSON in base64, whose parts are in base64 themselves.
+// encrypted returns a value as Laravel's EncryptCookies writes it: JSON in base64, whose parts are in base64
+// themselves.
 func encrypted() string {
 	random := func(size int) []byte {
 		octets := make([]byte, size)

@@ -23,7 +23,8 @@ func All() []Program {
 			Name: "chromium",
 			Names: []string{ // under which chromedp looks for it
 				"headless_shell", "headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
-				"/Applications/Chromium.app/Contents/MacOS/Chromium", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+				"/Applications/Chromium.app/Contents/MacOS/Chromium",
+				"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 			},
 			Packages: []string{"chromium", "fonts-dejavu-core"},
 		},

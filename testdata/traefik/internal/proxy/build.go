@@ -32,8 +32,8 @@ var (
 )
 
 // Build returns the path of Traefik's program, and builds it first if it isn't there. The first build compiles
-// some thousand packages, so it says how far it is. Even to find out that nothing has to be built takes the go command a
-// second or two, so a process asks it only once.
+// some thousand packages, so it says how far it is. Even to find out that nothing has to be built takes the go command
+// a second or two, so a process asks it only once.
 func Build(progress io.Writer) (string, error) {
 	building.Lock()
 	defer building.Unlock()

@@ -17,7 +17,10 @@ import (
 )
 
 // client asks Organizr. It keeps no cookies: each call says whose session it is made with.
-var client = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var client = &http.Client{
+	Timeout:       30 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // call asks Organizr's API with a session, with the API key, which is the administrator's, or with none (empty), and
 // decodes the data of the answer unless into is nil. Whatever Organizr doesn't call a success is an error.
@@ -74,7 +77,8 @@ func (o *Organizr) SetUp(ctx context.Context) error {
 	}
 	for _, group := range fakeorganizr.Groups {
 		if group.ID > 4 && group.ID < 998 {
-			if _, err := o.call(ctx, o.key, http.MethodPost, "groups", map[string]any{"group": group.Name, "image": "x"}, nil); err != nil {
+			added := map[string]any{"group": group.Name, "image": "x"}
+			if _, err := o.call(ctx, o.key, http.MethodPost, "groups", added, nil); err != nil {
 				return err
 			}
 		}
@@ -153,7 +157,8 @@ func (o *Organizr) ID(username string) int {
 // LogIn logs in with an account's name or address, and "remember me". It returns the session: the token that Organizr's
 // cookie holds.
 func (o *Organizr) LogIn(ctx context.Context, account string) (string, error) {
-	resp, err := o.call(ctx, "", http.MethodPost, "login", map[string]any{"username": account, "password": Password, "remember": true}, nil)
+	form := map[string]any{"username": account, "password": Password, "remember": true}
+	resp, err := o.call(ctx, "", http.MethodPost, "login", form, nil)
 	if err != nil {
 		return "", err
 	}
@@ -205,7 +210,8 @@ func (o *Organizr) Unlock(ctx context.Context, username string) error {
 
 // Move moves an account to the group of that number.
 func (o *Organizr) Move(ctx context.Context, username string, group int) error {
-	_, err := o.call(ctx, o.key, http.MethodPut, fmt.Sprint("users/", o.ID(username)), map[string]any{"group_id": group}, nil)
+	_, err := o.call(ctx, o.key, http.MethodPut, fmt.Sprint("users/", o.ID(username)), map[string]any{"group_id": group},
+		nil)
 	return err
 }
 

@@ -78,7 +78,8 @@ body { margin: 2rem auto; max-width: 50rem; padding: 0 1rem; font: 1rem/1.5 syst
 h1 { font-size: 1.5rem; overflow-wrap: anywhere }
 h2 { margin: 2rem 0 .5rem; font-size: 1.125rem }
 table { border-collapse: collapse; width: 100% }
-td, th { padding: .375rem .75rem .375rem 0; border-top: 1px solid color-mix(in srgb, currentcolor 20%, transparent); text-align: left; vertical-align: top }
+td, th { padding: .375rem .75rem .375rem 0; text-align: left; vertical-align: top }
+td, th { border-top: 1px solid color-mix(in srgb, currentcolor 20%, transparent) }
 th { width: 11rem; font-weight: 600 }
 td { overflow-wrap: anywhere }
 .others { font-size: .875rem }
