@@ -1,5 +1,18 @@
 package organizrjwt
 
+// Who a token says its bearer is, and the files that decide whether that is still true. From top to bottom:
+//
+//   - Sessions: what a token is checked against, what can be wrong with it, and what it says.
+//   - Accounts: one of Organizr's users, as a token or the database describes it.
+//   - Following the files: how a change in Organizr counts within a second, without a goroutine of our own.
+//   - The key: Organizr's secret and uuid, from an option, a file or config.php.
+//   - config.php: reading a PHP array without PHP.
+//   - The database: what counts of it, and how often it is read.
+//   - SQLite: reading a database that somebody else may be writing.
+//
+// The middleware uses three things of this file: watch, which follows a source; poller.poll, which returns what is in
+// force; and verify, which turns a token into a session.
+
 import (
 	"crypto/hmac"
 	"crypto/sha256"
@@ -10,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,172 +31,132 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Sessions
+//
+// A token becomes a session only if this Organizr signed it, its claims hold now, and, where the database is followed,
+// Organizr still lists it. Nothing but the signature is looked at before the signature is right.
+
 const (
-	organizrHeader    = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of every token that Organizr makes: {"typ":"JWT","alg":"HS256"}
-	cookiePrefix      = "organizr_token_"                      // and then the uuid: Organizr's api/classes/organizr.class.php
-	longestToken      = 8 << 10                                // bytes
-	signatureLength   = 44                                     // bytes: 32 in base64, and the dot before them
-	nbfLeeway         = 60                                     // seconds by which Organizr's clock may be ahead
-	longestTime       = 9e9                                    // seconds since the epoch, the year 2255: later ones mean the same
-	admitted          = 1000                                   // what standing and group add up to for whoever may enter
-	guest             = 999                                    // the group of those who aren't logged in (also in Organizr's class)
-	mostHolders       = 1000                                   // of a memory; each is known by one more set of credentials at most
-	longestRemembered = 4096                                   // bytes of what a visitor is remembered by
-	lookEvery         = time.Second
-	longestWriting    = 5 * time.Second                    // of a database, that needs no line in the log
-	shownSecret       = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // which the documentation shows
-	weakSecret        = 20                                 // bytes; fewer can be found by trying (RFC 7518, section 3.2)
-	mostOfKey         = 1 << 20                            // bytes of a file that holds a key
-	mostInMemory      = 64 << 20                           // and of a database that is copied before it is read
-	deepestArray      = 100                                // in config.php
-	headerSize        = 100                                // bytes of a database's header
-	logHeaderSize     = 32                                 // and of its write-ahead log's
-	frameHeaderSize   = 24                                 // and of each page in that
-	mostOfRow         = 4 * longestToken                   // bytes that are read of a row, and a page more
-	unprintable       = "\x00"                             // stands for what is too long, or no text
-	configPlaces      = "data/config/config.php (in its container /config/www/organizr/data/config/config.php; " +
-		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
+	cookiePrefix = "organizr_token_"                      // then the uuid (Organizr's api/classes/organizr.class.php)
+	joseHeader   = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of Organizr's tokens: {"typ":"JWT","alg":"HS256"}
+
+	maxTokenLength  = 8 << 10     // bytes
+	signatureLength = 43          // characters: 32 bytes in base64url
+	nbfLeeway       = time.Minute // by which Organizr's clock may be ahead of ours
+	maxUnixTime     = 9e9         // seconds, in the year 2255: later means the same
 )
 
-// An authority is what counts of one Organizr at a moment: what it signs sessions with, and what its database says.
-type authority struct {
-	cookie        string         // the name of the cookie that carries a session
-	secret        []byte         // organizrHash, its text as it stands; never blank
-	cookiePattern *regexp.Regexp // all cookies of that name in a Cookie header that a semicolon was put before
-	nobody        *visitor       // whoever comes without one
-	database      *database      // nil if it isn't followed
-}
-
-// An account is one of Organizr's users, as the token or the database describes it.
-type account struct {
-	claims  map[string]string // by the names that the options have for them
-	groupID int               // 0 to 999
-	refused error             // errLocked or errUnprintable, or nil
-}
-
-// A visitor is who sent a request, and what is forwarded to the service for them. Their standing is 1000 less the group that they
-// count as: 1000 for Admin, 1 for nobody, and 0 for those who never get in. So what isn't set opens nothing.
-type visitor struct {
-	account     *account      // whose session the token is; nil if nobody is logged in
-	token       string        // of the session
-	authority   *authority    // by which it is one
-	expires     time.Duration // the Unix time
-	standing    int
-	values      [][]string // of the headers that are forwarded, in the order of their names; nil for none
-	byCookie    bool       // the session came in a cookie, so a browser sends it whoever asks
-	reason      string     // why there is no session, quoted for the log
-	hadToken    bool       // whether a token came all the same
-	credentials string     // of the holder of a session: the last that came with it
-}
-
+// What can be wrong with a token. None of these texts holds any part of it.
 var (
-	// The clock: at any moment since(epoch) is the Unix time. Tests set it.
-	since = time.Since
-	epoch = time.Unix(0, 0)
-
-	// groupNumbers are what a groupID can be: a whole number from 0 to 999, or, from Organizr on PHP before 8.1, its
-	// digits. In Organizr 0 is the administrator, so whatever is missing or odd must not become 0.
-	groupNumbers = map[string]int{}
-
-	// groupNames are Organizr's groups that have the same number everywhere, and the digits of all others. Where an
-	// administrator gives the first five other names, these go on meaning the numbers.
-	groupNames = map[int]string{0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guest: "Guest"}
-
-	// Who has no session, whatever they sent: whoever comes while Organizr's files aren't there yet, or with too much to look for one.
-	notReady        = &visitor{standing: admitted - guest, reason: `"organizr's files aren't there yet"`}
-	longCredentials = &visitor{standing: admitted - guest, reason: `"the request's cookies and Authorization are longer than 32 KiB"`}
-
-	// What can be wrong with a token, as the visitor who sends it. No reason holds any part of it.
-	tokenTooLong   = stranger("the token is longer than 8 KiB")
-	malformed      = stranger("the token isn't three parts of base64url")
-	wrongSignature = stranger("the signature isn't made with this secret; it must be the organizrHash of the Organizr that visitors log in to")
-	wrongHeader    = stranger("the token's header isn't that of a JWT signed with HS256")
-	wrongClaims    = stranger("the token's claims aren't a JSON object with the types that Organizr gives them")
-	wrongIssuer    = stranger("the token's issuer or audience isn't Organizr")
-	expired        = stranger("the session has expired")
-	notYetValid    = stranger("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
-	wrongGroup     = stranger("the token's groupID isn't a whole number from 0 to 999")
-	ended          = stranger("Organizr's database doesn't list the session: it was ended there, or the database is another's")
-
-	// What can be wrong with a session, so that it counts for nothing.
-	errLocked      = errors.New("the account is locked in Organizr")
-	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
-
-	base64url = base64.RawURLEncoding.Strict()                      // of a token's parts (RFC 7515, section 2), with no stray bits in the last character
-	httpName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // of a header, or the end of one of a cookie (RFC 9110, section 5.6.2)
+	errTokenTooLong   = errors.New("the token is longer than 8 KiB")
+	errMalformed      = errors.New("the token isn't three parts of base64url")
+	errWrongSignature = errors.New("the token isn't signed by HS256 with this secret, " +
+		"which must be the organizrHash of the Organizr where visitors log in")
+	errWrongHeader = errors.New("the token's header isn't that of a JWT signed by HS256")
+	errWrongClaims = errors.New("the token's claims aren't a JSON object with the types that Organizr gives them")
+	errWrongIssuer = errors.New("the token's issuer or audience isn't Organizr")
+	errExpired     = errors.New("the session has expired")
+	errNotYetValid = errors.New("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
+	errWrongGroup  = errors.New("the token's groupID isn't a whole number from 0 to 999")
+	errNotListed   = errors.New("Organizr's database doesn't list the session: " +
+		"it was ended there, or the database belongs to another Organizr")
 )
 
-func stranger(reason string) *visitor {
-	return &visitor{standing: admitted - guest, reason: strconv.Quote(reason), hadToken: true}
+// base64url is how a token's parts are encoded (RFC 7515, section 2). Strict refuses stray bits in the last character.
+var base64url = base64.RawURLEncoding.Strict()
+
+// A verifier is what tokens are checked against: one Organizr's key, and what its database says. It doesn't change.
+// When a file does, the poller makes another.
+type verifier struct {
+	cookieName    string         // of the cookie that carries a session
+	cookiePattern *regexp.Regexp // see cookiePatternFor
+	secret        []byte         // organizrHash as it stands, never blank
+	database      *database      // nil if no database is followed: then the token alone counts
+	errNoCookie   error          // what is wrong with a request without that cookie
 }
 
-// verify returns the visitor whose session the token is at the given Unix time, or whom else it makes of its sender. The signature is
-// the HMAC-SHA256 of all before it (RFC 7518, section 3.2), and is compared in constant time. Nothing else is decoded before
-// that, so a forger reaches no more code than this. The token has no line breaks: the decoder would skip them.
-func verify(token string, authority *authority, now time.Duration) *visitor {
-	if len(token) > longestToken {
-		return tokenTooLong
-	}
-	end := len(token) - signatureLength
-	if end < 0 || token[end] != '.' {
-		return malformed
-	}
-	text := token[:end]
-	mac := hmac.New(sha256.New, authority.secret)
-	_, _ = io.WriteString(mac, text)
-	signature, _ := base64url.DecodeString(token[end+1:]) // to less than 32 bytes if there is any mistake
-	if hmac.Equal(mac.Sum(nil), signature) {
-		return open(token, text, authority, now)
-	}
-	return wrongSignature
+// A session is a verified token.
+type session struct {
+	token    string
+	account  *account
+	verifier *verifier // that verified it
+	expires  time.Time
 }
 
-// open returns the visitor with a token whose signature is right: its text is what was signed. Organizr's times have
-// fractions of a second. The token's own claim group is left out: its owner can choose that text.
-func open(token, text string, authority *authority, now time.Duration) *visitor {
-	header, encoded, _ := strings.Cut(text, ".")
-	if header != organizrHeader && !acceptable(header) {
-		return wrongHeader
+// cookiePatternFor matches the cookies of a name in a header that a semicolon was put before, and the semicolon that
+// ends them.
+func cookiePatternFor(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
+}
+
+// verify returns the session that the token is at the given time, or an error that says what is wrong with it.
+func verify(v *verifier, token string, now time.Time) (*session, error) {
+	if err := checkSignature(v, token); err != nil {
+		return nil, err
 	}
-	given := &payload{NotBefore: 0.0} // unless it says otherwise
-	decoded, err := base64url.DecodeString(encoded)
-	if err != nil || json.Unmarshal(decoded, given) != nil {
-		return wrongClaims
+	return verifyClaims(v, token, now)
+}
+
+// verifyClaims is verify for a token whose signature is right.
+func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
+	jose, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	if jose != joseHeader && !isHS256Header(jose) {
+		return nil, errWrongHeader
 	}
-	seconds := now.Seconds()
-	notBefore, ok := given.NotBefore.(float64)
-	audiences, _ := given.Audience.([]any) // or it is one text (RFC 7519, section 4.1.3)
-	switch {
-	case given.Issuer != "Organizr" || given.Audience != "Organizr" && !slices.Contains(audiences, any("Organizr")):
-		return wrongIssuer
-	case given.ExpiresAt <= seconds:
-		return expired
-	case !ok:
-		return wrongClaims
-	case notBefore > seconds+nbfLeeway:
-		return notYetValid
+	decoded, err := base64url.DecodeString(payload)
+	claims := &tokenClaims{NotBefore: 0.0}
+	if err != nil || json.Unmarshal(decoded, claims) != nil {
+		return nil, errWrongClaims
 	}
-	described := newAccount(or(given.Username, given.Name), given.Email, given.Image, string(given.UserID), fmt.Sprint(given.GroupID), "")
-	if described == nil {
-		return wrongGroup
+	if err := validate(claims, now); err != nil {
+		return nil, err
 	}
-	if authority.database != nil { // as Organizr's own check does it (validateToken in its api/classes/organizr.class.php)
-		listed := authority.database.accounts[token]
-		if listed == nil || listed.claims["userID"] != described.claims["userID"] {
-			return ended
+	owner := accountOf(claims)
+	if owner == nil {
+		return nil, errWrongGroup
+	}
+	if v.database != nil {
+		owner = listedAccount(v.database, token, owner.claims["userID"])
+		if owner == nil {
+			return nil, errNotListed
 		}
-		described = listed
 	}
-	return &visitor{account: described, token: token, authority: authority, expires: time.Duration(math.Min(given.ExpiresAt, longestTime) * 1e9)}
+	return &session{token: token, account: owner, verifier: v, expires: expiryOf(claims)}, nil
 }
 
-// acceptable reports whether another header than Organizr's means the same. Names of header parameters match
-// exactly, and crit lists extensions that must be understood (RFC 7515, section 4.1.11): there are none here.
-func acceptable(header string) bool {
+// checkSignature returns nil if this Organizr signed the token: the third part is the HMAC-SHA256 of the first two with
+// its secret (RFC 7518, section 3.2), compared in constant time. Base64url has no line breaks, which Go's decoder
+// skips.
+func checkSignature(v *verifier, token string) error {
+	if len(token) > maxTokenLength {
+		return errTokenTooLong
+	}
+	dot := strings.LastIndexByte(token, '.')
+	if strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
+		return errMalformed
+	}
+	signature, err := base64url.DecodeString(token[dot+1:])
+	if err != nil {
+		return errMalformed
+	}
+	mac := hmac.New(sha256.New, v.secret)
+	_, _ = io.WriteString(mac, token[:dot])
+	if !hmac.Equal(mac.Sum(nil), signature) {
+		return errWrongSignature
+	}
+	return nil
+}
+
+// isHS256Header reports whether a header that isn't Organizr's own means the same. Names of parameters match exactly.
+// crit lists extensions that must be understood (RFC 7515, section 4.1.11), and none are understood here.
+func isHS256Header(header string) bool {
 	var parameters map[string]any
 	text, err := base64url.DecodeString(header)
 	if err != nil || json.Unmarshal(text, &parameters) != nil {
@@ -195,23 +167,61 @@ func acceptable(header string) bool {
 	return parameters["alg"] == "HS256" && !critical && (!typed || typ == "JWT")
 }
 
-// A payload is what counts of a token's claims (RFC 7519, section 4.1, and Organizr's own). Names match exactly.
-type payload struct {
-	// encoding/json overlooks case: a claim called Exp is given to the first field of these letters, which nobody reads.
+// tokenClaims are what counts of a token's payload (RFC 7519, section 4.1, and Organizr's own).
+type tokenClaims struct {
+	// encoding/json ignores case, so {"EXP": …} would set ExpiresAt. It prefers a field whose name is in that case,
+	// and nobody reads these.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
 	Issuer    string      `json:"iss"`
-	Audience  any         `json:"aud"` // text, or a list
-	ExpiresAt float64     `json:"exp"`
+	Audience  any         `json:"aud"` // a string, or a list of them
+	ExpiresAt float64     `json:"exp"` // seconds; Organizr's times have fractions
 	NotBefore any         `json:"nbf"`
 	Username  string      `json:"username"` // of an older Organizr
-	Name      string      `json:"name"`     // of a newer one
+	Name      string      `json:"name"`     // of today's
 	Email     string      `json:"email"`
-	GroupID   any         `json:"groupID"` // a number, or digits
+	GroupID   any         `json:"groupID"` // a number, or its digits if PHP is older than 8.1
 	Image     string      `json:"image"`
-	UserID    json.Number `json:"userID"` // or digits, too
+	UserID    json.Number `json:"userID"` // likewise
 }
 
+// validate returns nil if Organizr issued the claims for itself and they hold at the given time. A token without exp
+// has expired.
+func validate(c *tokenClaims, now time.Time) error {
+	seconds := float64(now.UnixNano()) / 1e9
+	notBefore, isNumber := c.NotBefore.(float64)
+	audiences, _ := c.Audience.([]any)
+	switch {
+	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !slices.Contains(audiences, any("Organizr")):
+		return errWrongIssuer
+	case c.ExpiresAt <= seconds:
+		return errExpired
+	case !isNumber:
+		return errWrongClaims
+	case notBefore > seconds+nbfLeeway.Seconds():
+		return errNotYetValid
+	}
+	return nil
+}
+
+// expiryOf returns when the token expires.
+func expiryOf(c *tokenClaims) time.Time {
+	if c.ExpiresAt > maxUnixTime {
+		return time.Unix(maxUnixTime, 0)
+	}
+	return time.Unix(0, int64(c.ExpiresAt*1e9))
+}
+
+// accountOf returns the account that the claims describe, or nil if groupID isn't a group's number. The claim group is
+// left out: users can set that text themselves.
+func accountOf(c *tokenClaims) *account {
+	return newAccount(map[string]string{
+		"username": or(c.Username, c.Name), "email": c.Email, "image": c.Image,
+		"userID": string(c.UserID), "groupID": fmt.Sprint(c.GroupID),
+	})
+}
+
+// or returns the text, or the other one if it is empty.
 func or(text, other string) string {
 	if text == "" {
 		return other
@@ -219,271 +229,368 @@ func or(text, other string) string {
 	return text
 }
 
-// newAccount returns the account that these texts describe, or nil if the groupID isn't one. A group without a name has Organizr's, or
-// its number. All must read a name alike: a user can choose "alice\a", and whoever strips that makes it the administrator's.
-func newAccount(username, email, image, userID, groupID, group string) *account {
-	number, ok := groupNumbers[groupID]
-	if !ok {
-		return nil
+// ---------------------------------------------------------------------------------------------------------------------
+// Accounts
+//
+// Group 0 is Organizr's administrator, so a groupID that is missing or odd must never become 0.
+
+// guestGroup is the group of people who aren't logged in.
+const guestGroup = 999
+
+var (
+	// groupNumbers has what a groupID can be: the digits of a number from 0 to 999.
+	groupNumbers = map[string]int{}
+
+	// groupNames has the names of the groups that are the same in every Organizr, and digits for all others.
+	// An administrator can rename the first five; here these names go on meaning the numbers.
+	groupNames = map[int]string{
+		0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guestGroup: "Guest",
 	}
-	if group == "" {
-		group = groupNames[number]
-	}
-	described := &account{groupID: number, claims: map[string]string{
-		"username": username, "email": email, "image": image, "userID": userID, "groupID": groupID, "group": group,
-	}}
-	if strings.TrimFunc(username+email+image+userID, unicode.IsPrint) != "" || strings.TrimSpace(username) != username || strings.TrimSpace(email) != email {
-		described.refused = errUnprintable
-	}
-	return described
-}
+)
 
 func init() {
-	for number := 0; number <= guest; number++ {
+	for number := 0; number <= guestGroup; number++ {
 		digits := strconv.Itoa(number)
 		groupNumbers[digits] = number
 		groupNames[number] = or(groupNames[number], digits)
 	}
 }
 
-// A memory is what a middleware knows: the authority in force, and who was verified by it. One source has one follower.
-type memory struct {
-	follower *follower
-
-	sync.RWMutex
-	authority *authority          // nil as long as the files aren't there
-	lookAgain time.Duration       // when a request must look at the files
-	visitors  map[string]*visitor // by all credentials that they sent
-	holders   map[string]*visitor // by their token alone, as whoever sends it
+// An account is one of Organizr's users.
+type account struct {
+	claims  map[string]string // username, email, image, userID, groupID and group
+	groupID int               // 0 to 999
+	locked  bool              // by Organizr's administrator
 }
 
-func newMemory(source source, middleware string, now time.Duration) *memory {
-	followersMutex.Lock()
-	if followers[source] == nil {
-		followers[source] = &follower{source: source, middleware: middleware}
+// newAccount returns the account with these claims, or nil if groupID isn't a group's number. A group without a name
+// gets Organizr's name for it, or its number.
+func newAccount(claims map[string]string) *account {
+	number, ok := groupNumbers[claims["groupID"]]
+	if !ok {
+		return nil
 	}
-	known := &memory{follower: followers[source]}
-	followersMutex.Unlock()
-	look(known, nil, 0, now)
-	return known
+	claims["group"] = or(claims["group"], groupNames[number])
+	return &account{claims: claims, groupID: number}
 }
 
-// look returns the authority in force after a look at the files, or nil for none yet. While somebody else looks, that before will do.
-func look(known *memory, authority *authority, overdue, now time.Duration) *authority {
-	if authority == nil || overdue > lookEvery/4 {
-		known.follower.Lock()
-	} else if !known.follower.TryLock() {
-		return authority
-	}
-	defer known.follower.Unlock()
-	refresh(known.follower, now)
-	return putInForce(known, known.follower)
+// isPrintable reports whether every service reads the text alike: all of it is printable, and no space is at an end.
+// A user can choose the name "alice\a", and whatever strips that character takes them for alice.
+func isPrintable(text string) bool {
+	return strings.TrimFunc(text, unicode.IsPrint) == "" && strings.TrimSpace(text) == text
 }
 
-// verifyAtOnce is verify for a session that the database didn't list: the files are looked at again, by this request or one beside it,
-// since whoever has just logged in comes before the second is over. It waits up to a second while the database is written, or rests.
-func verifyAtOnce(known *memory, token string, now time.Duration) *visitor {
-	follower := known.follower
-	for tries := 50; ; tries-- {
-		follower.Lock()
-		moment := since(epoch)
-		waiting := follower.lookAgain-lookEvery <= now // for a look that begins after the request came
-		if waiting && moment >= follower.resting {
-			follower.lookAgain = moment
-			refresh(follower, moment)
-			waiting = follower.writingSince > 0 && moment-follower.writingSince < lookEvery
-		}
-		authority := putInForce(known, follower)
-		follower.Unlock()
-		if !waiting || tries == 0 {
-			return verify(token, authority, now)
-		}
-		time.Sleep(lookEvery / 50)
-	}
-}
+// ---------------------------------------------------------------------------------------------------------------------
+// Following the files
+//
+// Traefik makes a new middleware for every router at each change of its configuration, and doesn't say when an old one
+// is no longer used. A goroutine or ticker per middleware would leak. So the requests look at the files themselves, at
+// most once a second. Middlewares with the same source share one poller.
+//
+// Until every file of a source is there and good, nothing is in force. After that, what was good last stays in force
+// while a file is missing or broken, and the log says so once.
 
-// putInForce puts what the files say in force, once all of them were good, and returns it. A change forgets whoever was verified.
-func putInForce(known *memory, follower *follower) *authority {
-	secret, cookie := follower.settings["organizrHash"], cookiePrefix+follower.settings["uuid"]
-	before := follower.authority
-	ready := follower.settings != nil && (follower.source.databaseFile == "" || follower.database != nil)
-	if ready && (before == nil || string(before.secret) != secret || before.cookie != cookie || before.database != follower.database) {
-		follower.authority = &authority{
-			cookie: cookie, secret: []byte(secret), database: follower.database, cookiePattern: cookiesNamed(regexp.QuoteMeta(cookie)),
-			nobody: &visitor{standing: admitted - guest, reason: strconv.Quote("the request has no cookie " + cookie), expires: math.MaxInt64},
-		}
-	}
-	known.Lock()
-	defer known.Unlock()
-	known.lookAgain = follower.lookAgain
-	if known.authority != follower.authority {
-		known.authority = follower.authority
-		forgetAll(known)
-	}
-	return follower.authority
-}
+const (
+	pollInterval        = time.Second
+	busyPollInterval    = 50 * time.Millisecond // while somebody is writing the database
+	databaseBusyTimeout = 5 * time.Second       // after which a state that can't be renewed isn't in force any more
+	maxNewcomerWait     = time.Second           // of a visitor whose session the database didn't list
+)
 
-func forgetAll(known *memory) {
-	known.visitors = map[string]*visitor{"": known.authority.nobody}
-	known.holders = map[string]*visitor{}
-}
+// The clock, which tests replace. Intervals are measured by timers, so a clock that is set back delays nothing.
+var (
+	now       = time.Now
+	afterFunc = time.AfterFunc
+)
 
-// remember keeps a visitor by their token and by their credentials of at most 4 KiB, of which only the last of a token are
-// kept: so those whose other cookies change at every request don't drive out others. When there are 1,000, all begin anew.
-func remember(known *memory, credentials string, holder, who *visitor) {
-	known.Lock()
-	if known.authority == holder.authority {
-		before := known.holders[holder.token] // the holder, or another of the same token that came at the same time
-		if before == nil && len(known.holders) >= mostHolders {
-			forgetAll(known)
-		}
-		known.holders[holder.token] = holder
-		if before != nil && before.credentials != "" { // else it is nobody's
-			delete(known.visitors, before.credentials)
-		}
-		if len(credentials) <= longestRemembered {
-			holder.credentials = credentials
-			known.visitors[credentials] = who
-		}
-	}
-	known.Unlock()
-}
-
-// cookiesNamed matches the cookies of a name in a header that a semicolon was put before, and the semicolon that ends them.
-func cookiesNamed(name string) *regexp.Regexp {
-	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
-}
-
-// A source is where an authority comes from: one of secret, secretFile and configFile, and uuid, which wins over configFile's.
+// A source says where a verifier comes from. Of secret, secretFile and configFile one is set. uuid wins over the one in
+// config.php.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 }
 
-// A follower follows the files of one source. Traefik builds a new middleware for each router at every change of its
-// configuration and doesn't tell the old ones, so nothing here runs by itself: the requests look at the files.
-type follower struct {
+// A poller follows the files of one source.
+type poller struct {
 	source     source
-	middleware string // the first that had the source, for the log
+	middleware string // the first that had this source, for the log
 
-	sync.Mutex
-	authority    *authority // by what the files said when they last were good; nil if they never were
-	lookAgain    time.Duration
-	keyText      string            // of the file with the key, as it was read
-	settings     map[string]string // of config.php, or uuid and organizrHash alone
-	glimpse      string            // of the database, as it was read
+	current struct { // what is in force
+		sync.RWMutex
+		verifier *verifier // nil as long as there is none
+		until    time.Time // when it is time to look at the files again
+	}
+	due   atomic.Bool  // set when it is time to look at the files again
+	polls atomic.Int64 // how many have begun
+
+	sync.Mutex                     // held while the files are read, and for what is below
+	settings     map[string]string // of config.php, or just uuid and organizrHash
+	keyText      string            // the file that settings come from, as it was read
+	reader       databaseReader
 	database     *database
-	broken       error         // what was wrong with it then
-	writingSince time.Duration // when the database was first found being written, or 0
-	resting      time.Duration // until when it isn't read again
-	problem      string        // what the log says is wrong
+	databaseBusy bool  // when it was looked at last, somebody was writing it
+	databaseOld  bool  // and has been for too long
+	conclusive   int64 // the last poll that told what the database says
+	resting      bool  // newcomers don't have the database read: they would keep a core busy
+	busyTimer    *time.Timer
+	lastLogged   string
 }
 
-// The followers by their sources. They outlive middlewares: Organizr may be rewriting its file while Traefik builds new ones.
+// The pollers by their source. They outlive the middlewares: Organizr may be rewriting a file while Traefik makes new
+// middlewares, and then what was good before must stay in force.
 var (
-	followersMutex sync.Mutex
-	followers      = map[source]*follower{}
+	pollersMutex sync.Mutex
+	pollers      = map[source]*poller{}
 )
 
-// refresh looks at the files once a second. While one is missing or can't be read, what it said last holds, and the log says so once.
-func refresh(follower *follower, now time.Duration) {
-	if now < follower.lookAgain-lookEvery { // the clock was set back
-		follower.resting = 0
-	} else if now < follower.lookAgain || now < follower.resting {
-		return
+// watch returns the poller that follows the source, after a first look at its files.
+func watch(files source, name string) *poller {
+	pollersMutex.Lock()
+	p := pollers[files]
+	if p == nil {
+		p = &poller{source: files, middleware: name}
+		p.due.Store(true)
+		pollers[files] = p
 	}
-	follower.lookAgain = now + lookEvery
-	err := refreshKey(follower)
-	if follower.source.databaseFile != "" && follower.settings != nil {
-		err = errors.Join(err, refreshDatabase(follower, now))
-	}
-	if follower.writingSince > 0 && now-follower.writingSince <= longestWriting {
-		follower.lookAgain = now + lookEvery/20 // so that what is being written counts soon after it
-	}
-	state := "until then requests that need a session are answered 503"
-	if follower.authority != nil {
-		state = "what was read before stays in force"
-	}
-	problem := strings.ReplaceAll(fmt.Sprint(err), "\n", "; ")
-	if err != nil && problem != follower.problem {
-		log.Printf("organizrjwt: middleware=%q %s; %s", follower.middleware, problem, state)
-	}
-	follower.problem = problem
+	pollersMutex.Unlock()
+	p.Lock()
+	p.pollIfDue()
+	p.Unlock()
+	return p
 }
 
-// refreshKey reads uuid and secret, if their file has changed, and has the log say if a secret isn't safe. A blank one is none.
-func refreshKey(follower *follower) error {
-	source := follower.source
-	text := source.secret
-	path := or(source.configFile, source.secretFile)
-	option := map[bool]string{true: "configFile", false: "secretFile"}[source.configFile != ""]
-	help := map[bool]string{true: "; it is Organizr's " + configPlaces}[source.configFile != ""]
-	if text == "" {
-		info, err := os.Stat(path)
-		if err == nil && (!info.Mode().IsRegular() || info.Size() > mostOfKey) {
-			return fmt.Errorf("%s: %q isn't a file of at most %d MiB; is it the folder that Docker makes where a mounted file is missing?", option, path, mostOfKey>>20)
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
-		}
-		text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+// poll returns the verifier that is in force, or nil if there is none yet, and how long it holds before the next poll.
+// If it is time to look at the files, this request does so, and others meanwhile go on with what is known: nobody waits
+// for another's poll.
+func (p *poller) poll() (*verifier, time.Duration) {
+	if p.due.Load() && p.TryLock() {
+		p.pollIfDue()
+		p.Unlock()
 	}
-	if text == follower.keyText && follower.settings != nil {
+	p.current.RLock()
+	defer p.current.RUnlock()
+	holds := p.current.until.Sub(now())
+	if holds < busyPollInterval { // it is about to be polled
+		holds = busyPollInterval
+	} else if holds > pollInterval { // the clock was set back
+		holds = pollInterval
+	}
+	return p.current.verifier, holds
+}
+
+// pollIfDue looks at the files if it is time to.
+func (p *poller) pollIfDue() {
+	if p.due.Load() {
+		p.pollFiles()
+	}
+}
+
+// verifyNewcomer is verify for a token that the database didn't list when it was read last. Organizr lists a session
+// before it answers the login, so whoever has just logged in can be here within milliseconds. The database is read
+// again, unless a poll that began after this request came has done so. That can take a moment while somebody writes it.
+func (p *poller) verifyNewcomer(token string) (*session, error) {
+	const step = 20 * time.Millisecond
+	arrived := p.polls.Load()
+	for waited := time.Duration(0); ; waited += step {
+		p.Lock()
+		if p.conclusive <= arrived && !p.resting {
+			p.pollFiles()
+		}
+		conclusive := p.conclusive > arrived
+		p.Unlock()
+		if conclusive || waited >= maxNewcomerWait {
+			break
+		}
+		time.Sleep(step)
+	}
+	current, _ := p.poll()
+	if current == nil {
+		return nil, errNotListed
+	}
+	return verify(current, token, now())
+}
+
+// pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
+func (p *poller) pollFiles() {
+	p.due.Store(false)
+	p.polls.Add(1)
+	interval := pollInterval
+	err := p.readKey()
+	if p.source.databaseFile != "" && p.settings != nil {
+		err = errors.Join(err, p.readDatabase())
+		if p.databaseBusy && !p.databaseOld {
+			interval = busyPollInterval
+		}
+	}
+	p.publish(now().Add(interval))
+	p.log(err)
+	afterFunc(interval, func() { p.due.Store(true) })
+}
+
+// publish puts in force what was read, once every file of the source was good.
+func (p *poller) publish(until time.Time) {
+	p.current.Lock()
+	defer p.current.Unlock()
+	p.current.until = until
+	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.databaseOld) {
+		p.current.verifier = nil
+		return
+	}
+	secret, cookieName := p.settings["organizrHash"], cookiePrefix+p.settings["uuid"]
+	before := p.current.verifier
+	if before != nil && string(before.secret) == secret && before.cookieName == cookieName &&
+		before.database == p.database {
+		return
+	}
+	p.current.verifier = &verifier{
+		cookieName: cookieName, cookiePattern: cookiePatternFor(regexp.QuoteMeta(cookieName)),
+		errNoCookie: errors.New("the request has no cookie " + cookieName),
+		secret:      []byte(secret), database: p.database,
+	}
+}
+
+// log logs what is wrong with the files, once until that changes.
+func (p *poller) log(err error) {
+	text := ""
+	if err != nil {
+		text = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	if text != "" && text != p.lastLogged {
+		consequence := "requests that need a session get 503 until that is corrected"
+		if p.current.verifier != nil {
+			consequence = "keeping the last good version"
+		}
+		log.Printf("organizrjwt: middleware=%q %s; %s", p.middleware, text, consequence)
+	}
+	p.lastLogged = text
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The key
+
+const (
+	exampleSecret   = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // in the documentation
+	minSecretLength = 20                                 // bytes; shorter ones can be guessed (RFC 7518, section 3.2)
+	maxKeyFileSize  = 1 << 20                            // bytes
+	configPlaces    = "data/config/config.php (/config/www/organizr/data/config/config.php in its container, " +
+		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
+)
+
+// httpToken matches what a cookie's or a header's name is made of (RFC 9110, section 5.6.2).
+var httpToken = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// readKey reads uuid and secret again if their file has changed. It returns an error if the file can't be read, is half
+// written, or has no uuid or a blank secret; then the last good ones stay.
+func (p *poller) readKey() error {
+	text, err := p.source.keyText()
+	if err != nil {
+		return err
+	}
+	if text == p.keyText && p.settings != nil {
 		return nil
 	}
-	values := map[string]string{"uuid": source.uuid, "organizrHash": text}
-	if source.configFile != "" {
-		parsed, err := parseConfig(text)
+	settings := map[string]string{"uuid": p.source.uuid, "organizrHash": text}
+	option, path := "secretFile", p.source.secretFile
+	if p.source.configFile != "" {
+		option, path = "configFile", p.source.configFile
+		settings, err = parseConfig(text)
 		if err != nil {
-			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s", path, err, configPlaces)
+			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
+				path, err, configPlaces)
 		}
-		values = parsed
-		values["uuid"] = or(source.uuid, values["uuid"])
+		settings["uuid"] = or(p.source.uuid, settings["uuid"])
 	}
-	secret := values["organizrHash"]
-	if strings.TrimSpace(secret) == "" || !httpName.MatchString(values["uuid"]) {
+	if strings.TrimSpace(settings["organizrHash"]) == "" || !httpToken.MatchString(settings["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
-	switch {
-	case secret == follower.settings["organizrHash"]: // which the log has had
-	case secret == shownSecret:
-		log.Printf("organizrjwt: middleware=%q the secret is the one that the documentation shows, so anyone can sign in as administrator; "+
-			"give Organizr an organizrHash of your own", follower.middleware)
-	case len(secret) < weakSecret:
-		log.Printf("organizrjwt: middleware=%q the secret has %d bytes, so anyone with a session can find it out by trying; "+
-			"give Organizr an organizrHash of 30 random characters", follower.middleware, len(secret))
-	}
-	follower.settings, follower.keyText = values, text
+	p.warnOfSecret(settings["organizrHash"])
+	p.settings, p.keyText = settings, text
 	return nil
 }
 
-// parseConfig returns the texts of the outermost array of a config.php as Organizr writes it: <?php, return, an array of
-// 'key' => value, a semicolon, and nothing else. As in PHP, the last of two equal keys counts. No inner key does, since others
-// than the administrator can choose what stands in the values: a line of customCss may look just like one of the file's own.
+// keyText returns the secret, or the text of the file that holds it.
+func (s source) keyText() (string, error) {
+	if s.secret != "" {
+		return s.secret, nil
+	}
+	option, path, help := "secretFile", s.secretFile, ""
+	if s.configFile != "" {
+		option, path, help = "configFile", s.configFile, "; give Organizr's "+configPlaces
+	}
+	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxKeyFileSize) {
+		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB; "+
+			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxKeyFileSize>>20)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// warnOfSecret logs that a new secret isn't safe: everybody knows it, or can find it out offline from any session.
+func (p *poller) warnOfSecret(secret string) {
+	switch {
+	case secret == p.settings["organizrHash"]:
+	case secret == exampleSecret:
+		log.Printf("organizrjwt: middleware=%q the secret is the one in the documentation, "+
+			"so anyone can sign in as administrator; give Organizr an organizrHash of your own", p.middleware)
+	case len(secret) < minSecretLength:
+		log.Printf("organizrjwt: middleware=%q the secret has only %d bytes, so anyone with a session can guess it "+
+			"by trying; give Organizr an organizrHash of 30 random characters", p.middleware, len(secret))
+	}
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// config.php
+//
+// Organizr writes a PHP array: <?php, return, [, lines of 'key' => value, and ];. Only the outermost array counts. Any
+// Co-Admin can put a line that looks like 'organizrHash' => 'mine' into the text of customCss or into an inner array.
+
+const maxArrayDepth = 100
+
+var (
+	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
+
+	// phpItem matches a key with its value, or a closing bracket, and the comma behind it. A value is a text in single
+	// quotes (whose only escapes are \\ and \'), a number, a word, or the beginning of an array.
+	phpItem = regexp.MustCompile(`^\s*(?:(?:'((?:[^'\\]|\\(?s:.))*)'|-?[0-9]+)\s*(=>)\s*` +
+		`(?:'((?:[^'\\]|\\(?s:.))*)'|(-?[0-9][0-9.eE+-]*)|((?i:true|false|null))|(\[)|(?i:array)\s*(\())|([\])]))\s*(,?)`)
+
+	openingBracket = map[string]string{"]": "[", ")": "("}
+	phpUnescape    = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+
+	// phpWords has what PHP makes of a word where it needs a text.
+	phpWords = map[string]string{"true": "1", "false": "", "null": ""}
+)
+
+// parseConfig returns the texts, numbers and words of the outermost array of a config.php, by their keys. As in PHP,
+// the last of two equal keys counts. It returns an error for anything that Organizr doesn't write.
 func parseConfig(text string) (map[string]string, error) {
 	beginning := phpBeginning.FindStringSubmatch(text)
 	if beginning == nil {
 		return nil, errors.New(`it doesn't begin with "<?php return ["`)
 	}
 	values := map[string]string{}
-	brackets := beginning[1] + beginning[2] // that are open
+	openBrackets := beginning[1] + beginning[2]
 	rest := text[len(beginning[0]):]
 	separated := true // by a bracket or a comma from what is before
-	for brackets != "" {
+	for openBrackets != "" {
 		item := phpItem.FindStringSubmatch(rest)
-		if item == nil || len(brackets) > deepestArray {
+		if item == nil || len(openBrackets) > maxArrayDepth {
 			return nil, errors.New("a line isn't 'key' => value; it may be half written")
 		}
 		rest = rest[len(item[0]):]
-		keyed, opened, closed, comma := item[2] != "", item[4]+item[5], item[6], item[7] != ""
-		if keyed && !separated || opened != "" && comma || !strings.HasSuffix(brackets, opening[closed]) {
+		hasKey, opened, closed, hasComma := item[2] != "", item[6]+item[7], item[8], item[9] != ""
+		if hasKey && !separated || opened != "" && hasComma || !strings.HasSuffix(openBrackets, openingBracket[closed]) {
 			return nil, errors.New("a comma or a bracket is missing or too many; it may be half written")
 		}
-		if keyed && len(brackets) == 1 {
-			values[phpUnescape.Replace(item[1])] = phpUnescape.Replace(item[3])
+		if hasKey && len(openBrackets) == 1 {
+			value := phpUnescape.Replace(item[3]) + item[4] + phpWords[strings.ToLower(item[5])]
+			values[phpUnescape.Replace(item[1])] = value
 		}
-		brackets = strings.TrimSuffix(brackets, opening[closed]) + opened
-		separated = comma || opened != ""
+		openBrackets = strings.TrimSuffix(openBrackets, openingBracket[closed]) + opened
+		separated = hasComma || opened != ""
 	}
 	if separated || strings.TrimSpace(rest) != ";" {
 		return nil, errors.New(`it doesn't end with "];"; it may be half written`)
@@ -491,68 +598,112 @@ func parseConfig(text string) (map[string]string, error) {
 	return values, nil
 }
 
-// A config.php is made of keys, each with a text in single quotes (whose only escapes are \\ and \'), a number, a word, or an array.
-var (
-	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
-	phpItem      = regexp.MustCompile(`^\s*(?:(?:'((?:[^'\\]|\\(?s:.))*)'|-?[0-9]+)\s*(=>)\s*(?:'((?:[^'\\]|\\(?s:.))*)'|` +
-		`-?[0-9][0-9.eE+-]*|(?i:true|false|null)|(\[)|(?i:array)\s*(\())|([\])]))\s*(,?)`)
-	opening     = map[string]string{"]": "[", ")": "("}
-	phpUnescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
-)
+// ---------------------------------------------------------------------------------------------------------------------
+// The database
+//
+// Organizr admits a session that its table tokens lists, with the name and group that its table users has now (its
+// validateToken in api/classes/organizr.class.php).
 
-// A database is what counts of Organizr's database.
+// A database is what counts of Organizr's database at a moment. It doesn't change.
 type database struct {
-	accounts map[string]*account // by the text of each token that Organizr lists
+	accounts map[string]*account      // by the user's id
+	sessions map[string]listedSession // by the token's text
 }
 
-// refreshDatabase reads the database, if it has changed and nobody is writing. Then it rests for three times as long as that took, so
-// that nobody keeps more than a quarter of a core busy by writing, or with a session that has ended.
-func refreshDatabase(follower *follower, now time.Duration) error {
-	path, err := databasePath(follower)
-	if err != nil {
-		return err
-	}
-	glimpse, writeAhead, settled, err := glimpseOf(path)
-	if err != nil || glimpse != "" && glimpse == follower.glimpse {
-		follower.writingSince = 0
-		return errors.Join(err, follower.broken)
-	}
-	read, err := readDatabase(path, glimpse, writeAhead)
-	if done := since(epoch); glimpse != "" {
-		follower.resting = done + 3*(done-now)%time.Minute // and never longer, as the clock may have been set meanwhile
-	}
-	if errors.Is(err, errUnfinished) {
-		if follower.writingSince == 0 {
-			follower.writingSince = now
-		}
-		if now-follower.writingSince > longestWriting {
-			return fmt.Errorf("databaseFile: %q is being written for more than %v; "+
-				"if Organizr isn't, another program left a -journal or -wal file beside it", path, longestWriting)
-		}
+// A listedSession is a row of the table tokens.
+type listedSession struct {
+	userID string
+}
+
+// listedAccount returns the account that the token belongs to, or nil if Organizr doesn't list it for this user.
+func listedAccount(d *database, token, userID string) *account {
+	listed, ok := d.sessions[token]
+	if !ok || listed.userID != userID {
 		return nil
 	}
-	follower.writingSince = 0
-	if err != nil {
-		err = fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
-	} else if !reflect.DeepEqual(read, follower.database) {
-		follower.database = read
-	}
-	follower.broken, follower.glimpse = err, ""
-	if settled {
-		follower.glimpse = glimpse
-	}
-	return err
+	return d.accounts[userID]
 }
 
-// databasePath returns where the database is, by the option or config.php: a link's target, beside which SQLite puts journal and log.
-func databasePath(follower *follower) (string, error) {
-	path, folder, name, driver := follower.source.databaseFile, follower.settings["dbLocation"], follower.settings["dbName"], follower.settings["driver"]
+// readDatabase reads the database if it has changed. It returns nil if somebody is writing it, until that has taken too
+// long.
+func (p *poller) readDatabase() error {
+	path, err := p.databasePath()
+	if err != nil {
+		p.databaseBusy = false
+		return err
+	}
+	begun := now()
+	read, err := p.reader.read(path)
+	p.rest(now().Sub(begun))
+	p.databaseBusy = errors.Is(err, errBusy)
+	if p.databaseBusy {
+		return p.stillBusy(path)
+	}
+	if p.busyTimer != nil {
+		p.busyTimer.Stop()
+		p.busyTimer = nil
+	}
+	p.databaseOld = false
+	p.conclusive = p.polls.Load()
+	switch {
+	case errors.Is(err, errNoFile):
+		return fmt.Errorf("databaseFile: %w", err)
+	case err != nil:
+		return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
+	}
+	p.database = read
+	return nil
+}
+
+// rest keeps newcomers from having the database read again for three times as long as the last reading took, and at
+// most for a second.
+func (p *poller) rest(took time.Duration) {
+	pause := 3 * took
+	if pause < time.Millisecond {
+		return
+	}
+	if pause > pollInterval {
+		pause = pollInterval
+	}
+	p.resting = true
+	afterFunc(pause, func() {
+		p.Lock()
+		p.resting = false
+		p.Unlock()
+	})
+}
+
+// stillBusy notes that somebody is writing the database. After five seconds of that it returns an error, and what was
+// read before isn't in force any more: Organizr may have ended sessions in the meantime.
+func (p *poller) stillBusy(path string) error {
+	if p.databaseOld {
+		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
+			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, databaseBusyTimeout)
+	}
+	if p.busyTimer == nil {
+		p.busyTimer = afterFunc(databaseBusyTimeout, func() {
+			p.Lock()
+			if p.databaseBusy {
+				p.databaseOld = true
+				p.due.Store(true)
+			}
+			p.Unlock()
+		})
+	}
+	return nil
+}
+
+// databasePath returns where the database is: as databaseFile says, or as config.php does. For a link it is the target,
+// beside which SQLite puts its journal and its log.
+func (p *poller) databasePath() (string, error) {
+	path, folder, name := p.source.databaseFile, p.settings["dbLocation"], p.settings["dbName"]
+	driver := p.settings["driver"]
 	switch {
 	case driver != "" && driver != "sqlite3":
-		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; give none as databaseFile",
-			follower.source.configFile, driver)
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; "+
+			"give none as databaseFile", p.source.configFile, driver)
 	case path == "auto" && (folder == "" || name == ""):
-		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", follower.source.configFile)
+		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", p.source.configFile)
 	case path == "auto":
 		path = folder + name
 	}
@@ -562,209 +713,375 @@ func databasePath(follower *follower) (string, error) {
 	return path, nil
 }
 
-// glimpseOf returns what tells a database from what it was before: size, modification time and beginning, of it and of its
-// write-ahead log, and the beginning of that alone, if there is anything in it; or nothing if there is something in a
-// rollback journal. It reports false if that doesn't settle it: with a write-ahead log SQLite doesn't always count its changes
-// in the beginning (its file format, section 1.3), and within one tick of its clock a file can change and keep its time.
-func glimpseOf(path string) (string, string, bool, error) {
-	if info, err := os.Stat(path + "-journal"); err == nil && info.Size() > 0 {
-		return "", "", false, nil
-	}
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return "", "", false, fmt.Errorf("databaseFile: %q isn't a file that can be read; "+
-			"give the path of Organizr's database, or mount its volume into Traefik, for auto under the path that config.php names", path)
-	}
-	beginning := beginningOf(path, headerSize)
-	glimpse := fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", beginning)
-	writeAhead := beginningOf(path+"-wal", logHeaderSize)
-	logInfo, err := os.Stat(path + "-wal")
-	if err == nil && logInfo.Size() > 0 && writeAhead == "" {
-		return "", "", false, fmt.Errorf("databaseFile: can't read %q; let Traefik's user read all of Organizr's data folder", path+"-wal")
-	}
-	if err == nil && writeAhead != "" {
-		glimpse += fmt.Sprint(" ", logInfo.Size(), " ", logInfo.ModTime().UnixNano(), " ", writeAhead)
-		info = logInfo
-	}
-	return glimpse, writeAhead, bigEndian(beginning, 18, 1) == 1 || time.Since(info.ModTime()) > time.Second, nil
-}
-
-func beginningOf(path string, length int) string {
-	file, _ := os.Open(path) // nothing can be read from none
-	beginning := bytesAt(file, 0, length)
-	_ = file.Close()
-	return beginning
-}
-
-func bytesAt(file io.ReaderAt, offset int64, length int) string {
-	content := make([]byte, length)
-	got, _ := file.ReadAt(content, offset)
-	return string(content[:got])
-}
-
-// readDatabase returns what counts of the database at the path, whose glimpse and log are given, or errUnfinished if it is
-// being written. SQLite needs no lock for that (its file format, sections 3 and 4): what was read is one of its states if there
-// is no rollback journal with anything in it, and file and log are the same before and after. A copy may also have a log that
-// grew meanwhile, but didn't begin anew: until then SQLite copies only pages into the file that are in the log.
-func readDatabase(path, glimpse, writeAhead string) (*database, error) {
-	if glimpse == "" {
-		return nil, errUnfinished
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, errors.Unwrap(err)
-	}
-	logFile, _ := os.Open(path + "-wal") // nothing can be read from none
-	defer func() { _, _ = file.Close(), logFile.Close() }()
-	size, _ := file.Seek(0, io.SeekEnd)
-	logSize, _ := logFile.Seek(0, io.SeekEnd)
-	if size+logSize > mostInMemory {
-		read, err := parseDatabase(file, logFile, size)
-		if changed(path, glimpse, "") {
-			return nil, errUnfinished
-		}
-		return read, err
-	}
-	content := bytesAt(file, 0, int(size)) // a copy is made faster than it is read, so that fewer changes come between
-	logSize, _ = logFile.Seek(0, io.SeekEnd)
-	logContent := bytesAt(logFile, 0, int(logSize)) // with all that was copied into the file meanwhile
-	if changed(path, glimpse, writeAhead) {
-		return nil, errUnfinished
-	}
-	return parseDatabase(strings.NewReader(content), strings.NewReader(logContent), size)
-}
-
-// changed reports whether what was read may be no state of the database: its glimpse is another, and so is its log, or there is none.
-func changed(path, glimpse, writeAhead string) bool {
-	after, writeAheadAfter, _, _ := glimpseOf(path)
-	return glimpse != after && (writeAhead == "" || writeAhead != writeAheadAfter)
-}
-
-// parseDatabase returns what counts of a database of so many bytes and of its log: users with a group from 0 to 999, by their tokens.
-func parseDatabase(content, writeAhead io.ReaderAt, size int64) (*database, error) {
-	file := openTables(content, writeAhead, size)
+// content returns what counts of the tables as they were last read. A group whose name isn't printable goes by its
+// number.
+func (r *databaseReader) content() *database {
 	names := map[string]string{}
-	for _, row := range readTable(file, "groups", "group_id", "group") {
-		if strings.TrimFunc(row[1], unicode.IsPrint) == "" {
+	for _, row := range r.groups.rows() {
+		if isPrintable(row[1]) {
 			names[row[0]] = row[1]
 		}
 	}
-	users := map[string]*account{}
-	for _, row := range readTable(file, "users", "id", "username", "email", "image", "group_id", "locked") {
-		user := newAccount(row[1], row[2], row[3], row[0], row[4], names[row[4]])
-		if user != nil && (row[5] == "1" || row[5] == unprintable) {
-			user.refused = errLocked
-		}
-		users[row[0]] = user
-	}
-	read := &database{accounts: map[string]*account{}}
-	for _, row := range readTable(file, "tokens", "token", "user_id") {
-		if user := users[row[1]]; user != nil && row[0] != "" {
+	read := &database{accounts: map[string]*account{}, sessions: map[string]listedSession{}}
+	for _, row := range r.users.rows() {
+		user := newAccount(map[string]string{
+			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4],
+			"group": names[row[4]],
+		})
+		if user != nil {
+			user.locked = row[5] == "1" || row[5] == unreadable
 			read.accounts[row[0]] = user
 		}
 	}
-	return read, file.err
-}
-
-// An sqliteFile is an SQLite database (sqlite.org/fileformat2.html, to which the sections below belong).
-//
-// Nothing in it is trusted: what is out of place ends the reading with an error. Pages and rows are bounded by the size of the
-// file, so pages that point to each other end it too; no page is read for what lies behind 32 KiB of a row.
-type sqliteFile struct {
-	content, writeAhead io.ReaderAt
-	logged              map[int]int64       // where in the log the pages are that it has committed
-	left                int64               // bytes that pages and rows can still have
-	roots               map[string]int      // the first pages of the tables
-	columns             map[string][]string // the names of their columns, in lower case
-	pageSize, usable    int                 // bytes of a page, and those of them that aren't reserved
-	err                 error
-}
-
-var (
-	errDamaged    = errors.New("it is damaged or cut off")
-	errUnfinished = errors.New("it is being written")
-
-	sizes      = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1} // bytes of what isn't text, by its type (section 2.1)
-	columnName = regexp.MustCompile(`[\pL\pN_$]+`)
-	notNames   = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|(?i:default)\s*'[^']*'|\((?:[^()]|\([^()]*\))*\)`) // what of a definition may hold commas
-)
-
-// openTables finds the tables of a database by its schema (sections 1.3 and 2.6).
-func openTables(content, writeAhead io.ReaderAt, size int64) *sqliteFile {
-	logged, err := readLog(writeAhead)
-	header := bytesAt(content, 0, headerSize)
-	if place, newer := logged[1]; newer {
-		header = bytesAt(writeAhead, place, headerSize)
-	}
-	pageSize := bigEndian(header, 16, 2)
-	if pageSize == 1 {
-		pageSize = 1 << 16
-	}
-	usable := pageSize - bigEndian(header, 20, 1)
-	if err == nil && (!strings.HasPrefix(header, "SQLite format 3\x00") || usable < 480 || pageSize&(pageSize-1) != 0 ||
-		bigEndian(header, 19, 1) > 2 || bigEndian(header, 44, 4) > 4 || bigEndian(header, 56, 4) != 1) {
-		err = errors.New("it isn't an SQLite database, or it is cut off, or of a format that Organizr doesn't write: its text isn't UTF-8, or it is newer")
-	}
-	file := &sqliteFile{
-		content: content, writeAhead: writeAhead, logged: logged, pageSize: pageSize, usable: usable, err: err,
-		left:    8 * (size + int64(len(logged)*pageSize)),
-		roots:   map[string]int{"sqlite_schema": 1},
-		columns: map[string][]string{"sqlite_schema": {"type", "name", "tbl_name", "rootpage", "sql"}},
-	}
-	for _, row := range readTable(file, "sqlite_schema", "type", "name", "rootpage", "sql") {
-		if row[0] == "table" {
-			name := strings.ToLower(row[1])
-			root, _ := strconv.Atoi(row[2])
-			file.roots[name] = root
-			_, definitions, _ := strings.Cut(row[3], "(")
-			for _, definition := range strings.Split(notNames.ReplaceAllString(definitions, ""), ",") {
-				file.columns[name] = append(file.columns[name], strings.ToLower(columnName.FindString(definition)))
-			}
+	for _, row := range r.tokens.rows() {
+		if row[0] != "" {
+			read.sessions[row[0]] = listedSession{userID: row[1]}
 		}
 	}
-	return file
+	return read
 }
 
-// readLog returns where in a write-ahead log the pages are that it has committed (section 4). Of its frames the last of the
-// last commit is written last: the log is unfinished as long as the checksum of that one is wrong.
-func readLog(writeAhead io.ReaderAt) (map[int]int64, error) {
-	header := bytesAt(writeAhead, 0, logHeaderSize)
-	length := frameHeaderSize + bigEndian(header, 8, 4)
+// ---------------------------------------------------------------------------------------------------------------------
+// SQLite
+//
+// The file format is described at sqlite.org/fileformat2.html; section numbers below are that page's. It can be read
+// without SQLite's locks: what was read is one state of the database if no rollback journal is there before and after,
+// and neither the file nor its write-ahead log has changed in between.
+//
+// So that a large database and busy writers don't get in each other's way, a reading copies the parts of the file that
+// counted last time, which takes milliseconds, and parses only pages that have changed since.
+//
+// Nothing in the file is trusted. Whatever is out of place ends the reading with an error. A user can make rows long
+// (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
+
+const (
+	chunkSize       = 64 << 10 // bytes that are copied at once; a multiple of every page size
+	maxReadings     = 4        // in a row, while somebody is writing
+	maxRowLength    = 32 << 10 // bytes, and a page more
+	maxValueLength  = maxTokenLength
+	headerSize      = 100 // bytes at the beginning of the file
+	walHeaderSize   = 32
+	frameHeaderSize = 24     // of each page in the write-ahead log
+	unreadable      = "\x00" // stands for a value that is too long, or isn't UTF-8
+)
+
+var (
+	errBusy    = errors.New("somebody is writing it")
+	errDamaged = errors.New("it is damaged or cut off")
+	errNoFile  = errors.New("isn't a file that can be read")
+	errFormat  = errors.New("it isn't an SQLite database, or it is cut off, " +
+		"or of a format that Organizr doesn't write: its text isn't UTF-8, or it is newer")
+)
+
+// A databaseReader reads one database again and again.
+type databaseReader struct {
+	identity string         // of the state that was read last; empty if that may not identify it
+	err      error          // what was wrong with that state
+	chunks   map[int64]bool // numbers of the parts of the file that count
+	schema   *table
+	groups   *table
+	users    *table
+	tokens   *table
+	database *database
+	unsure   bool // the tables hold what was read while somebody was writing
+}
+
+// read returns what counts of the database at the path, and the same pointer as before if that hasn't changed. It
+// returns errBusy if somebody is writing.
+func (r *databaseReader) read(path string) (*database, error) {
+	for reading := 1; ; reading++ {
+		state, err := stateOf(path)
+		if err != nil {
+			return nil, err
+		}
+		if state.identity != "" && state.identity == r.identity {
+			return r.database, r.err
+		}
+		err = r.readState(path, state)
+		if !errors.Is(err, errBusy) {
+			r.err, r.identity = err, ""
+			if state.conclusive {
+				r.identity = state.identity
+			}
+			return r.database, err
+		}
+		if reading == maxReadings {
+			return nil, err
+		}
+	}
+}
+
+// A databaseState identifies what is in the file at a moment.
+type databaseState struct {
+	identity   string // size, modification time and header of the file and of its log; empty while there is a journal
+	walHeader  string // empty if there is no log, or nothing in it
+	conclusive bool   // the same identity means the same content
+}
+
+// stateOf returns the state of the database at the path, or an error if its files can't be read.
+//
+// With a write-ahead log the file's header needn't count changes (section 1.3.1), and a file that changes twice within
+// a tick of the file system's clock keeps its modification time. So such a state isn't conclusive until a second later.
+func stateOf(path string) (databaseState, error) {
+	if journal, err := os.Stat(path + "-journal"); err == nil && journal.Size() > 0 {
+		return databaseState{}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return databaseState{}, fmt.Errorf("%q %w; give the path of Organizr's database, or mount its volume into "+
+			"Traefik, for auto under the path that config.php names", path, errNoFile)
+	}
+	header := beginningOf(path, headerSize)
+	state := databaseState{
+		identity:  fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", header),
+		walHeader: beginningOf(path+"-wal", walHeaderSize),
+	}
+	wal, err := os.Stat(path + "-wal")
+	if err == nil && wal.Size() > 0 && state.walHeader == "" {
+		return databaseState{}, fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder",
+			path+"-wal", errNoFile)
+	}
+	if err == nil && state.walHeader != "" {
+		state.identity += fmt.Sprint(" ", wal.Size(), " ", wal.ModTime().UnixNano(), " ", state.walHeader)
+		info = wal
+	}
+	const rollbackJournal = 1
+	state.conclusive = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
+	return state, nil
+}
+
+// continues reports whether the log has at most grown since an earlier state. SQLite copies pages of a log into the
+// file only while they are still in the log. So what was copied in that state, and then what is in the log, belong
+// together.
+func (s databaseState) continues(earlier databaseState) bool {
+	return earlier.walHeader != "" && s.walHeader == earlier.walHeader
+}
+
+// readState reads the database, which was in the given state a moment ago.
+func (r *databaseReader) readState(path string, state databaseState) error {
+	if state.identity == "" {
+		return errBusy
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	defer func() { _ = file.Close() }()
+	wal, _ := os.Open(path + "-wal") // nothing can be read from a nil file
+	defer func() { _ = wal.Close() }()
+	size, _ := file.Seek(0, io.SeekEnd)
+	pages := newPageSource(file, wal, size)
+	pages.copyChunks(r.chunks)
+	openErr := pages.open()
+	copied, err := stateOf(path)
+	if err != nil {
+		return err
+	}
+	if copied.identity != state.identity && !copied.continues(state) {
+		return errBusy
+	}
+	if openErr != nil {
+		return openErr
+	}
+	content, err := r.parse(pages)
+	r.chunks = pages.used
+	if pages.late || state.walHeader != "" {
+		parsed, stateErr := stateOf(path)
+		isSame := parsed.identity == copied.identity || parsed.continues(copied) && !pages.late
+		if stateErr != nil || !isSame {
+			r.unsure = true
+			return errBusy
+		}
+	}
+	r.unsure = err != nil
+	if err == nil {
+		r.database = content
+	}
+	return err
+}
+
+// parse returns what counts of the database, and the same pointer as before if none of that has changed.
+func (r *databaseReader) parse(pages *pageSource) (*database, error) {
+	if r.schema == nil {
+		r.schema = &table{
+			name: "sqlite_schema", root: 1,
+			columns: []string{"type", "name", "tbl_name", "rootpage", "sql"},
+		}
+		if err := r.schema.want("type", "name", "rootpage", "sql"); err != nil {
+			return nil, err
+		}
+	}
+	schemaChanged, err := r.schema.read(pages)
+	if err != nil {
+		return nil, err
+	}
+	if schemaChanged || r.groups == nil || r.users == nil || r.tokens == nil {
+		if err := r.findTables(); err != nil {
+			return nil, err
+		}
+	}
+	changed := r.database == nil || r.unsure
+	for _, counts := range []*table{r.groups, r.users, r.tokens} {
+		rowsChanged, err := counts.read(pages)
+		if err != nil {
+			return nil, err
+		}
+		changed = changed || rowsChanged
+	}
+	if !changed {
+		return r.database, nil
+	}
+	content := r.content()
+	if reflect.DeepEqual(content, r.database) { // rows have moved to other pages
+		return r.database, nil
+	}
+	return content, nil
+}
+
+// findTables finds the tables that count in the schema.
+func (r *databaseReader) findTables() error {
+	groups, groupsErr := r.schema.find("groups", "group_id", "group")
+	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
+	tokens, tokensErr := r.schema.find("tokens", "token", "user_id")
+	r.groups, r.users, r.tokens = groups, users, tokens
+	return errors.Join(groupsErr, usersErr, tokensErr)
+}
+
+// A pageSource returns the pages of a database.
+type pageSource struct {
+	file, wal   io.ReaderAt
+	size        int64            // of the file, in bytes
+	pageSize    int              // bytes
+	usable      int              // bytes of a page that aren't reserved
+	logged      map[int]int64    // offsets in the log of the pages that it has committed
+	chunks      map[int64]string // parts of the file by their number
+	used        map[int64]bool   // those that a page was asked of
+	late        bool             // some were read after the others were copied
+	maxOverflow int64            // bytes of overflow pages that can still be read
+}
+
+// newPageSource returns the pages of a file of so many bytes and of its log.
+func newPageSource(file, wal io.ReaderAt, size int64) *pageSource {
+	return &pageSource{file: file, wal: wal, size: size, chunks: map[int64]string{}, used: map[int64]bool{}}
+}
+
+// copyChunks copies these parts of the file.
+func (s *pageSource) copyChunks(numbers map[int64]bool) {
+	copied := map[int64][]byte{}
+	for number := range numbers {
+		chunk := make([]byte, chunkSize)
+		length, _ := s.file.ReadAt(chunk, number*chunkSize)
+		copied[number] = chunk[:length]
+	}
+	for number, chunk := range copied {
+		s.chunks[number] = string(chunk)
+	}
+}
+
+// open reads the log's index and the header (sections 1.3 and 4).
+func (s *pageSource) open() error {
+	logged, err := readLog(s.wal)
+	if err != nil {
+		return err
+	}
+	s.logged = logged
+	header := textAt(s.file, 0, headerSize)
+	if offset, ok := logged[1]; ok {
+		header = textAt(s.wal, offset, headerSize)
+	}
+	const (
+		maxReadVersion  = 2 // the write-ahead log
+		maxSchemaFormat = 4
+		utf8Text        = 1
+	)
+	s.pageSize = bigEndian(header, 16, 2)
+	if s.pageSize == 1 {
+		s.pageSize = 1 << 16
+	}
+	s.usable = s.pageSize - bigEndian(header, 20, 1)
+	s.maxOverflow = 8 * (s.size + int64(len(logged)*s.pageSize))
+	if !strings.HasPrefix(header, "SQLite format 3\x00") || s.usable < 480 || s.pageSize&(s.pageSize-1) != 0 ||
+		bigEndian(header, 19, 1) > maxReadVersion || bigEndian(header, 44, 4) > maxSchemaFormat ||
+		bigEndian(header, 56, 4) != utf8Text {
+		return errFormat
+	}
+	return nil
+}
+
+// count returns how many pages there can be.
+func (s *pageSource) count() int {
+	return int(s.size/int64(s.pageSize)) + len(s.logged) + 1
+}
+
+// page returns the text of a page, the first of which is 1. It returns errDamaged if there is no such page.
+func (s *pageSource) page(number int) (string, error) {
+	text := ""
+	if offset, ok := s.logged[number]; ok {
+		text = textAt(s.wal, offset, s.pageSize)
+	} else if number > 0 {
+		offset := int64(number-1) * int64(s.pageSize)
+		chunkNumber := offset / chunkSize
+		chunk, ok := s.chunks[chunkNumber]
+		if !ok {
+			chunk = textAt(s.file, chunkNumber*chunkSize, chunkSize)
+			s.chunks[chunkNumber] = chunk
+			s.late = true
+		}
+		s.used[chunkNumber] = true
+		begin := int(offset % chunkSize)
+		if begin+s.pageSize <= len(chunk) {
+			text = chunk[begin : begin+s.pageSize]
+		}
+	}
+	if len(text) < s.pageSize {
+		return "", errDamaged
+	}
+	return text, nil
+}
+
+// readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
+// is written last: if its checksum is wrong, the log is being written.
+func readLog(wal io.ReaderAt) (map[int]int64, error) {
+	const magic = 0x377f0682
+	header := textAt(wal, 0, walHeaderSize)
 	if header == "" {
 		return nil, nil
 	}
-	if len(header) < logHeaderSize || bigEndian(header, 0, 4) != 0x377f0682 || length < 512 || length > 1<<17 {
-		return nil, errUnfinished
+	length := frameHeaderSize + bigEndian(header, 8, 4)
+	if len(header) < walHeaderSize || bigEndian(header, 0, 4) != magic || length < 512 || length > 1<<17 {
+		return nil, errBusy
 	}
+	salts, sums := header[16:24], header[24:]
 	logged, uncommitted := map[int]int64{}, map[int]int64{}
-	last, lastSums, sums := int64(0), "", header[24:] // the checksums before the last commit's last frame, and before this one
-	for place := int64(logHeaderSize); ; place += int64(length) {
-		frame := bytesAt(writeAhead, place, frameHeaderSize)
-		if len(frame) < frameHeaderSize || frame[8:16] != header[16:24] {
+	last, sumsBeforeLast := int64(0), "" // of the last commit
+	for offset := int64(walHeaderSize); ; offset += int64(length) {
+		frame := textAt(wal, offset, frameHeaderSize)
+		if len(frame) < frameHeaderSize || frame[8:16] != salts {
 			break
 		}
-		uncommitted[bigEndian(frame, 0, 4)] = place + frameHeaderSize
-		if bigEndian(frame, 4, 4) > 0 {
+		uncommitted[bigEndian(frame, 0, 4)] = offset + frameHeaderSize
+		if isCommit := bigEndian(frame, 4, 4) > 0; isCommit {
 			for page, newer := range uncommitted {
 				logged[page] = newer
 			}
 			uncommitted = map[int]int64{}
-			last, lastSums = place, sums
+			last, sumsBeforeLast = offset, sums
 		}
 		sums = frame[16:]
 	}
-	if last > 0 && !sound(bytesAt(writeAhead, last, length), lastSums, length) {
-		return nil, errUnfinished
+	if last > 0 && !isValidFrame(textAt(wal, last, length), sumsBeforeLast, length) {
+		return nil, errBusy
 	}
 	return logged, nil
 }
 
-// sound reports whether a frame is whole, and its checksum right, which begins with the sums of the frame before (section 4.2).
-func sound(frame, sums string, length int) bool {
+// isValidFrame reports whether a frame is whole and has the right checksum, which continues that of the frame before
+// (section 4.2).
+func isValidFrame(frame, sumsBefore string, length int) bool {
 	if len(frame) < length {
 		return false
 	}
-	first, second := uint32(bigEndian(sums, 0, 4)), uint32(bigEndian(sums, 4, 4))
+	first, second := uint32(bigEndian(sumsBefore, 0, 4)), uint32(bigEndian(sumsBefore, 4, 4))
 	for words := []byte(frame[:8] + frame[frameHeaderSize:]); len(words) > 7; words = words[8:] {
 		first += binary.LittleEndian.Uint32(words) + second
 		second += binary.LittleEndian.Uint32(words[4:]) + first
@@ -772,149 +1089,331 @@ func sound(frame, sums string, length int) bool {
 	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
 }
 
-// readTable returns the named columns of all rows of a table as text, in no order (section 1.6).
-func readTable(file *sqliteFile, table string, names ...string) [][]string {
-	const interior, leaf = 5, 13
-	columns := file.columns[table]
-	places := map[int]int{}
-	for place, name := range names {
-		column := slices.Index(columns, name)
-		if column < 0 && file.err == nil {
-			file.err = fmt.Errorf("it has no table %q with a column %q", table, name)
+// A table is a B-tree of pages, of which some columns count (section 1.6). It keeps what it made of each page.
+type table struct {
+	name    string
+	root    int // the number of its first page
+	columns []string
+	indexes []int // for each column, its place in a row, or -1 if it doesn't count
+	rowid   int   // the column that is the row's own number, or -1
+	width   int   // how many columns count
+	pages   map[int]*tablePage
+}
+
+// A tablePage is a page and what was made of it.
+type tablePage struct {
+	content  string
+	children []int
+	rows     [][]string
+	overflow []overflowPage // where its rows go on
+}
+
+// An overflowPage holds a part of a row.
+type overflowPage struct {
+	number  int
+	content string
+}
+
+// want sets the columns that count, in the order in which a row has them.
+func (t *table) want(names ...string) error {
+	t.width = len(names)
+	t.rowid = slices.Index(t.columns, "id")
+	last := -1
+	t.indexes = make([]int, len(t.columns))
+	for column, name := range t.columns {
+		t.indexes[column] = slices.Index(names, name)
+		if t.indexes[column] >= 0 {
+			last = column
 		}
-		places[column] = place
 	}
-	identity := slices.Index(columns, "id") // the column of the row's own number
+	t.indexes = t.indexes[:last+1]
+	for _, name := range names {
+		if !slices.Contains(t.columns, name) {
+			return fmt.Errorf("it has no table %q with a column %q", t.name, name)
+		}
+	}
+	return nil
+}
+
+// find returns the table of a name from the schema (section 2.6), of which these columns count.
+func (t *table) find(name string, columns ...string) (*table, error) {
+	found := &table{name: name}
+	for _, row := range t.rows() {
+		kind, rowName, root, sql := row[0], row[1], row[2], row[3]
+		if kind == "table" && strings.EqualFold(rowName, name) {
+			found.root, _ = strconv.Atoi(root)
+			found.columns = columnsOf(sql)
+		}
+	}
+	if err := found.want(columns...); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+var (
+	// sqlPart matches what a definition of a column is made of, so that only commas between definitions are left.
+	sqlPart = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|` + "`[^`]*`" +
+		`|\[[^\]]*\]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|[^,()'"\[` + "`" + `]`)
+	sqlComment = regexp.MustCompile(`--[^\n]*|/\*(?s:.*?)\*/`)
+	sqlName    = regexp.MustCompile("^\\s*(?:\"([^\"]+)\"|`([^`]+)`|\\[([^\\]]+)\\]|'([^']+)'|([\\pL\\pN_$]+))")
+
+	// sqlGenerated matches a column that rows may not have.
+	sqlGenerated = regexp.MustCompile(`(?i)\bas\s*\(|\bgenerated\b`)
+)
+
+// columnsOf returns the names of the columns that a CREATE TABLE defines, in lower case, or none if it isn't
+// understood: a column too many or too few would make a group of somebody's name.
+func columnsOf(sql string) []string {
+	_, body, _ := strings.Cut(sql, "(")
+	end := strings.LastIndexByte(body, ')')
+	if end < 0 {
+		return nil
+	}
+	body = body[:end]
+	var columns []string
+	for len(body) > 0 {
+		definition := ""
+		for part := sqlPart.FindStringIndex(body); part != nil && part[0] == 0; part = sqlPart.FindStringIndex(body) {
+			definition += body[:part[1]]
+			body = body[part[1]:]
+		}
+		if body != "" && body[0] != ',' {
+			return nil
+		}
+		body = strings.TrimPrefix(body, ",")
+		definition = sqlComment.ReplaceAllString(definition, " ")
+		name := sqlName.FindStringSubmatch(definition)
+		if name == nil || sqlGenerated.MatchString(definition) {
+			return nil
+		}
+		columns = append(columns, strings.ToLower(strings.Join(name[1:], "")))
+	}
+	return columns
+}
+
+// rows returns the rows of the table as it was read last, in no order. Each has the columns that count, as text. What
+// is missing, NULL, or neither text nor a whole number is empty.
+func (t *table) rows() [][]string {
 	var rows [][]string
-	pages := []int{file.roots[table]}
-	for ; len(pages) > 0 && file.err == nil; pages = pages[1:] {
-		page := pageOf(file, pages[0])
-		header := 0
-		if pages[0] == 1 {
-			header = headerSize
-		}
-		kind, pointer := bigEndian(page, header, 1), header+8
-		if kind == interior {
-			pages = append(pages, bigEndian(page, pointer, 4))
-			pointer += 4
-		}
-		for cells := bigEndian(page, header+3, 2); cells > 0 && file.err == nil; cells-- {
-			cell := bigEndian(page, pointer, 2)
-			pointer += 2
-			if kind == leaf {
-				rows = append(rows, readRow(file, page, cell, places, identity))
-			} else {
-				pages = append(pages, bigEndian(page, cell, 4))
-			}
-		}
-		if kind != interior && kind != leaf || int64(len(pages)*file.pageSize) > file.left+int64(file.pageSize) {
-			file.err = errDamaged
-		}
+	for _, page := range t.pages {
+		rows = append(rows, page.rows...)
 	}
 	return rows
 }
 
-// pageOf returns the text of a page, the first of which is 1; of zeros if there is none.
-func pageOf(file *sqliteFile, page int) string {
-	reader := file.writeAhead
-	place, logged := file.logged[page]
-	if !logged {
-		reader = file.content
-		place = int64(page-1) * int64(file.pageSize)
+// read reads the table, and reports whether its rows have changed. A page that is the same isn't parsed again.
+func (t *table) read(pages *pageSource) (bool, error) {
+	before := t.pages
+	t.pages = make(map[int]*tablePage, len(before))
+	reused, changed := 0, false
+	for queue := []int{t.root}; len(queue) > 0; {
+		number := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		if t.pages[number] != nil { // no page has two parents
+			return false, errDamaged
+		}
+		content, err := pages.page(number)
+		if err != nil {
+			return false, err
+		}
+		if number == 1 {
+			content = strings.Repeat("\x00", headerSize) + content[headerSize:] // which counts all changes
+		}
+		page := before[number]
+		if page != nil {
+			reused++
+		}
+		if page == nil || page.content != content || len(page.overflow) > 0 && page.overflowChanged(pages) {
+			parsed, err := t.parse(pages, number, content)
+			if err != nil {
+				return false, err
+			}
+			changed = changed || page == nil || !reflect.DeepEqual(parsed.rows, page.rows)
+			page = parsed
+		}
+		t.pages[number] = page
+		queue = append(queue, page.children...)
+		if len(queue) > pages.count() {
+			return false, errDamaged
+		}
 	}
-	file.left -= int64(file.pageSize)
-	text := bytesAt(reader, place, file.pageSize)
-	if page < 1 || len(text) < file.pageSize || file.left < 0 {
-		file.err = errDamaged
-		return strings.Repeat("\x00", file.pageSize)
-	}
-	return text
+	return changed || reused < len(before), nil
 }
 
-// readRow returns one row (section 2.1). What is missing, NULL, or neither text nor a whole number, is nothing.
-func readRow(file *sqliteFile, page string, cell int, places map[int]int, identity int) []string {
-	length, next := varint(page, cell)
-	id, next := varint(page, next)
-	record := readPayload(file, page, next, length)
-	row := make([]string, len(places))
-	end, next := varint(record, 0)
-	value := end
-	for column, left := 0, len(places); left > 0 && int64(next) < end && file.err == nil; column++ {
-		kind, following := varint(record, next)
-		size := (kind - 12) / 2 // bytes of a text, if it isn't negative
-		if kind >= 0 && kind < 12 {
-			size = sizes[kind]
+// overflowChanged reports whether a row that goes on elsewhere may have changed there.
+func (p *tablePage) overflowChanged(pages *pageSource) bool {
+	for _, overflow := range p.overflow {
+		content, err := pages.page(overflow.number)
+		if err != nil || content != overflow.content {
+			return true
 		}
+	}
+	return false
+}
+
+// parse returns what is on a page of the table.
+func (t *table) parse(pages *pageSource, number int, content string) (*tablePage, error) {
+	const interior, leaf = 5, 13
+	page := &tablePage{content: strings.Clone(content)}
+	header := 0
+	if number == 1 {
+		header = headerSize
+	}
+	kind, cells, pointer := content[header], bigEndian(content, header+3, 2), header+8
+	if kind == interior {
+		page.children = append(page.children, bigEndian(content, pointer, 4))
+		pointer += 4
+	} else if kind != leaf {
+		return nil, errDamaged
+	}
+	if pointer+2*cells > len(content) {
+		return nil, errDamaged
+	}
+	for ; cells > 0; cells-- {
+		cell := int(content[pointer])<<8 | int(content[pointer+1])
+		pointer += 2
+		if kind == interior {
+			page.children = append(page.children, bigEndian(content, cell, 4))
+			continue
+		}
+		row, err := t.parseRow(pages, page, cell)
+		if err != nil {
+			return nil, err
+		}
+		page.rows = append(page.rows, row)
+	}
+	return page, nil
+}
+
+// parseRow returns the row in a cell of a page (section 2.1).
+func (t *table) parseRow(pages *pageSource, page *tablePage, cell int) ([]string, error) {
+	length, next := varint(page.content, cell)
+	rowid, next := varint(page.content, next)
+	record, err := readPayload(pages, page, next, length)
+	if err != nil {
+		return nil, err
+	}
+	row := make([]string, t.width)
+	headerEnd, next := varint(record, 0)
+	value := headerEnd // the offset of the column's value
+	for column, index := range t.indexes {
+		if int64(next) >= headerEnd {
+			break // columns that were added later
+		}
+		serialType, size, following := columnAt(record, next)
 		if following < 0 || size < 0 || size > length-value {
-			file.err = errDamaged
-			break
+			return nil, errDamaged
 		}
-		if place, wanted := places[column]; wanted {
-			left--
-			row[place] = unprintable
-			if size <= longestToken && value+size <= int64(len(record)) {
-				row[place] = valueOf(record[value:value+size], kind)
+		if index >= 0 {
+			row[index] = unreadable
+			if size <= maxValueLength && value+size <= int64(len(record)) {
+				row[index] = valueOf(record[value:value+size], serialType)
 			}
-			if column == identity && kind == 0 {
-				row[place] = strconv.FormatInt(id, 10)
+			if column == t.rowid && serialType == 0 {
+				row[index] = strconv.FormatInt(rowid, 10)
 			}
 		}
 		next, value = following, value+size
+		if next >= len(record) && int64(next) < headerEnd {
+			return nil, errDamaged
+		}
 	}
-	return row
+	return row, nil
 }
 
-// valueOf returns a value of a type as text (section 2.1).
-func valueOf(value string, kind int64) string {
+// columnAt returns the type and the size in bytes of the column that is described at an offset of a record's header, and
+// the offset behind that. What isn't all there, or no type, has a negative offset or size.
+func columnAt(record string, offset int) (serialType, size int64, next int) {
+	serialType, next = int64(record[offset]), offset+1
+	if serialType >= 0x80 {
+		serialType, next = varint(record, offset)
+	}
+	if serialType >= 0 && serialType < 12 {
+		return serialType, serialTypeSize[serialType], next
+	}
+	return serialType, (serialType - 12) / 2, next // a text or a blob
+}
+
+// serialTypeSize has the size in bytes of what isn't a text or a blob, by its type, or -1 (section 2.1).
+var serialTypeSize = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+
+// valueOf returns a value of a type as text (section 2.1). No number that counts is negative.
+func valueOf(value string, serialType int64) string {
 	switch {
-	case kind == 8 || kind == 9:
-		return strconv.FormatInt(kind-8, 10)
-	case kind > 0 && kind < 7 && value[0] < 0x80: // no number that counts is negative
+	case serialType >= 13 && serialType&1 == 1:
+		return strings.ToValidUTF8(value, unreadable)
+	case serialType == 8 || serialType == 9: // the numbers 0 and 1
+		return strconv.FormatInt(serialType-8, 10)
+	case serialType > 0 && serialType < 7 && value[0] < 0x80:
 		return strconv.Itoa(bigEndian(value, 0, len(value)))
-	case kind >= 13 && kind&1 == 1:
-		return strings.ToValidUTF8(value, unprintable)
 	}
 	return ""
 }
 
-// readPayload returns a record, or its first 32 KiB and more, that begins in a leaf and goes on in overflow pages (section 1.6).
-func readPayload(file *sqliteFile, leaf string, offset int, size int64) string {
-	local, most := size, int64(file.usable-35)
-	if size > most {
-		least := int64(file.usable-12)*32/255 - 23
-		local = least + (size-least)%int64(file.usable-4)
-		if local > most {
-			local = least
+// readPayload returns the record that begins at an offset of a leaf page, or its first 32 KiB and what is on their last
+// page. A record that doesn't fit goes on in overflow pages (section 1.6).
+func readPayload(pages *pageSource, page *tablePage, offset int, size int64) (string, error) {
+	local, maxLocal := size, int64(pages.usable-35)
+	if size > maxLocal {
+		minLocal := int64(pages.usable-12)*32/255 - 23
+		local = minLocal + (size-minLocal)%int64(pages.usable-4)
+		if local > maxLocal {
+			local = minLocal
 		}
 	}
-	if size < 1 || file.left < 0 || offset < 0 || int64(offset)+local > int64(len(leaf)) {
-		file.err = errDamaged
-		return ""
+	if size < 1 || offset < 0 || int64(offset)+local > int64(len(page.content)) {
+		return "", errDamaged
 	}
 	end := offset + int(local)
-	record := leaf[offset:end]
-	for next := bigEndian(leaf, end, 4); int64(len(record)) < size && len(record) < mostOfRow && file.err == nil; {
-		page := pageOf(file, next)
-		next = bigEndian(page, 0, 4)
-		record += page[4:file.usable]
+	record := page.content[offset:end]
+	if local == size {
+		return record, nil
 	}
-	file.left -= int64(len(record))
-	return record
+	for next := bigEndian(page.content, end, 4); int64(len(record)) < size && len(record) < maxRowLength; {
+		content, err := pages.page(next)
+		pages.maxOverflow -= int64(pages.pageSize)
+		if err != nil || pages.maxOverflow < 0 {
+			return "", errDamaged
+		}
+		content = strings.Clone(content)
+		page.overflow = append(page.overflow, overflowPage{next, content})
+		next = bigEndian(content, 0, 4)
+		record += content[4:pages.usable]
+	}
+	return record, nil
 }
 
-// bigEndian returns the number that so many bytes of the text are, the first counting most, or -1 if they aren't all there.
-func bigEndian(text string, offset, count int) int {
-	if offset < 0 || offset+count > len(text) {
+// beginningOf returns the first bytes of a file, or nothing if it can't be read.
+func beginningOf(path string, length int) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }()
+	return textAt(file, 0, length)
+}
+
+// textAt returns so many bytes at an offset, or fewer at the end.
+func textAt(reader io.ReaderAt, offset int64, length int) string {
+	content := make([]byte, length)
+	read, _ := reader.ReadAt(content, offset)
+	return string(content[:read])
+}
+
+// bigEndian returns the number that these bytes are, or -1 if they aren't all there.
+func bigEndian(text string, offset, length int) int {
+	if offset < 0 || offset+length > len(text) {
 		return -1
 	}
 	value := 0
-	for _, octet := range []byte(text[offset : offset+count]) {
+	for _, octet := range []byte(text[offset : offset+length]) {
 		value = value<<8 | int(octet)
 	}
 	return value
 }
 
-// varint returns a number of one to nine bytes, and where the next begins, or -1 if it isn't all there (section 1.6).
+// varint returns a number of one to nine bytes, and the offset behind it, or -1 if it isn't all there (section 1.6).
 func varint(text string, offset int) (int64, int) {
 	value := int64(0)
 	for i := offset; i >= 0 && i < len(text); i++ {

@@ -1,287 +1,299 @@
-// Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the session
-// cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group with the one that the
-// service asks for, and tells the service who is there. It never calls Organizr.
+// Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the
+// session cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group with the
+// one that the service asks for, and tells the service who is there. It never calls Organizr.
 package organizrjwt
+
+// The middleware. From top to bottom, in the order in which a configuration and then a request meet it:
+//
+//   - Configuration: the options, and New.
+//   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
+//   - Visitors: who sent a request, and what they may do here.
+//   - The cache: what is remembered of them.
+//   - Forwarding: what the service gets, and what it never gets.
+//   - Cross-site requests: what other sites' pages may do with a visitor's session.
+//   - Refusals: what everybody else is told, and the log.
+//   - Logging in: where browsers are sent, and when that can't help.
+//   - Options: how each one is parsed.
+//   - Rules: which group a path asks for.
+//   - The page that people see.
+//
+// What Yaegi, Traefik's interpreter, makes of Go decides the form of a few functions. A call allocates a slot for every
+// expression of the function, even for those that are never reached, and a method takes 35 allocations where a function
+// takes 16. So what runs for a returning visitor, for a path with rules and for a refused program is in short plain
+// functions. Everything else is ordinary Go.
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
-// Config is the middleware's configuration, as Traefik decodes it.
+// ---------------------------------------------------------------------------------------------------------------------
+// Configuration
+
+// Config has the middleware's options, as Traefik decodes them. The readme describes each.
 type Config struct {
-	ConfigFile     string            `json:"configFile,omitempty"`     // the path of Organizr's config.php, which supplies uuid and secret
-	UUID           string            `json:"uuid,omitempty"`           // Organizr's uuid, or the full name of its cookie
-	Secret         string            `json:"secret,omitempty"`         // Organizr's organizrHash
-	SecretFile     string            `json:"secretFile,omitempty"`     // the path of a file that holds it; a final newline doesn't count
-	DatabaseFile   string            `json:"databaseFile,omitempty"`   // the path of Organizr's SQLite database; auto: the one that config.php names
-	OrganizrURL    string            `json:"organizrURL,omitempty"`    // where visitors log in: absolute, http or https; without one nobody is redirected
-	Group          string            `json:"group,omitempty"`          // the least privileged group that gets in: 0 to 999, or one of Organizr's names
-	Rules          []string          `json:"rules,omitempty"`          // PATTERN=GROUP, as http.ServeMux has patterns: another group for a part
-	Allow          []string          `json:"allow,omitempty"`          // claim=value: whoever matches one gets in whatever their group
-	Deny           []string          `json:"deny,omitempty"`           // claim=value: whoever matches one never gets in
-	Headers        map[string]string `json:"headers,omitempty"`        // what the service is told: texts with placeholders such as {username}
-	ForwardToken   bool              `json:"forwardToken,omitempty"`   // leave the session cookie in the request to the service
-	AcceptBearer   bool              `json:"acceptBearer,omitempty"`   // take a session from Authorization: Bearer as well
-	AllowCrossSite bool              `json:"allowCrossSite,omitempty"` // let other sites' pages change things with the visitor's session
-	Unknown        map[string]any    `json:"-" mapstructure:",remain"` // what else Traefik was given, of which nothing is an option
+	ConfigFile     string            `json:"configFile,omitempty"`
+	DatabaseFile   string            `json:"databaseFile,omitempty"`
+	UUID           string            `json:"uuid,omitempty"`
+	Secret         string            `json:"secret,omitempty"`
+	SecretFile     string            `json:"secretFile,omitempty"`
+	OrganizrURL    string            `json:"organizrURL,omitempty"`
+	Group          string            `json:"group,omitempty"`
+	Rules          []string          `json:"rules,omitempty"`
+	Allow          []string          `json:"allow,omitempty"`
+	Deny           []string          `json:"deny,omitempty"`
+	Headers        map[string]string `json:"headers,omitempty"`
+	ForwardToken   bool              `json:"forwardToken,omitempty"`
+	AcceptBearer   bool              `json:"acceptBearer,omitempty"`
+	AllowCrossSite bool              `json:"allowCrossSite,omitempty"`
+
+	Unknown map[string]any `json:"-" mapstructure:",remain"` // what Traefik was given besides
 }
 
-// CreateConfig returns the configuration of a middleware that is given none. It lets nobody in: group is required. The
-// headers are those with which Organizr's own check answers (its api/v2/auth).
+// CreateConfig returns the default options. They let nobody in, since group is required. The headers are those with
+// which Organizr's own check answers (its api/v2/auth).
 func CreateConfig() *Config {
-	return &Config{Headers: map[string]string{"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}"}}
+	return &Config{Headers: map[string]string{
+		"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}",
+	}}
 }
 
-// A middleware is a configuration, checked and ready.
+// A middleware is a checked configuration with its cache.
 type middleware struct {
-	quotedName string // for the log
-	memory     *memory
-	access
-	forwarding
-	login *login // nil if nobody is redirected
-	next  http.Handler
+	name           string
+	next           http.Handler
+	cache          *sessionCache
+	required       *rule  // what the option group asks for
+	rules          *rules // nil if there are none
+	allow, deny    conditions
+	headers        headerPolicy
+	login          *login // nil if nobody is redirected
+	acceptBearer   bool
+	allowCrossSite bool
 }
 
-// access is who gets in.
-type access struct {
-	group                        int
-	rules                        *rules // nil if there are none
-	allow, deny                  []condition
-	acceptBearer, allowCrossSite bool
-}
-
-// forwarding is what is forwarded to the service.
-type forwarding struct {
-	headers      []*forwardedHeader
-	names        []string        // of headers that the service gets from us: these, Cookie and Authorization
-	forged       map[string]bool // names, as foldHeader has them, of headers that must not come from the visitor
-	harmless     map[string]bool // names of headers that need no closer look
-	forwardToken bool
-}
-
-// login is where visitors log in.
-type login struct {
-	parsed  *url.URL
-	address string // the same as text
-	host    string // without port
-	domain  string // in which all hosts get Organizr's cookie, with a dot before it
-}
-
-// New returns the middleware, or one error that lists all mistakes of its configuration.
+// New returns the middleware, or one error that lists every mistake in its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	found := &mistakes{}
-	source := findSource(found, config)
-	login := parseLogin(found, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
-	forwarding := parseForwarding(found, config)
-	access := access{acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite, group: parseGroup(found, "group", config.Group)}
-	access.rules = parseRules(found, config.Rules, access.group)
-	access.allow = parseConditions(found, "allow", config.Allow, source.databaseFile != "")
-	access.deny = parseConditions(found, "deny", config.Deny, source.databaseFile != "")
-	for name := range config.Unknown {
-		found.addf("%s: no such option; the readme lists those that there are", name)
+	errs := &configErrors{}
+	files := parseSource(errs, config)
+	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
+	m.login = parseLogin(errs, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
+	m.headers = parseHeaderPolicy(errs, config)
+	m.required = &rule{group: parseGroup(errs, "group", config.Group)}
+	m.rules = parseRules(errs, config.Rules, m.required)
+	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
+	m.deny = parseConditions(errs, "deny", config.Deny, files.databaseFile != "")
+	for option := range config.Unknown {
+		errs.addf("%s: unknown option; see the readme", option)
 	}
-	if len(found.list) > 0 {
-		return nil, errors.New("organizrjwt: " + strings.Join(found.list, "; "))
+	if err := errs.join(); err != nil {
+		return nil, err
 	}
-	known := newMemory(source, name, since(epoch))
-	return &middleware{quotedName: strconv.Quote(name), memory: known, access: access, forwarding: forwarding, login: login, next: next}, nil
+	if m.login != nil && strangersDomains[m.login.cookieDomain] {
+		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
+			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
+	}
+	m.cache = newSessionCache(watch(files, name))
+	if m.rules == nil {
+		m.cache.admitsFrom = rankOf(m.required.group)
+	}
+	return m, nil
 }
 
-// ServeHTTP forwards the request to the service if the visitor may enter, and else refuses it. Whoever is remembered
-// by the same credentials is known, unless the session has expired or it is time to look at the files.
-//
-// Interpreted, each expression of a function takes memory at every call, reached or not: what few requests need is elsewhere.
+// ---------------------------------------------------------------------------------------------------------------------
+// Requests
+
+// ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
+// is looked up by their cookies. Everything unusual is left to decide: other methods than GET, headers that browsers
+// don't send, and visitors who aren't in the cache or whose path must be looked up first.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	group := m.group
-	if m.rules != nil {
-		group = groupByRules(m.rules, req)
-	}
 	headers := req.Header
-	credentials := strings.Join(headers["Cookie"], "; ") // only HTTP/1 clients send more than one line, against RFC 6265
-	if m.acceptBearer {
-		credentials += "\x00" + strings.Join(headers["Authorization"], "\x00")
-	}
-	now := since(epoch)
-	known := m.memory
-	known.RLock()
-	who := known.visitors[credentials]
-	lookAgain := known.lookAgain
-	known.RUnlock()
-	if who == nil || now >= who.expires || now >= lookAgain {
-		who = identify(m, req, credentials, group, now)
-	}
-	if who.standing+group < admitted {
-		refuse(m, who, group, rw, req)
+	cookies := strings.Join(headers["Cookie"], "; ") // HTTP/2 parts them, and some HTTP/1 clients send two lines
+	cache := m.cache
+	cache.RLock()
+	known := cache.admitted[cookies]
+	cache.RUnlock()
+	if known == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.headers.common) != nil {
+		decide(m, rw, req)
 		return
 	}
-	if req.Method != "GET" || len(headers) > mostHeaders || headers.WriteSubset(unwritable, m.harmless) != nil {
-		if !passesCloserLook(m, who, group, rw, req) {
-			return
-		}
+	for i, values := range known.values {
+		headers[m.headers.names[i]] = values
 	}
-	for i, values := range who.values {
-		headers[m.names[i]] = values
-	}
+	req.URL.User = known.user
 	m.next.ServeHTTP(rw, req)
 }
 
-// groupByRules returns the group that the rules ask for. Nearly all paths are plain: they read in one way only, and one look-up tells.
-func groupByRules(all *rules, req *http.Request) int {
-	address := req.URL
-	if address.RawPath == "" && usualMethods[req.Method] && len(address.Path) <= longestPlain && all.plain.MatchString(address.Path) {
-		_, pattern := all.careless.Handler(req)
-		if all.settled[pattern] {
-			return all.carelessGroups[pattern]
+// failingWriter makes WriteSubset report, in one compiled call, whether there is any header beside the common ones: it
+// skips those and fails at the first other one, since nothing can be written to a nil file. A loop over the headers
+// takes 34 allocations, this takes 14.
+var failingWriter = (*os.File)(nil)
+
+// decide finds out what the path asks for and who sent the request, and lets them in or refuses them.
+func decide(m *middleware, rw http.ResponseWriter, req *http.Request) {
+	required := m.required
+	if m.rules != nil {
+		required = requiredRule(m.rules, req)
+	}
+	credentials := strings.Join(req.Header["Cookie"], "; ")
+	if m.acceptBearer {
+		credentials = withAuthorization(credentials, req)
+	}
+	sender, current := recall(m.cache, credentials)
+	if sender == nil {
+		sender = identify(m, req, credentials, current)
+	}
+	if sender.rank < rankOf(required.group) {
+		refuse(&exchange{m, sender, required, rw, req})
+		return
+	}
+	if req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.headers.common) != nil {
+		if why := screenRequest(m, sender, required, req); why != nil {
+			e := &exchange{m, sender, required, rw, req}
+			e.explain(why)
+			return
 		}
 	}
-	return strictestGroup(all, req.Method, req.URL)
+	forward(m, sender, req)
+	m.next.ServeHTTP(rw, req)
 }
+
+// A visitor's rank is 1000 less their group: 1000 for Admin, 1 for guests. Rank 0 never gets in, and group 0 asks for
+// Admin, so a rank or a group that isn't set opens nothing.
+func rankOf(group int) int {
+	return guestRank + guestGroup - group
+}
+
+const guestRank = 1
+
+// screenRequest takes forged headers out of an unusual request of a visitor who may enter, or returns why the request
+// is refused all the same.
+func screenRequest(m *middleware, sender *visitor, required *rule, req *http.Request) *refusal {
+	if len(req.Header) > maxHeaders {
+		return tooManyHeaders
+	}
+	if sender.fromBrowser && required.group != guestGroup && !m.allowCrossSite && isCrossSite(m.login, req) {
+		return fromAnotherSite
+	}
+	m.headers.removeReserved(req.Header)
+	return nil
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Visitors
 
 const (
-	longestName        = 200      // bytes of the name of a header that the plugin can set
-	mostHeaders        = 200      // names of headers that a request can have; browsers send some twenty
-	mostCookies        = 4        // of the same name that are tried; Organizr sets two
-	longestCredentials = 32 << 10 // bytes of credentials in which a session is looked for
-	mostBeginnings     = 8        // of tokens in a line of Authorization; each has two
-	longestReturn      = 2 << 10  // bytes of an address that a visitor comes back to
-	longestPath        = 1 << 10  // bytes of a path that isn't plain, for which the rules are asked
-	longestPlain       = 4 << 10  // and of one that is
-	mostReadings       = 12       // of one path, that none costs half a millisecond
-	plainNames         = "^/$|^(?:/[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)+"
+	maxHeaders     = 200      // different names in a request; browsers send some twenty
+	maxCookies     = 4        // of Organizr's name that are tried; Organizr sets two
+	maxCredentials = 32 << 10 // bytes of cookies and Authorization in which a session is looked for
 )
 
+// Why a visitor has no session, beside what can be wrong with a token.
 var (
-	usualMethods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
-	plainPath    = regexp.MustCompile(plainNames + "/?$") // no upper case, nothing to decode, clean or cut off
-	plainFile    = regexp.MustCompile(plainNames + "$")   // and no slash at the end
-	unwritable   = (*os.File)(nil)                        // fails at the first write: is there one?
+	errNotReady        = errors.New("Organizr's files aren't there yet")
+	errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
 )
 
-// passesCloserLook takes forged headers out of an unusual request of somebody who may enter, or refuses one that could do harm.
-func passesCloserLook(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) bool {
-	switch {
-	case len(req.Header) > mostHeaders:
-		explain(m, who, tooManyHeaders, rw, req)
-	case group != guest && !m.allowCrossSite && who.byCookie && crossSite(m.login, req):
-		explain(m, who, fromAnotherSite, rw, req)
-	default:
-		for name := range req.Header {
-			if !m.harmless[name] && len(name) <= longestName && m.forged[foldHeader(name)] {
-				delete(req.Header, name)
-			}
-		}
-		return true
-	}
-	return false
+// Why a session gives its owner no more than a guest has, or nothing at all.
+var (
+	errLocked      = errors.New("the account is locked in Organizr")
+	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
+	errDenied      = errors.New("matched by deny")
+)
+
+// bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
+var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
+
+// A visitor is who sent a request.
+type visitor struct {
+	account *account // nil if nobody is logged in
+	session *session
+	rank    int           // see rankOf
+	refused error         // errLocked, errUnprintable or errDenied
+	values  [][]string    // of the headers that the plugin sets, parallel to headerPolicy.names; nil for guests
+	user    *url.Userinfo // the name, for Traefik's access log
+
+	fromBrowser bool  // the session came in a cookie, which a browser sends whatever page asks for it
+	err         error // why there is no session
+	sentToken   bool  // a token came all the same
 }
 
-// crossSite reports whether the request may change things, or opens a WebSocket, and a browser says that another site's page
-// made it. Organizr's cookie is SameSite=None, so it came along without the visitor's doing. Programs say nothing.
-//
-// Chromium sends no Sec-Fetch-Site with a WebSocket's handshake, and same-site covers more hosts than Organizr's cookie does:
-// organizr.home.example.com shares it with home.example.com, but a form on evil.example.com is same-site. In both cases Origin
-// decides: its host must be the request's own, or get Organizr's cookie too. It is "null" in sandboxed frames. Under Organizr's own
-// host the cookie comes along even if browsers refused the one for the domain above, so there no other name is trusted.
-func crossSite(organizr *login, req *http.Request) bool {
-	if (req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions) && len(req.Header["Upgrade"]) == 0 {
-		return false
+// withAuthorization returns everything in a request that can say who sent it.
+func withAuthorization(cookies string, req *http.Request) string {
+	for _, line := range req.Header["Authorization"] {
+		cookies += "\x00" + line // a byte that no header can hold
 	}
-	site, origin := strings.Join(req.Header["Sec-Fetch-Site"], ","), req.Header["Origin"]
-	if strings.Contains(site, "cross-site") {
-		return true
-	}
-	if site != "" && !strings.Contains(site, "same-site") || site == "" && len(origin) == 0 {
-		return false
-	}
-	if len(origin) == 0 {
-		return true
-	}
-	address, err := url.Parse(origin[0])
-	if err != nil || address.Host == "" || len(origin) > 1 {
-		return true
-	}
-	host, own := hostname(address), hostname(&url.URL{Host: browserHost(req)})
-	if host == own || organizr == nil {
-		return host != own
-	}
-	domain := "." + organizr.host
-	if !strings.HasSuffix("."+own, domain) {
-		domain = organizr.domain
-	}
-	return !strings.HasSuffix("."+host, domain)
+	return cookies
 }
 
-// browserHost returns the host, with its port, that the browser asked for: trusted proxies may say another than the request.
-func browserHost(req *http.Request) string {
-	if forwarded := req.Header.Get("X-Forwarded-Host"); forwarded != "" && !strings.Contains(forwarded, ",") {
-		return forwarded
+// recall returns the visitor who sent these credentials before, or nil if nobody is known to have done so, and the
+// verifier that is in force, or nil if the cache must be refreshed first.
+func recall(cache *sessionCache, credentials string) (*visitor, *verifier) {
+	cache.RLock()
+	known := cache.byCredentials[credentials]
+	current := cache.verifier
+	if cache.stale {
+		known = nil
+		current = nil
 	}
-	return req.Host
+	cache.RUnlock()
+	return known, current
 }
 
-// identify finds out who sent a request: whoever has the first good session in the cookies of Organizr's name, or in Authorization if
-// that is accepted. Organizr sets one cookie for its domain and one for its host, so a browser can send two, and one can be stale.
-func identify(m *middleware, req *http.Request, credentials string, group int, now time.Duration) *visitor {
-	known := m.memory
-	known.RLock()
-	authority := known.authority
-	overdue := now - known.lookAgain
-	known.RUnlock()
-	if overdue >= 0 || overdue < -lookEvery { // the clock was set back
-		authority = look(known, authority, overdue, now)
+// identify returns who sent the request. The first good session counts. Organizr sets one cookie for its domain and one
+// for its host, so a browser can send two of that name, and one of them can be stale.
+func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
+	if current == nil {
+		return identifyAfterPoll(m, req, credentials)
 	}
-	if authority == nil {
-		return withoutSession(m, req, notReady, nil, group)
+	if len(credentials) > maxCredentials {
+		return &visitor{rank: guestRank, err: errLongCredentials}
 	}
-	if len(credentials) > longestCredentials {
-		return withoutSession(m, req, longCredentials, authority, group)
+	candidates := req.CookiesNamed(current.cookieName)
+	if m.acceptBearer || len(candidates) > maxCookies {
+		candidates = sessionCandidates(m, req, candidates)
 	}
-	who := authority.nobody
-	candidates := req.CookiesNamed(authority.cookie)
-	if len(candidates) > mostCookies || m.acceptBearer {
-		candidates = fewerOrBearer(m, req, candidates)
+	if len(candidates) == 0 {
+		return &visitor{rank: guestRank, err: current.errNoCookie}
 	}
-	for _, candidate := range candidates {
-		known.RLock()
-		holder := known.holders[candidate.Value]
-		known.RUnlock()
-		if holder == nil || now >= holder.expires {
-			holder = verify(candidate.Value, authority, now)
-			if holder == ended {
-				holder = verifyAtOnce(known, candidate.Value, now)
-			}
-			if holder.account == nil {
-				who = holder
-				continue
-			}
-			authorize(m, holder)
-		}
-		return recognize(m, req, credentials, holder, candidate.Name != "")
-	}
-	if group == guest {
-		return withoutSession(m, req, who, authority, group)
-	}
-	return who
+	return firstSession(m, req, credentials, current, candidates)
 }
 
-// fewerOrBearer returns the first four cookies, and behind them the bearer token if that is accepted, as a cookie without name.
-func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) []*http.Cookie {
-	if len(candidates) > mostCookies {
-		candidates = candidates[:mostCookies]
+// identifyAfterPoll is identify for the first request after the cache was set aside.
+func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
+	current := m.cache.refresh()
+	if current == nil {
+		return &visitor{rank: guestRank, err: errNotReady}
+	}
+	if known, _ := recall(m.cache, credentials); known != nil {
+		return known
+	}
+	return identify(m, req, credentials, current)
+}
+
+// sessionCandidates returns the first cookies, and the bearer token as a cookie without a name.
+func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cookie) []*http.Cookie {
+	if len(candidates) > maxCookies {
+		candidates = candidates[:maxCookies]
 	}
 	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
 	if m.acceptBearer && bearer != nil {
@@ -290,210 +302,684 @@ func fewerOrBearer(m *middleware, req *http.Request, candidates []*http.Cookie) 
 	return candidates
 }
 
-// recognize returns the visitor whose session the request carries, and remembers them. A holder may be in use elsewhere, so
-// what is forwarded beside other cookies stands in a visitor of its own.
-func recognize(m *middleware, req *http.Request, credentials string, holder *visitor, byCookie bool) *visitor {
-	who := holder
-	if !byCookie || len(credentials) != len(holder.authority.cookie)+1+len(holder.token) { // there is more than the session
-		who = &visitor{account: holder.account, token: holder.token, expires: holder.expires, standing: holder.standing, byCookie: byCookie}
-		who.values = append(who.values, holder.values...)
-		forwardOthers(m, who, req, holder.authority, holder.token)
+// firstSession returns the visitor whose session is the first of the candidates that is one, or the sender of a token
+// that isn't.
+func firstSession(
+	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
+) *visitor {
+	var lastErr error
+	for _, candidate := range candidates {
+		owner := ownerOf(m.cache, candidate.Value)
+		if owner == nil {
+			verified, err := verify(current, candidate.Value, now())
+			if err == errNotListed { //nolint:errorlint // verify returns it as it is
+				verified, err = verifyNewcomer(m.cache, candidate.Value)
+			}
+			if err != nil {
+				lastErr = err
+				continue
+			}
+			owner = newVisitor(m, verified)
+		}
+		return remember(m, req, credentials, owner, candidate.Name != "")
 	}
-	remember(m.memory, credentials, holder, who)
-	return who
+	return &visitor{rank: guestRank, err: lastErr, sentToken: true}
 }
 
-// withoutSession returns the visitor who has no session, whose other cookies a service for guests gets.
-func withoutSession(m *middleware, req *http.Request, who *visitor, authority *authority, group int) *visitor {
-	if group != guest {
-		return who
-	}
-	other := *who
-	other.values = make([][]string, len(m.names))
-	forwardOthers(m, &other, req, authority, "\x00")
-	return &other
+// verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
+// visitor may have logged in a moment ago.
+func verifyNewcomer(cache *sessionCache, token string) (*session, error) {
+	verified, err := cache.poller.verifyNewcomer(token)
+	cache.setAside()
+	cache.refresh()
+	return verified, err
 }
 
-// authorize decides what a session is worth here, and what is forwarded for its holder. One whose account is refused counts as nobody.
-func authorize(m *middleware, holder *visitor) {
-	described := holder.account
-	holder.byCookie = true
-	holder.standing = admitted - guest
-	holder.values = make([][]string, len(m.names))
-	if described.refused != nil {
+// newVisitor returns the visitor whose session this is, with what it is worth here.
+func newVisitor(m *middleware, verified *session) *visitor {
+	user := verified.account
+	v := &visitor{account: user, session: verified}
+	switch {
+	case user.locked:
+		v.rank = guestRank
+		v.refused = errLocked
+		return v
+	case !m.headers.isPrintable(user):
+		v.rank = guestRank
+		v.refused = errUnprintable
+		return v
+	case m.deny.match(user):
+		v.refused = errDenied
+	case m.allow.match(user):
+		v.rank = rankOf(0)
+	default:
+		v.rank = rankOf(user.groupID)
+	}
+	v.user = url.User(user.claims["username"])
+	v.values = make([][]string, len(m.headers.names))
+	for i, set := range m.headers.set {
+		if text := set.expand(verified); text != "" {
+			v.values[i] = []string{text}
+		}
+	}
+	return v
+}
+
+// remember keeps the visitor in the cache and returns them as this request shows them. The session's owner is shared
+// between requests, so what belongs to this request goes into a copy.
+func remember(m *middleware, req *http.Request, credentials string, owner *visitor, fromCookie bool) *visitor {
+	shown := *owner
+	shown.fromBrowser = fromCookie
+	if owner.values != nil {
+		shown.values = append([][]string(nil), owner.values...)
+		keepOtherCredentials(&m.headers, shown.values, req.Header, owner.session.verifier, owner.session.token)
+	}
+	addToCache(m.cache, credentials, owner, &shown)
+	return &shown
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The cache
+//
+// A session that was verified once is a look-up afterwards: by all credentials of the request, or, for visitors whose
+// other cookies change with every request, by the token. What wasn't verified never takes memory.
+//
+// Every second a timer sets the cache aside. The next request polls the files, drops everything if they have changed or
+// a session has expired, and otherwise takes the cache back and sets the next timer. So no request pays for a clock,
+// and nothing is left running once no more requests come.
+
+const (
+	maxSessions          = 1000
+	maxCachedCredentials = 4 << 10 // bytes
+)
+
+// A sessionCache has the visitors of one middleware.
+type sessionCache struct {
+	poller     *poller
+	admitsFrom int // the rank from which visitors get in whatever the path; 0 if that depends on the path
+
+	sync.RWMutex
+	stale         bool
+	staleAt       time.Time
+	verifier      *verifier           // by which all below were verified; nil if Organizr's files aren't there yet
+	reported      error               // what the log says that sessions can't be verified for
+	admitted      map[string]*visitor // those who get in without further questions, by their cookies; nil while stale
+	admissible    map[string]*visitor // the same, also while stale
+	byCredentials map[string]*visitor
+	byToken       map[string]*cacheEntry
+	firstExpiry   time.Time // of a session in the cache
+}
+
+// A cacheEntry is a session in the cache.
+type cacheEntry struct {
+	owner       *visitor
+	credentials string // with which it came last
+}
+
+// newSessionCache returns an empty cache, which the first request fills.
+func newSessionCache(files *poller) *sessionCache {
+	return &sessionCache{poller: files, stale: true}
+}
+
+// refresh polls the files if it is time to, and returns the verifier that is in force, or nil for none.
+func (c *sessionCache) refresh() *verifier {
+	c.RLock()
+	stale, current := c.stale, c.verifier
+	c.RUnlock()
+	if !stale {
+		return current
+	}
+	latest, holds := c.poller.poll()
+	c.Lock()
+	defer c.Unlock()
+	if c.verifier != latest || c.byToken == nil || !now().Before(c.firstExpiry) {
+		c.reset(latest)
+	}
+	if c.stale {
+		c.stale = false
+		c.admitted = c.admissible
+		c.setAsideAfter(holds)
+	}
+	return latest
+}
+
+// setAsideAfter sets the cache aside after a while, or when a session in it expires if that is sooner.
+func (c *sessionCache) setAsideAfter(duration time.Duration) {
+	moment := now()
+	if untilExpiry := c.firstExpiry.Sub(moment); untilExpiry < duration {
+		duration = untilExpiry
+	}
+	c.staleAt = moment.Add(duration)
+	afterFunc(duration, c.setAside)
+}
+
+// setAside has the next request refresh the cache.
+func (c *sessionCache) setAside() {
+	c.Lock()
+	c.stale = true
+	c.admitted = nil
+	c.Unlock()
+}
+
+// reset empties the cache and goes on with this verifier.
+func (c *sessionCache) reset(current *verifier) {
+	c.byCredentials = make(map[string]*visitor)
+	c.byToken = make(map[string]*cacheEntry)
+	c.admissible = make(map[string]*visitor)
+	c.admitted = nil
+	if !c.stale {
+		c.admitted = c.admissible
+	}
+	c.firstExpiry = time.Unix(maxUnixTime, 0)
+	if current == nil {
+		c.verifier = nil
 		return
 	}
-	holder.standing = standingOf(described, m.allow, m.deny)
-	for i, one := range m.headers {
-		text, single := described.claims[one.single]
-		if !single {
-			text = headerText(one, holder)
+	c.verifier = current
+	c.reported = nil
+	c.byCredentials[""] = &visitor{rank: guestRank, err: current.errNoCookie}
+	if c.admitsFrom == guestRank {
+		c.admissible[""] = c.byCredentials[""]
+	}
+}
+
+// inForce returns the verifier of the cache, or nil if Organizr's files aren't there yet.
+func (c *sessionCache) inForce() *verifier {
+	c.RLock()
+	defer c.RUnlock()
+	return c.verifier
+}
+
+// ownerOf returns the visitor whose session a token is, or nil if it isn't in the cache. A session that has expired
+// isn't taken out of the cache until a timer says so, a moment later.
+func ownerOf(cache *sessionCache, token string) *visitor {
+	cache.RLock()
+	entry := cache.byToken[token]
+	cache.RUnlock()
+	if entry == nil || !now().Before(entry.owner.session.expires) {
+		return nil
+	}
+	return entry.owner
+}
+
+// addToCache keeps a visitor by the session and by the credentials they sent. Each session keeps only its latest
+// credentials, so a client whose other cookies change all the time can't evict others. At maxSessions the cache is
+// cleared. A visitor who was verified before the files changed isn't kept.
+func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
+	c.Lock()
+	defer c.Unlock()
+	verified := owner.session
+	if c.verifier != verified.verifier {
+		return
+	}
+	cached := c.byToken[verified.token]
+	if cached == nil && len(c.byToken) >= maxSessions {
+		c.reset(c.verifier)
+	}
+	if cached != nil && cached.credentials != "" { // no credentials at all are the anonymous visitor's
+		delete(c.byCredentials, cached.credentials)
+		delete(c.admissible, cached.credentials)
+	}
+	cached = &cacheEntry{owner: owner}
+	c.byToken[verified.token] = cached
+	if len(credentials) <= maxCachedCredentials {
+		cached.credentials = credentials
+		c.byCredentials[credentials] = shown
+		if c.admitsFrom > 0 && shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
+			c.admissible[credentials] = shown
 		}
-		if text != "" {
-			holder.values[i] = []string{text}
+	}
+	if verified.expires.Before(c.firstExpiry) {
+		c.firstExpiry = verified.expires
+		if verified.expires.Before(c.staleAt) {
+			c.setAsideAfter(pollInterval)
 		}
 	}
 }
 
-// standingOf returns the standing that an account gives, where allow and deny make exceptions.
-func standingOf(described *account, allow, deny []condition) int {
-	standing := admitted - described.groupID
-	for _, one := range allow {
-		if described.claims[one.claim] == one.value {
-			standing = admitted
-		}
-	}
-	for _, one := range deny { // many services know names whatever their case
-		if strings.EqualFold(described.claims[one.claim], one.value) {
-			return 0
-		}
-	}
-	return standing
+// ---------------------------------------------------------------------------------------------------------------------
+// Forwarding
+//
+// The service gets the headers of the option headers, and nothing else that could say who is there. It doesn't get the
+// session, unless it is configured to. A service on CGI, PHP or WSGI reads X_Organizr_User as X-Organizr-User, so a
+// header is compared by what such services make of its name.
+
+const (
+	maxHeaderName     = 200 // bytes of a name that the plugin can set
+	maxAuthorizations = 4   // lines that are searched for sessions
+	maxTokenPrefixes  = 8   // beginnings of tokens in one line; a token has two
+)
+
+// A headerPolicy says which headers of a request reach the service.
+type headerPolicy struct {
+	set                 []*header
+	names               []string        // of the headers that are set: those, then Cookie and Authorization
+	cookie              int             // the index of Cookie in names, or -1 if it is forwarded as it came
+	authorization       int             // likewise for Authorization
+	setsAuthorization   bool            // it is among the configured ones
+	stripsAuthorization bool            // it may hold a session, which the service mustn't get
+	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
+	reservedLengths     map[int]bool    // lengths of those names
+	common              map[string]bool // names of headers that need no closer look
+	claims              []string        // that the service gets
 }
 
-// headerText returns the header's text with the claims in it, or nothing if it has placeholders and all of them are empty.
-func headerText(one *forwardedHeader, holder *visitor) string {
-	pairs := []string{"{token}", holder.token}
-	for name, claim := range holder.account.claims {
+// A header is one that tells the service who is there.
+type header struct {
+	name    string   // in canonical form
+	text    string   // with placeholders; empty if the header is only removed
+	literal string   // the text without its placeholders
+	claims  []string // its placeholders, apart from {token}
+}
+
+var (
+	placeholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image|token)\}`)
+	tokenPrefix = regexp.MustCompile(`ey`) // the beginning of a JSON object in base64url
+
+	// notAlphanumeric matches what a service may take for a hyphen in a header's name.
+	notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
+
+	// anySession matches the cookies of any Organizr.
+	anySession = cookiePatternFor(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*")
+)
+
+// expand returns the header's text for a session, or nothing if it has placeholders and all of them are empty.
+func (h *header) expand(verified *session) string {
+	if len(h.claims) == 1 && h.text == "{"+h.claims[0]+"}" {
+		return verified.account.claims[h.claims[0]]
+	}
+	pairs := []string{"{token}", verified.token}
+	for name, claim := range verified.account.claims {
 		pairs = append(pairs, "{"+name+"}", claim)
 	}
-	text := strings.NewReplacer(pairs...).Replace(one.text)
-	if text == one.bare && one.bare != one.text {
+	text := strings.NewReplacer(pairs...).Replace(h.text)
+	if text == h.literal && h.literal != h.text {
 		return ""
 	}
 	return text
 }
 
-// forwardOthers lets the service have the visitor's other cookies, and what else is in Authorization.
-func forwardOthers(m *middleware, who *visitor, req *http.Request, authority *authority, token string) {
-	if m.forwardToken {
-		return
+// isPrintable reports whether every claim that the service gets is printable text.
+func (p *headerPolicy) isPrintable(user *account) bool {
+	for _, claim := range p.claims {
+		if !isPrintable(user.claims[claim]) {
+			return false
+		}
 	}
-	place := len(m.headers)
-	if others := withoutSessions(strings.Join(req.Header["Cookie"], "; "), token, authority); others != "" {
-		who.values[place] = []string{others}
+	return true
+}
+
+// forward puts into the request what the service gets of the visitor. Guests have no session, so what they sent as
+// Authorization isn't ours, even if the option headers sets one for everybody else.
+func forward(m *middleware, sender *visitor, req *http.Request) {
+	values := sender.values
+	if values == nil {
+		values = guestValues(&m.headers, req.Header, m.cache.inForce())
 	}
-	if len(who.values) > place+1 {
-		who.values[place+1] = linesWithoutSession(req.Header["Authorization"], authority)
+	for i, lines := range values {
+		req.Header[m.headers.names[i]] = lines
+	}
+	req.URL.User = sender.user
+}
+
+// guestValues returns the values of the headers that the plugin sets for a visitor without a session.
+func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]string {
+	values := make([][]string, len(p.names))
+	keepOtherCredentials(p, values, headers, current, "")
+	if p.setsAuthorization {
+		values[p.authorization] = headers["Authorization"]
+		if p.stripsAuthorization {
+			values[p.authorization] = stripSessionAuthorization(headers["Authorization"], current)
+		}
+	}
+	return values
+}
+
+// keepOtherCredentials sets Cookie and Authorization, among the values, to what came beside the session.
+func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Header, current *verifier, token string) {
+	if p.cookie >= 0 {
+		cookies := strings.Join(headers["Cookie"], "; ")
+		if others := stripSessionCookies(cookies, token, current); others != "" {
+			values[p.cookie] = []string{others}
+		}
+	}
+	if p.stripsAuthorization && !p.setsAuthorization {
+		values[p.authorization] = stripSessionAuthorization(headers["Authorization"], current)
 	}
 }
 
-var (
-	bearerToken    = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)               // the line of Authorization (RFC 6750, section 2.1)
-	tokenBeginning = regexp.MustCompile(`ey`)                                   // of a JSON object in base64url
-	anySession     = cookiesNamed(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*") // the cookies of any Organizr
-)
-
-// withoutSessions returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for byte; nothing of more
-// than 32 KiB. An expression takes a quarter of what a request costs whose other cookies are new, and isn't needed for one session.
-func withoutSessions(cookies, token string, authority *authority) string {
-	sessions := anySession
-	if authority != nil {
-		others := strings.Replace("; "+cookies+"; ", "; "+authority.cookie+"="+token+"; ", "; ", 1)
-		if !strings.Contains(others, authority.cookie) {
+// stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
+// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any Organizr go.
+//
+// A visitor whose other cookies change at every request comes here each time. The expression would take a quarter of
+// what they cost, and isn't needed if the only session is the one that is known.
+func stripSessionCookies(cookies, token string, current *verifier) string {
+	pattern := anySession
+	if current != nil {
+		cookie := "; " + current.cookieName + "=" + token + "; "
+		others := strings.Replace("; "+cookies+"; ", cookie, "; ", 1)
+		if !strings.Contains(others, current.cookieName) {
 			return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 		}
-		sessions = authority.cookiePattern
+		pattern = current.cookiePattern
 	}
-	if len(cookies) > longestCredentials {
+	if len(cookies) > maxCredentials {
 		return ""
 	}
-	return strings.TrimLeft(strings.TrimPrefix(sessions.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
+	return strings.TrimLeft(strings.TrimPrefix(pattern.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// linesWithoutSession returns the lines of Authorization that hold no session of this Organizr: of up to four, those of up to 16 KiB.
-func linesWithoutSession(lines []string, authority *authority) []string {
+// stripSessionAuthorization returns the lines of Authorization that hold no session of this Organizr, whether or not it
+// is the one that counts. Of more than four lines, and of a line of more than 16 KiB, nothing is left.
+func stripSessionAuthorization(lines []string, current *verifier) []string {
 	var others []string
 	for _, line := range lines {
-		if len(lines) <= mostCookies && len(line) <= 2*longestToken && !holdsSession(line, authority) {
+		if len(lines) <= maxAuthorizations && len(line) <= 2*maxTokenLength && !holdsSession(line, current) {
 			others = append(others, line)
 		}
 	}
-	return others[:len(others):len(others)] // remembered: whoever adds a line writes it elsewhere
+	return others[:len(others):len(others)] // it is cached, so an append by a later handler must not write into it
 }
 
-// holdsSession reports whether a text holds a token that this Organizr signed, or may have signed as long as its files aren't
-// there, whatever is before and behind it; or so much that could be one that it isn't worth looking.
-func holdsSession(text string, authority *authority) bool {
-	beginnings := tokenBeginning.FindAllStringIndex(text, mostBeginnings)
-	for _, place := range beginnings {
-		parts := strings.SplitN(text[place[0]:], ".", 4) // of a token (RFC 7515, section 7.1), and the rest
-		sender := malformed
-		if authority != nil && len(parts) > 2 && len(parts[2]) >= signatureLength-1 {
-			sender = verify(parts[0]+"."+parts[1]+"."+parts[2][:signatureLength-1], authority, 0)
+// holdsSession reports whether a text holds a token that this Organizr signed, whatever stands before and after it.
+// Without a verifier, every token with Organizr's header counts. So does a text with too many beginnings to look at.
+func holdsSession(text string, current *verifier) bool {
+	prefixes := tokenPrefix.FindAllStringIndex(text, maxTokenPrefixes)
+	for _, prefix := range prefixes {
+		parts := strings.SplitN(text[prefix[0]:], ".", 4)
+		if current == nil && parts[0] == joseHeader {
+			return true
 		}
-		if authority == nil && parts[0] == organizrHeader || sender != tokenTooLong && sender != malformed && sender != wrongSignature {
+		if current == nil || len(parts) < 3 || len(parts[2]) < signatureLength {
+			continue
+		}
+		if checkSignature(current, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength]) == nil {
 			return true
 		}
 	}
-	return len(beginnings) == mostBeginnings
+	return len(prefixes) == maxTokenPrefixes
 }
 
-// A refusal is what a visitor is told who may not enter, and what the log says.
-type refusal struct {
-	Status             int
-	Title              string
-	Text               string // without anything that JSON would have to escape
-	Hint               string // what a person can do
-	reason             string // quoted, for the log; empty if it is the visitor's
-	Login              string // Organizr's address
-	Who, Group, Wanted string // the visitor's name and group, and the group that is asked for
-}
-
-func newRefusal(status int, reason, title, text, hint string) refusal {
-	return refusal{Status: status, Title: title, Text: text, Hint: hint, reason: reason}
-}
-
-var (
-	hintToAsk     = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
-	loginNeeded   = newRefusal(401, "", "Please log in", "This service is for people who are logged in to Organizr.", "Log in there, then come back.")
-	loginCantHelp = newRefusal(401, `"a login can't help here, as the page says"`, "A login can't help here",
-		"This service is for people who are logged in to Organizr, but nobody's login can reach it as it is set up.", "")
-	loginNotReady = newRefusal(503, "", "The login isn't ready yet",
-		"This service is for people who are logged in to Organizr, which isn't set up yet, or can't be seen from here.",
-		"This page loads itself again. If it stays, ask whoever runs this service: Traefik's log says what is missing.")
-	notForGroup     = newRefusal(403, "", "Not for your group", "You are logged in, but this service is for another group.", hintToAsk)
-	refusedByDeny   = newRefusal(403, `"matched by deny"`, "Not for you", "The settings of this service don't let you in.", hintToAsk)
-	fromAnotherSite = newRefusal(403, `"cross-site request, and allowCrossSite is off"`, "Stopped for your safety",
-		"Another website tried to use this service in your name.", "If that was you, open the service itself and try again.")
-	tooManyHeaders = newRefusal(431, `"more than 200 headers"`, "Too many headers", "The request has more headers than any browser sends.", "")
-	accountRefused = map[error]refusal{
-		errLocked: newRefusal(403, strconv.Quote(errLocked.Error()), "Your account is locked",
-			"Your account is locked in Organizr, so you get in only where guests do.", "Ask whoever runs this Organizr to unlock it."),
-		errUnprintable: newRefusal(403, strconv.Quote(errUnprintable.Error()), "Your name can't be passed on", "Your name or address in Organizr has "+
-			"characters that can't be printed, or a space at an end, so services could take you for somebody else.", "Change it in Organizr, then log in again."),
+// removeReserved removes the headers that only the plugin may set, in every spelling that a service could take for one.
+// Those that are set anyway, Authorization among them, are not its business.
+func (p *headerPolicy) removeReserved(headers http.Header) {
+	for name := range headers {
+		if !p.common[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
+			p.reserved[canonicalForCGI(name)] {
+			delete(headers, name)
+		}
 	}
+}
 
-	noStore = []string{"no-store"} // so that nobody is shown what was for another
-	asJSON  = []string{"application/problem+json"}
-	asIs    = []string{"nosniff"}
+// canonicalForCGI returns what a header's name means to a service that ignores case and kinds of separators.
+func canonicalForCGI(name string) string {
+	return strings.ToLower(notAlphanumeric.ReplaceAllString(name, "-"))
+}
 
-	// challenges are what 401 carries, by whether there was a token (RFC 6750, section 3).
-	challenges = map[bool][]string{false: {`Bearer realm="Organizr"`}, true: {`Bearer realm="Organizr", error="invalid_token"`}}
+// ---------------------------------------------------------------------------------------------------------------------
+// Cross-site requests
+//
+// Behind https Organizr's cookie is SameSite=None, so browsers send it with requests that other sites' pages make:
+// forms, scripts and WebSocket handshakes. The page can't read the answer, but the service may act.
 
-	loginProblem = problemJSON(loginNeeded)                      // what programs are told that have no session
-	htmlType     = regexp.MustCompile(`(?is)^.{0,99}?text/html`) // what a browser accepts that opens a page
+// isCrossSite reports whether the request may change something and a browser says that it comes from a page that
+// doesn't get Organizr's cookie itself. Programs say nothing, and aren't concerned.
+//
+// Sec-Fetch-Site says so, but same-site covers more hosts than the cookie does: organizr.home.example.com shares it
+// with home.example.com, while a form on evil.example.com is same-site. Chromium sends no Sec-Fetch-Site with a
+// WebSocket. In both cases Origin decides. It is "null" in sandboxed frames, which is no host.
+func isCrossSite(organizr *login, req *http.Request) bool {
+	isRead := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
+	if isRead && !isWebSocket(req) {
+		return false
+	}
+	site, origins := strings.Join(req.Header["Sec-Fetch-Site"], ","), req.Header["Origin"]
+	if strings.Contains(site, "cross-site") {
+		return true
+	}
+	if site != "" && !strings.Contains(site, "same-site") || site == "" && len(origins) == 0 {
+		return false
+	}
+	if len(origins) != 1 {
+		return true
+	}
+	origin, err := url.Parse(origins[0])
+	if err != nil || origin.Host == "" {
+		return true
+	}
+	own := hostname(&url.URL{Host: browserHost(req)})
+	return hostname(origin) != own && (organizr == nil || !organizr.shareCookie(own, hostname(origin)))
+}
+
+// isWebSocket reports whether the request opens a WebSocket (RFC 6455, section 4.1).
+func isWebSocket(req *http.Request) bool {
+	for _, protocol := range strings.Split(strings.Join(req.Header["Upgrade"], ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+			return true
+		}
+	}
+	return false
+}
+
+// browserHost returns the host, with its port, that the browser asked for. Trusted proxies in front of Traefik may have
+// been asked for another one than Traefik, and several of them write a list. Whatever isn't a host is ignored.
+func browserHost(req *http.Request) string {
+	forwarded, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Host"), ",")
+	forwarded = strings.TrimSpace(forwarded)
+	if hostAndPort.MatchString(forwarded) {
+		return forwarded
+	}
+	return req.Host
+}
+
+// hostAndPort matches a name or an address, with or without a port.
+var hostAndPort = regexp.MustCompile(`^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+
+// hostname returns the host of an address in lower case, without port and final dot.
+func hostname(address *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Refusals
+//
+// People get a small page, programs a problem document (RFC 9457), and browsers without a session are sent to Organizr.
+// Each refusal is one line on standard output, which Traefik logs at DEBUG: a scanner makes thousands. What an
+// administrator must know is logged by package log on standard error, which Traefik logs at ERROR.
+
+// A refusal is what a visitor is told who may not enter.
+type refusal struct {
+	status      int
+	reason      string // for the log; if empty, it is why the visitor has no session
+	title       string
+	text        string
+	hint        string // what a person can do
+	offersLogin bool   // the page has a button that leads to Organizr
+	rule        *rule  // that asked for another group
+}
+
+const (
+	askForAccess = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
+	logIsClear   = "ask whoever runs this service: Traefik's log says what is wrong."
 )
 
-// refusalOf says why a visitor with a session may not enter.
-func refusalOf(who *visitor, group int) refusal {
-	if who.account.refused != nil {
-		return accountRefused[who.account.refused]
+var (
+	loginNeeded = &refusal{
+		status: http.StatusUnauthorized, offersLogin: true,
+		title: "Please log in",
+		text:  "This service is for people who are logged in to Organizr.",
+		hint:  "Log in there, then come back.",
 	}
-	if who.standing == 0 {
-		return refusedByDeny
+	loginUnreachable = &refusal{
+		status: http.StatusUnauthorized,
+		reason: "a login can't help here",
+		title:  "A login can't help here",
+		text: "This service is for people who are logged in to Organizr, " +
+			"but nobody's login can reach it as it is set up.",
 	}
-	why := notForGroup
-	why.reason = fmt.Sprintf(`"group %d, and %d is asked for"`, who.account.groupID, group)
-	why.Wanted = numbered(groupNames[group], group)
-	if group > 0 {
-		why.Wanted += " or a smaller number"
+	sessionUnverifiable = &refusal{
+		status: http.StatusUnauthorized, offersLogin: true,
+		title: "Your login can't be checked here",
+		text:  "You seem to be logged in to Organizr, but this service can't check that.",
+		hint:  "Log out of Organizr and in again, then come back. If that doesn't help, " + logIsClear,
 	}
-	return why
+	notReady = &refusal{
+		status: http.StatusServiceUnavailable,
+		title:  "The login isn't ready yet",
+		text: "This service is for people who are logged in to Organizr, " +
+			"which isn't set up yet, or can't be seen from here.",
+		hint: "This page loads itself again. If it stays, " + logIsClear,
+	}
+	wrongGroup = refusal{
+		status: http.StatusForbidden, offersLogin: true,
+		title: "Not for your group",
+		text:  "You are logged in, but this service is for another group.",
+		hint:  askForAccess,
+	}
+	denied = &refusal{
+		status: http.StatusForbidden, offersLogin: true,
+		reason: "matched by deny",
+		title:  "Not for you",
+		text:   "The settings of this service don't let you in.",
+		hint:   askForAccess,
+	}
+	accountLocked = &refusal{
+		status: http.StatusForbidden, offersLogin: true,
+		reason: errLocked.Error(),
+		title:  "Your account is locked",
+		text:   "Your account is locked in Organizr, so you get in only where guests do.",
+		hint:   "Ask whoever runs this Organizr to unlock it.",
+	}
+	nameUnprintable = &refusal{
+		status: http.StatusForbidden, offersLogin: true,
+		reason: errUnprintable.Error(),
+		title:  "Your name can't be passed on",
+		text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, " +
+			"so services could take you for somebody else.",
+		hint: "Change it in Organizr, then log in again.",
+	}
+	fromAnotherSite = &refusal{
+		status: http.StatusForbidden,
+		reason: "cross-site request, and allowCrossSite is off",
+		title:  "Stopped for your safety",
+		text:   "Another website tried to use this service in your name.",
+		hint:   "If that was you, open the service itself and try again.",
+	}
+	tooManyHeaders = &refusal{
+		status: http.StatusRequestHeaderFieldsTooLarge,
+		reason: "more than 200 headers",
+		title:  "Too many headers",
+		text:   "The request has more headers than any browser sends.",
+	}
+)
+
+// Values of response headers. A program without a session is what a scanner looks like, so nothing is made for it anew.
+var (
+	noStore      = []string{"no-store"} // nobody is shown what was for somebody else
+	nosniff      = []string{"nosniff"}
+	problemType  = []string{"application/problem+json"}
+	noToken      = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
+	invalidToken = []string{`Bearer realm="Organizr", error="invalid_token"`}
+
+	loginProblem = loginNeeded.problem()
+)
+
+// acceptsHTML matches an Accept header in which HTML is among the first.
+var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`)
+
+// An exchange is a request that is refused: who sent it, which rule refuses them, and where to answer.
+type exchange struct {
+	m        *middleware
+	visitor  *visitor
+	required *rule
+	rw       http.ResponseWriter
+	req      *http.Request
 }
 
-// numbered returns the group's name with its number, by which groups are compared.
-func numbered(name string, group int) string {
+// refuse answers a request of a visitor who may not enter.
+func refuse(e *exchange) {
+	sender := e.visitor
+	switch {
+	case sender.account != nil:
+		e.explain(e.refusal())
+	case sender.err == errNotReady: //nolint:errorlint // it is set as it is
+		e.explain(notReady)
+	case acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req):
+		e.sendToLogin()
+	default:
+		e.rw.Header()["Content-Type"] = problemType
+		respond(e, http.StatusUnauthorized, sender.err.Error(), loginProblem)
+	}
+}
+
+// refusal returns why a visitor with a session may not enter.
+func (e *exchange) refusal() *refusal {
+	refused := e.visitor.refused
+	switch {
+	case errors.Is(refused, errLocked):
+		return accountLocked
+	case errors.Is(refused, errUnprintable):
+		return nameUnprintable
+	case errors.Is(refused, errDenied):
+		return denied
+	}
+	group := wrongGroup
+	group.rule = e.required
+	group.reason = fmt.Sprintf("group %d; %d or lower required", e.visitor.account.groupID, e.required.group)
+	if e.required.text != "" {
+		group.reason += " by the rule " + e.required.text
+	}
+	return &group
+}
+
+// isNavigation reports whether a browser opens a page, rather than a script or a WebSocket asking. Not every browser
+// sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
+func isNavigation(req *http.Request) bool {
+	headers := req.Header
+	mode := headers.Get("Sec-Fetch-Mode")
+	return (mode == "" || mode == "navigate") && !isWebSocket(req) && headers.Get("HX-Request") == "" &&
+		!strings.EqualFold(headers.Get("X-Requested-With"), "XMLHttpRequest")
+}
+
+// explain answers with a page if a person waits for it, and with a problem document otherwise.
+func (e *exchange) explain(why *refusal) {
+	page := refusalPageData{Status: why.status, Title: why.title, Text: why.text, Hint: why.hint}
+	if user := e.visitor.account; user != nil {
+		page.User = user.claims["username"]
+		page.Group = groupLabel(user.claims["group"], user.groupID)
+		if errors.Is(e.visitor.refused, errUnprintable) {
+			page.User = strconv.Quote(page.User)
+		}
+	}
+	if why.rule != nil {
+		page.Required, page.Rule = why.rule.label(), why.rule.text
+	}
+	if why.offersLogin && e.m.login != nil {
+		page.Login = e.m.login.url
+	}
+	headers := e.rw.Header()
+	if why.status == http.StatusServiceUnavailable {
+		headers.Set("Retry-After", "5") // seconds; the page loads itself again as often
+	}
+	var body bytes.Buffer
+	if acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req) {
+		headers.Set("Content-Type", "text/html; charset=utf-8")
+		headers.Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
+		_ = refusalPage.Execute(&body, page)
+	} else {
+		headers["Content-Type"] = problemType
+		body.Write(why.problem())
+	}
+	reason := why.reason
+	if reason == "" {
+		reason = e.visitor.err.Error()
+	}
+	respond(e, why.status, reason, body.Bytes())
+}
+
+// groupLabel returns a group's name with its number, by which groups are compared.
+func groupLabel(name string, group int) string {
 	number := strconv.Itoa(group)
 	if name == number {
 		return "Group " + number
@@ -501,594 +987,1067 @@ func numbered(name string, group int) string {
 	return name + " (" + number + ")"
 }
 
-// refuse answers a request that may not go on to the service, and logs it.
-func refuse(m *middleware, who *visitor, group int, rw http.ResponseWriter, req *http.Request) {
-	switch {
-	case who.account != nil:
-		explain(m, who, refusalOf(who, group), rw, req)
-	case who == notReady:
-		explain(m, who, loginNotReady, rw, req)
-	case htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req):
-		sendToLogin(m, who, rw, req)
-	default: // a program that has no session: what a scanner gets, so it costs little
-		rw.Header()["Content-Type"] = asJSON
-		send(m, who, http.StatusUnauthorized, who.reason, "", loginProblem, rw, req)
-	}
+// problem returns the problem document of a refusal.
+func (r *refusal) problem() []byte {
+	document, _ := json.Marshal(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{"about:blank", http.StatusText(r.status), r.status, r.text})
+	return append(document, '\n')
 }
 
-// opensPage reports whether a browser opens it, rather than a script or a WebSocket. Not all browsers send Sec-Fetch-Mode.
-func opensPage(req *http.Request) bool {
-	mode := req.Header.Get("Sec-Fetch-Mode")
-	return (mode == "" || mode == "navigate") && req.Header["Upgrade"] == nil
-}
-
-// sendToLogin sends a browser to Organizr, to come back logged in, or says why it doesn't: nobody comes back to a form
-// that was sent, and where a login can't help it would only lead around in a circle. Organizr decodes the value of return
-// three times, and not in the same way; escaped like this it comes back exactly, whatever is in it (its js/custom.js).
-func sendToLogin(m *middleware, who *visitor, rw http.ResponseWriter, req *http.Request) {
-	organizr := m.login
-	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
-		explain(m, who, loginNeeded, rw, req)
-		return
+// respond sends a refusal and logs it in one line. Everything that a visitor chose is quoted and cut, so it can't look
+// like another line. What is refused loses the session and forged headers, since Traefik's middleware errors may send
+// the request to a service of its own.
+func respond(e *exchange, status int, reason string, body []byte) {
+	req, name := e.req, ""
+	if e.visitor.account != nil {
+		name = e.visitor.account.claims["username"]
 	}
-	host := browserHost(req)
-	wanted := wantedAddress(req, host)
-	if host == organizr.host || !strings.HasSuffix(host, organizr.domain) {
-		why := loginCantHelp
-		if why.Hint = whyNoLogin(organizr, wanted); why.Hint != "" {
-			explain(m, who, why, rw, req)
-			return
+	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%q "+
+		"visitor=%.256q\n", e.m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
+	if len(req.Header["Cookie"]) > 0 || req.Header.WriteSubset(failingWriter, e.m.headers.common) != nil {
+		e.strip()
+	}
+	headers := e.rw.Header()
+	headers["Cache-Control"] = noStore
+	headers["X-Content-Type-Options"] = nosniff
+	if status == http.StatusUnauthorized {
+		headers["Www-Authenticate"] = noToken
+		if e.visitor.sentToken {
+			headers["Www-Authenticate"] = invalidToken
 		}
 	}
-	location := organizr.address
-	if len(wanted) <= longestReturn {
-		location += "?return=" + strings.ReplaceAll(url.QueryEscape(wanted), "%", "%2525")
+	e.rw.WriteHeader(status)
+	if body != nil && req.Method != "HEAD" {
+		_, _ = e.rw.Write(body)
 	}
-	rw.Header()["Location"] = []string{location}
-	send(m, who, http.StatusFound, who.reason, "", nil, rw, req)
 }
 
-// wantedAddress returns the address of the request as the browser knows it: Traefik says in X-Forwarded-* how it
-// was reached, and which prefix a middleware before this one has cut off. It takes those from trusted proxies only.
-func wantedAddress(req *http.Request, host string) string {
+// strip takes the session and forged headers out of the request.
+func (e *exchange) strip() {
+	headers := e.m.headers
+	headers.removeReserved(e.req.Header)
+	for i, lines := range guestValues(&headers, e.req.Header, e.m.cache.inForce()) {
+		delete(e.req.Header, headers.names[i])
+		if len(lines) > 0 {
+			e.req.Header[headers.names[i]] = lines
+		}
+	}
+}
+
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
+// of proxies that it doesn't trust.
+func clientAddress(req *http.Request) string {
+	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
+		first, _, _ := strings.Cut(lines[0], ",")
+		return strings.TrimSpace(first)
+	}
+	host, _, err := net.SplitHostPort(req.RemoteAddr)
+	if err != nil {
+		return req.RemoteAddr
+	}
+	return host
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Logging in
+
+const maxReturnURL = 2 << 10 // bytes of an address that a visitor comes back to
+
+// A login is where visitors log in.
+type login struct {
+	url          string
+	parsedURL    *url.URL
+	host         string // without port
+	cookieDomain string // the hosts that get Organizr's cookie: this one and all under it
+	hostOnly     bool   // only the host itself gets it
+}
+
+// sendToLogin sends a browser to Organizr, from where it comes back logged in, or says why that wouldn't help.
+//
+// Organizr decodes the value of return three times, each time a little differently (its js/custom.js). Escaped like
+// this it comes back exactly, whatever is in it.
+func (e *exchange) sendToLogin() {
+	organizr := e.m.login
+	if isUnverifiable(e.visitor.err) {
+		e.m.cache.reportUnverifiable(e.m.name, e.visitor.err)
+		e.explain(sessionUnverifiable)
+		return
+	}
+	if organizr == nil || e.req.Method != http.MethodGet && e.req.Method != http.MethodHead {
+		e.explain(loginNeeded)
+		return
+	}
+	returnURL := externalURL(e.req)
+	if obstacle := organizr.obstacle(returnURL); obstacle != "" {
+		unreachable := *loginUnreachable
+		unreachable.hint = obstacle
+		e.explain(&unreachable)
+		return
+	}
+	location := organizr.url
+	if len(returnURL) <= maxReturnURL {
+		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
+	}
+	e.rw.Header()["Location"] = []string{location}
+	respond(e, http.StatusFound, e.visitor.err.Error(), nil)
+}
+
+// isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
+// would only show them its home page.
+func isUnverifiable(err error) bool {
+	return errors.Is(err, errWrongSignature) || errors.Is(err, errNotYetValid) || errors.Is(err, errWrongIssuer) ||
+		errors.Is(err, errWrongHeader)
+}
+
+// reportUnverifiable logs, once until the files change, that visitors have sessions that can't be checked: that may be
+// a wrong secret.
+func (c *sessionCache) reportUnverifiable(name string, err error) {
+	c.Lock()
+	isNew := !errors.Is(err, c.reported)
+	c.reported = err
+	c.Unlock()
+	if isNew {
+		log.Printf("organizrjwt: middleware=%q a visitor who seems to be logged in to Organizr was refused: %v",
+			name, err)
+	}
+}
+
+// externalURL returns the address of the request as the browser knows it. Traefik says in X-Forwarded-… how it was
+// reached, and which prefix an earlier middleware has cut off. It takes those headers from trusted proxies only.
+func externalURL(req *http.Request) string {
+	proto, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Proto"), ",")
+	proto = strings.ToLower(strings.TrimSpace(proto))
 	scheme := "http://"
-	proto := req.Header.Get("X-Forwarded-Proto")
 	if proto == "https" || proto == "wss" || proto == "" && req.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + host + strings.Join(req.Header["X-Forwarded-Prefix"], "") + req.URL.RequestURI()
+	prefix := strings.Join(req.Header["X-Forwarded-Prefix"], "")
+	if !strings.HasPrefix(prefix, "/") {
+		prefix = ""
+	}
+	return scheme + finalDot.ReplaceAllString(browserHost(req), "$1") + prefix + req.URL.RequestURI()
 }
 
-// whyNoLogin says why a login would not let the visitor in to the address that they want, or nothing if it could.
-func whyNoLogin(organizr *login, wanted string) string {
-	address, err := url.Parse(wanted)
+// finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
+var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
+
+// obstacle returns why a login would not let a visitor in to an address, or nothing if it could. In doubt it could.
+func (l *login) obstacle(address string) string {
+	parsed, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
-	host := hostname(address)
-	if host == organizr.host && portOf(address) == portOf(organizr.parsed) && path.Clean("/"+address.Path) == path.Clean("/"+organizr.parsed.Path) {
-		return "This is Organizr's own address, and nobody can log in where a login is asked for first. Take this middleware off Organizr's own router."
+	host := hostname(parsed)
+	samePath := path.Clean("/"+parsed.Path) == path.Clean("/"+l.parsedURL.Path)
+	if host == l.host && portOf(parsed) == portOf(l.parsedURL) && samePath {
+		return "This is Organizr's own address, and nobody can log in where a login is asked for first. " +
+			"Take this middleware off Organizr's own router."
 	}
-	if strings.HasSuffix("."+host, organizr.domain) {
+	if l.reaches(host) {
 		return ""
 	}
-	return fmt.Sprintf("Organizr's login at %s reaches %s and names under it, and not %s: browsers share a cookie only between names under one domain "+
-		"of your own, like organizr.example.com and service.example.com. Use such names, or put this service under a path of %s.",
-		organizr.host, organizr.domain[1:], host, organizr.host)
+	reach := l.cookieDomain + " and names under it"
+	if l.hostOnly {
+		reach = l.cookieDomain + " alone"
+	}
+	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names "+
+		"under one domain of your own, like organizr.example.com and service.example.com. "+
+		"Use such names, or put this service under a path of %s.", l.host, reach, host, l.host)
 }
 
-// keptToItself matches hosts of Organizr that share its cookie with none but those under them. Its parseDomain (in its
-// api/functions/normal-functions.php) takes the domain above, but not always, and not always one that browsers take.
-var keptToItself = regexp.MustCompile(`^[^.]*(\.[^.]*)?$|(\..*){4}|` + // of five labels it takes the second to fourth
-	`^[0-9][^.]*(\.[^.]*){3}$|^[^.]*\.co\.[^.]*$|` +
-	// under these providers of dynamic DNS, Organizr doesn't share it
-	`\.((ddns|bounceme|freedynamicdns|redirectme|serveblog|serveminecraft|sytes|viewdns)\.net|(freedynamicdns|hopto|myftp|zapto)\.org|` +
-	`(ddnsking|3utilities|myvnc|noip|onthewifi|serve(counterstrike|ftp|game|halflife|http|irc|mp3|pics|quake))\.com|` +
-	`(myddns|myds|webhop)\.me|gotdns\.ch|myftp\.biz)$|` +
-	// and in these, browsers set none, since anybody can have a name there: more providers, and the usual public suffixes
-	`^[^.]*\.((duckdns|dedyn|no-ip)\.org|dedyn\.io|synology\.me|(dynv6|myfritz)\.net|home\.arpa|(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2})$`)
-
-// hostname returns the host of the address in lower case, without port and final dot.
-func hostname(address *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
+// reaches reports whether a host gets Organizr's cookie.
+func (l *login) reaches(host string) bool {
+	return host == l.host || !l.hostOnly && isUnder(host, l.cookieDomain)
 }
 
+// shareCookie reports whether two hosts both get Organizr's cookie, so a page of one may act on the other. Under
+// Organizr's own host the cookie comes along even if browsers refused the one for the domain above. There no other name
+// is trusted.
+func (l *login) shareCookie(own, other string) bool {
+	domain := l.cookieDomain
+	if isUnder(own, l.host) {
+		domain = l.host
+	}
+	return !l.hostOnly && isUnder(other, domain)
+}
+
+// isUnder reports whether a host is a domain or under it.
+func isUnder(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
+
+// portOf returns the port of an address, which its scheme implies if it isn't given.
 func portOf(address *url.URL) string {
-	return or(address.Port(), map[string]string{"http": "80", "https": "443"}[address.Scheme])
+	implied := "80"
+	if address.Scheme == "https" {
+		implied = "443"
+	}
+	return or(address.Port(), implied)
 }
 
-// explain tells the visitor why: with a page if a person waits for it, else as RFC 9457 has it for programs.
-func explain(m *middleware, who *visitor, why refusal, rw http.ResponseWriter, req *http.Request) {
-	if who.account != nil {
-		why.Who = who.account.claims["username"]
-		why.Group = numbered(who.account.claims["group"], who.account.groupID)
+// domainOfCookie returns the domain of Organizr's cookie, for a host where Organizr is opened: that host and all under
+// it, or the domain above. With hostOnly the host alone gets it. This is what Organizr's parseDomain does (in its
+// api/functions/normal-functions.php), less what browsers refuse.
+func domainOfCookie(host string) (domain string, hostOnly bool) {
+	labels := strings.Split(host, ".")
+	count := len(labels)
+	beginsWithDigit := host[0] >= '0' && host[0] <= '9'
+	if net.ParseIP(host) != nil || count == 1 || count >= 4 && beginsWithDigit {
+		return host, true // parseDomain returns nothing
 	}
-	visitor, headers := why.Who, rw.Header()
-	if why.Status == http.StatusServiceUnavailable {
-		headers.Set("Retry-After", "5") // seconds, as the page does
+	// Of five labels and more it returns the second to fourth.
+	if count == 2 || count > 4 || hostDomains[strings.Join(labels[count-2:], ".")] || count == 3 && labels[1] == "co" {
+		return host, false
 	}
-	var body bytes.Buffer
-	if htmlType.MatchString(req.Header.Get("Accept")) && opensPage(req) {
-		if who.account != nil && errors.Is(who.account.refused, errUnprintable) {
-			why.Who = strconv.Quote(why.Who)
-		}
-		if m.login != nil && why.Title != loginNotReady.Title && why.Title != loginCantHelp.Title && why.Title != fromAnotherSite.Title {
-			why.Login = m.login.address
-		}
-		headers.Set("Content-Type", "text/html; charset=utf-8")
-		headers.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-		_ = refusalPage.Execute(&body, why)
-	} else {
-		headers["Content-Type"] = asJSON
-		body.Write(problemJSON(why))
+	parent := strings.Join(labels[1:], ".")
+	if publicSuffixes[parent] || secondLevelSuffix.MatchString(parent) {
+		return host, false
 	}
-	send(m, who, why.Status, or(why.reason, who.reason), visitor, body.Bytes(), rw, req)
+	return parent, false
 }
 
-// send sends an answer, and logs it in one line. What a visitor chose is quoted and cut there, so that it can't look like another.
-func send(m *middleware, who *visitor, status int, reason, visitor string, body []byte, rw http.ResponseWriter, req *http.Request) {
-	fmt.Printf("organizrjwt: middleware=%s status=%d method=%.20q host=%.256q path=%.256q reason=%s visitor=%.256q\n",
-		m.quotedName, status, req.Method, req.Host, req.URL.Path, reason, visitor)
-	headers := rw.Header()
-	headers["Cache-Control"] = noStore
-	headers["X-Content-Type-Options"] = asIs
-	if status == http.StatusUnauthorized {
-		headers["Www-Authenticate"] = challenges[who.hadToken]
+// secondLevelSuffix matches names like com.au, under which anybody can have a name.
+var secondLevelSuffix = regexp.MustCompile(`^(ac|co|com|edu|gov|mil|net|org)\.[a-z]{2}$`)
+
+// nameSet returns a set of the names in a list.
+func nameSet(list string) map[string]bool {
+	names := map[string]bool{}
+	for _, name := range strings.Fields(list) {
+		names[name] = true
 	}
-	rw.WriteHeader(status)
-	if body != nil && req.Method != "HEAD" {
-		_, _ = rw.Write(body)
+	return names
+}
+
+// hostDomains has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own host.
+var hostDomains = nameSet(`
+	3utilities.com bounceme.net ddns.net ddnsking.com freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
+	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
+	servecounterstrike.com serveftp.com servegame.com servehalflife.com servehttp.com serveirc.com serveminecraft.net
+	servemp3.com servepics.com servequake.com sytes.net viewdns.net webhop.me zapto.org
+`)
+
+// publicSuffixes has providers of dynamic DNS where browsers refuse a cookie for the provider's domain, since anybody
+// can have a name there (publicsuffix.org).
+var publicSuffixes = nameSet(`
+	0am.jp 0g0.jp 0j0.jp 0t0.jp 1cooldns.com 3utilities.com abrdns.com accesscam.org ath.cx blogdns.com blogdns.net
+	blogdns.org blogsyte.com bounceme.net brasilia.me bumbleshrimp.com cable-modem.org camdvr.org casacam.net cc.cd
+	ccwu.cc ciscofreak.com cloud-ip.biz cloud-ip.cc cloudns.asia cloudns.be cloudns.biz cloudns.cc cloudns.ch
+	cloudns.cl cloudns.club cloudns.cx cloudns.eu cloudns.in cloudns.info cloudns.nz cloudns.org cloudns.ph
+	cloudns.pro cloudns.pw cloudns.us collegefan.org couchpotatofries.org daemon.asia damnserver.com ddns-ip.net
+	ddns.berlin ddns.me ddns.net ddns.wtf ddnsfree.com ddnsgeek.com ddnsguru.com ddnsking.com ddnss.de ddnss.org
+	ddnssec.de de5.net dedyn.io diskstation.me ditchyourip.com dix.asia dns-cloud.net dns-dynamic.net dnsabr.com
+	dnsalias.com dnsalias.net dnsalias.org dnsdojo.com dnsdojo.net dnsdojo.org dnsfor.me dnshome.at dnshome.cloud
+	dnshome.de dnshome.eu dnshome.it dnsiskinky.com dnsking.ch dnsup.net dnsupdate.info dnsupdater.de doesntexist.com
+	doesntexist.org dontexist.com dontexist.net dontexist.org doomdns.com doomdns.org dpdns.org drayddns.com
+	dscloud.biz dscloud.me dscloud.mobi dsmynas.com dsmynas.net dsmynas.org duckdns.org dvrcam.info dvrdns.org dy.fi
+	dyn-berlin.de dyn-ip24.de dyn.addr.tools dyn.cosidns.de dyn.ddnss.de dyn.home-webserver.de dyn.now dynalias.com
+	dynalias.net dynalias.org dynamic-dns.info dynamisches-dns.de dynathome.net dyndns-at-home.com dyndns-at-work.com
+	dyndns-blog.com dyndns-free.com dyndns-home.com dyndns-ip.com dyndns-mail.com dyndns-office.com dyndns-pics.com
+	dyndns-remote.com dyndns-server.com dyndns-web.com dyndns-wiki.com dyndns-work.com dyndns.biz dyndns.dappnode.io
+	dyndns.ddnss.de dyndns.info dyndns.org dyndns.tv dyndns.ws dyndns1.de dyndnssec.de dynns.com dynserv.org dynu.net
+	dynuddns.com dynuddns.net dynuhosting.com dynv6.net eating-organic.net eero.online eu.org f5.si familyds.com
+	familyds.net familyds.org fantasyleague.cc fbx-os.fr fbxos.fr feste-ip.net firewall-gateway.com
+	firewall-gateway.de firewall-gateway.net forumz.info freebox-os.com freebox-os.fr freeboxos.com freeboxos.fr
+	freeddns.org freeddns.us freemyip.com ftpaccess.cc game-host.org game-server.cc geekgalaxy.com getmyip.com
+	giize.com gleeze.com goip.de golffan.us gotdns.ch gotdns.com gotdns.org health-carereform.com heimdns.de
+	heimdns.online hicam.net hobby-site.com hobby-site.org home-webserver.de home.arpa home64.de homedns.org
+	homeftp.net homeftp.org homeip.net homelinux.com homelinux.net homelinux.org homesecuritymac.com
+	homesecuritypc.com homeunix.com homeunix.net homeunix.org hopto.me hopto.org i234.me ibxos.it iliadboxos.it
+	ilovecollege.info internet-dns.de iobb.net ip-ddns.com ip-dynamic.org ipv64.de ipv64.net is-a-geek.com
+	is-a-geek.net is-a-geek.org isa-geek.com isa-geek.net isa-geek.org keenetic.io keenetic.link keenetic.name
+	keenetic.pro keyword-on.net kicks-ass.net kicks-ass.org knx-server.net kozow.com l-o-g-i-n.de live-on.net
+	loginto.me logoip.com logoip.de loseyourip.com merseine.nu mine.nu mlbfan.org mmafan.biz my-firewall.org
+	my-gateway.de my-router.de myactivedirectory.com myaddr.dev myaddr.io myaddr.tools myasustor.com mycloudnas.com
+	myddns.rocks mydissent.net mydns.bz mydns.jp mydns.tw mydns.vc myds.me myeffect.net myfirewall.org myfritz.link
+	myfritz.net myftp.biz myftp.org myhome-server.de myiphost.com mymediapc.net mynascloud.com mypets.ws myphotos.cc
+	mypi.co mypsx.net myqnapcloud.cn myqnapcloud.com mysecuritycamera.com mysecuritycamera.net mysecuritycamera.org
+	mysynology.net myvnc.com mywire.org nerdpol.ovh net-freaks.com nflfan.org ngrok-free.app ngrok-free.dev ngrok.app
+	ngrok.dev ngrok.io ngrok.pizza ngrok.pro nhlfan.net no-ip.biz no-ip.ca no-ip.co.uk no-ip.info no-ip.net no-ip.org
+	noho.st nohost.me noip.me noip.us now-dns.net now-dns.org nsupdate.info ntdll.top office-on-the.net onthewifi.com
+	ooguy.com opik.net ownip.net pgafan.net pgw.jp pivohosting.com podzone.net podzone.org point2this.com pointto.us
+	pp.ua privatizehealthinsurance.net quicksytes.com qzz.io read-books.org redirectme.net remotewd.com
+	routingthecloud.com routingthecloud.net routingthecloud.org roxa.org sandcats.io securitytactics.com selfip.biz
+	selfip.com selfip.info selfip.net selfip.org servebbs.com servebbs.net servebbs.org servebeer.com serveblog.net
+	servecounterstrike.com serveexchange.com serveftp.com serveftp.net serveftp.org servegame.com servegame.org
+	servehalflife.com servehttp.com servehumour.com serveirc.com serveminecraft.net servemp3.com servep2p.com
+	servepics.com servequake.com server-on.net servesarcasm.com shacknet.nu sn.mynetname.net soundcast.me spdns.de
+	spdns.eu spdns.org spryt.net srvdns.de static-access.net stufftoread.com syncloud.it synology.me sytes.net
+	taifun-dns.de tcp4.me telebit.io theworkpc.com thruhere.net trycloudflare.com ts.net tunnelmole.net ufcfan.org
+	ui.nabu.casa unusualperson.com us.ci us.kg vicp.fun vpndns.net vpnplus.to webhop.biz webhop.info webhop.me
+	webhop.net webhop.org webredirect.org wiredbladehosting.com wjg.jp workisboring.com x443.pw xx.kg yicp.fun ynh.fr
+	zapto.org zicp.fun
+`)
+
+// strangersDomains has domains where anybody can have a name but browsers don't know that, so that Organizr's cookie
+// reaches strangers.
+var strangersDomains = nameSet(`
+	3322.org asuscomm.com bot.nu chickenkiller.com crabdance.com ddns.info ddns.us ddo.jp dlinkddns.com dns.army
+	dns.navy dynamic-dns.net f3322.net fortiddns.com glddns.com hldns.ru homenet.org ignorelist.com jumpingcrab.com
+	line.pm linkpc.net mooo.com my-wan.de mynetgear.com nip.io publicvm.com run.place selfhost.bz selfhost.de
+	selfhost.eu selfhost.me sslip.io strangled.net tplinkdns.com traefik.me twilightparadox.com twodns.de uk.to
+	undo.it us.to v6.army v6.navy v6.rocks work.gd
+`)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+
+// configErrors are the mistakes in a configuration. Each names the option, what was given, and what would be right.
+type configErrors struct{ texts []string }
+
+func (e *configErrors) addf(format string, arguments ...any) {
+	e.texts = append(e.texts, fmt.Sprintf(format, arguments...))
+}
+
+// join returns all mistakes as one error, or nil if there are none.
+func (e *configErrors) join() error {
+	if len(e.texts) == 0 {
+		return nil
 	}
+	return errors.New("organizrjwt: " + strings.Join(e.texts, " | "))
 }
 
-// problemJSON returns what programs are told (RFC 9457).
-func problemJSON(why refusal) []byte {
-	return []byte(`{"type":"about:blank","title":"` + http.StatusText(why.Status) + `","status":` + strconv.Itoa(why.Status) +
-		`,"detail":"` + why.Text + `"}` + "\n")
-}
-
-// mistakes are what is wrong with a configuration. Each names the option, what was given, and what would be right.
-type mistakes struct{ list []string }
-
-func (m *mistakes) addf(format string, given ...any) {
-	m.list = append(m.list, fmt.Sprintf(format, given...))
-}
-
-// findSource finds where uuid, secret and database come from: the middleware's own configuration, and what that doesn't
-// say, Traefik's environment. In one configuration the secret can have one source only.
-func findSource(found *mistakes, config *Config) source {
-	source := source{uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile}
+// parseSource returns where key and database come from: the middleware's own options, and for what they don't say, the
+// environment of Traefik. The secret has one source only.
+func parseSource(errs *configErrors, config *Config) source {
+	parsed := source{
+		uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
+	}
 	names := "secret, secretFile and configFile"
-	if source.secret+source.secretFile+source.configFile == "" {
-		source.secret, source.secretFile, source.configFile = os.Getenv("ORGANIZR_SECRET"), os.Getenv("ORGANIZR_SECRET_FILE"), os.Getenv("ORGANIZR_CONFIG_FILE")
+	if parsed.secret == "" && parsed.secretFile == "" && parsed.configFile == "" {
+		parsed.secret = os.Getenv("ORGANIZR_SECRET")
+		parsed.secretFile = os.Getenv("ORGANIZR_SECRET_FILE")
+		parsed.configFile = os.Getenv("ORGANIZR_CONFIG_FILE")
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
 	}
 	if config.ConfigFile == "" {
-		source.uuid = or(source.uuid, os.Getenv("ORGANIZR_UUID"))
+		parsed.uuid = or(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
 	}
-	source.uuid = strings.TrimPrefix(source.uuid, cookiePrefix)
-	source.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
-	if source.databaseFile == "none" {
-		source.databaseFile = ""
+	parsed.uuid = strings.TrimPrefix(parsed.uuid, cookiePrefix)
+	parsed.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	if parsed.databaseFile == "none" {
+		parsed.databaseFile = ""
 	}
-	if source.uuid+source.configFile == "" {
-		found.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	} else if !httpName.MatchString(cookiePrefix + source.uuid) {
-		found.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", source.uuid)
+	if parsed.uuid == "" && parsed.configFile == "" {
+		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	} else if !httpToken.MatchString(cookiePrefix + parsed.uuid) {
+		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
 	}
-	switch {
-	case source.secret+source.secretFile+source.configFile == "":
-		found.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	case source.secret != "" && source.secretFile+source.configFile != "" || source.secretFile != "" && source.configFile != "":
-		found.addf("secret: more than one source; give only one of %s", names)
-	case source.secret != "" && strings.TrimSpace(source.secret) == "":
-		found.addf("secret: blank; give Organizr's organizrHash")
-	}
-	if source.databaseFile == "auto" && source.configFile == "" {
-		found.addf(`databaseFile: "auto" goes by Organizr's config.php; give that as configFile, ` +
+	checkSecretSource(errs, parsed, names)
+	if parsed.databaseFile == "auto" && parsed.configFile == "" {
+		errs.addf(`databaseFile: "auto" needs Organizr's config.php, which says where the database is; give configFile, ` +
 			"or the database's path, or none if ORGANIZR_DATABASE_FILE is for others")
-	}
-	return source
-}
-
-// parseLogin returns where visitors log in, with a slash at its end, or nil if no address is given.
-func parseLogin(found *mistakes, given string) *login {
-	if given == "" {
-		return nil
-	}
-	address, err := url.Parse(given)
-	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Hostname() == "" ||
-		address.User != nil || address.RawQuery != "" || address.Fragment != "" || strings.ContainsAny(given, " \t\r\n") {
-		found.addf("organizrURL: %q isn't an address to log in at; give one like https://organizr.example.com", given)
-		return nil
-	}
-	address = address.JoinPath("/")
-	host := hostname(address)
-	domain := host
-	if !keptToItself.MatchString(host) {
-		_, domain, _ = strings.Cut(host, ".")
-	}
-	return &login{parsed: address, address: address.String(), host: host, domain: "." + domain}
-}
-
-// parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
-func parseGroup(found *mistakes, option, given string) int {
-	given = strings.TrimSpace(given)
-	if number, ok := groupNumbers[given]; ok {
-		return number
-	}
-	cramped := strings.NewReplacer(" ", "", "-", "", "_", "")
-	for number, name := range groupNames {
-		if name != strconv.Itoa(number) && strings.EqualFold(cramped.Replace(name), cramped.Replace(given)) {
-			return number
-		}
-	}
-	problem := strconv.Quote(given) + " isn't a group; give "
-	if given == "" {
-		problem = "missing; give the least privileged group that gets in: "
-	}
-	found.addf("%s: %sa number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; groups of your own go by their number",
-		option, problem)
-	return 0
-}
-
-// A condition is one claim=value of the options allow and deny.
-type condition struct{ claim, value string }
-
-// parseConditions returns the conditions that an option lists. Without a database, users can choose the text of the claim group.
-func parseConditions(found *mistakes, option string, given []string, byDatabase bool) []condition {
-	var conditions []condition
-	for _, one := range given {
-		parts := conditionParts.FindStringSubmatch(one)
-		switch {
-		case parts == nil:
-			found.addf("%s: %q isn't claim=value; give one like username=alice, with username, email, group, groupID or userID", option, one)
-		case parts[1] == "group" && !byDatabase:
-			found.addf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
-				"give the group's number instead, like groupID=5", option, one)
-		case strings.ContainsAny(parts[2][:1], "\"'`"):
-			found.addf("%s: %q has quotes around its value; give one like username=alice", option, one)
-		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
-			found.addf("%s: %q isn't a whole number; give one like groupID=5", option, one)
-		default:
-			conditions = append(conditions, condition{parts[1], parts[2]})
-		}
-	}
-	return conditions
-}
-
-// A forwardedHeader is one of those that tell the service who is there.
-type forwardedHeader struct {
-	name   string // in canonical form
-	text   string // as it was given; empty if the header is only removed
-	bare   string // the text without placeholders
-	single string // the claim, if the text is one placeholder and nothing else
-}
-
-func parseForwarding(found *mistakes, config *Config) forwarding {
-	parsed := forwarding{headers: parseHeaders(found, config.Headers), forwardToken: config.ForwardToken, forged: map[string]bool{}, harmless: map[string]bool{}}
-	for _, one := range parsed.headers {
-		parsed.names = append(parsed.names, one.name)
-		parsed.forged[foldHeader(one.name)] = true
-	}
-	if !config.ForwardToken {
-		parsed.names = append(parsed.names, "Cookie")
-		if config.AcceptBearer && !parsed.forged["authorization"] {
-			parsed.names = append(parsed.names, "Authorization")
-		}
-	}
-	if len(config.Rules) > 0 { // then some services must not be told another path
-		parsed.forged["x-original-url"], parsed.forged["x-rewrite-url"] = true, true
-	}
-	for _, name := range usualHeaders {
-		parsed.harmless[name] = !parsed.forged[foldHeader(name)]
 	}
 	return parsed
 }
 
-// usualHeaders are those that nearly all requests are made of, but for Upgrade. Whatever has others needs a closer look.
-var usualHeaders = strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length Content-Type
-	Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform
-	Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key
-	Sec-Websocket-Protocol Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For X-Forwarded-Host
-	X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip X-Requested-With`)
+// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
+func checkSecretSource(errs *configErrors, parsed source, names string) {
+	sources := 0
+	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
+		if given != "" {
+			sources++
+		}
+	}
+	switch {
+	case sources == 0:
+		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
+			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	case sources > 1:
+		errs.addf("secret: more than one source; give only one of %s", names)
+	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
+		errs.addf("secret: blank; give Organizr's organizrHash")
+	}
+}
 
-// parseHeaders returns the headers that the option lists. One that means the same as a default one takes its place.
-func parseHeaders(found *mistakes, given map[string]string) []*forwardedHeader {
-	names := make([]string, 0, len(given))
-	for name := range given {
+// parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
+func parseLogin(errs *configErrors, raw string) *login {
+	if raw == "" || raw == "none" {
+		return nil
+	}
+	parsed, err := url.Parse(raw)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" ||
+		parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" || strings.ContainsAny(raw, " \t\r\n") {
+		errs.addf("organizrURL: %q must be an http or https URL without user, query and fragment, "+
+			"like https://organizr.example.com", raw)
+		return nil
+	}
+	parsed = parsed.JoinPath("/")
+	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}
+	l.cookieDomain, l.hostOnly = domainOfCookie(l.host)
+	return l
+}
+
+// parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
+func parseGroup(errs *configErrors, option, raw string) int {
+	raw = strings.TrimSpace(raw)
+	if number, ok := groupNumbers[raw]; ok {
+		return number
+	}
+	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
+	for number, name := range groupNames {
+		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(raw)) {
+			return number
+		}
+	}
+	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
+		"groups of your own go by their number"
+	if raw == "" {
+		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
+	} else {
+		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
+	}
+	return 0
+}
+
+// conditions are claims of which one is enough.
+type conditions []condition
+
+// A condition is one claim=value of the options allow and deny.
+type condition struct {
+	claim, value string
+	foldCase     bool // many services ignore the case of names, so deny does
+}
+
+// match reports whether the account fulfils one of the conditions.
+func (c conditions) match(user *account) bool {
+	for _, wanted := range c {
+		claim := user.claims[wanted.claim]
+		if claim == wanted.value || wanted.foldCase && strings.EqualFold(claim, wanted.value) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
+	nextCondition  = regexp.MustCompile(`^=|[;,|&]\s*(username|email|group|groupID|userID)\s*=`)
+	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+)
+
+// parseConditions returns the conditions that an option lists. Without a database the claim group isn't one, since
+// users can set that text themselves.
+func parseConditions(errs *configErrors, option string, raw []string, hasDatabase bool) conditions {
+	var parsed conditions
+	for _, text := range raw {
+		parts := conditionParts.FindStringSubmatch(text)
+		switch {
+		case parts == nil:
+			errs.addf("%s: %q isn't claim=value; give one like username=alice, "+
+				"with username, email, group, groupID or userID", option, text)
+		case parts[1] == "group" && !hasDatabase:
+			errs.addf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
+				"give the group's number instead, like groupID=5", option, text)
+		case strings.ContainsAny(parts[2][:1], "\"'`"):
+			errs.addf("%s: %q has quotes around its value; give one like username=alice", option, text)
+		case nextCondition.MatchString(parts[2]):
+			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
+		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
+			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
+		default:
+			parsed = append(parsed, condition{claim: parts[1], value: parts[2], foldCase: option == "deny"})
+		}
+	}
+	return parsed
+}
+
+// commonHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
+// gets a closer look.
+var commonHeaders = strings.Fields(`
+	Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length
+	Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority
+	Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
+	Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key Sec-Websocket-Protocol
+	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For
+	X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip
+	X-Requested-With
+`)
+
+// pathHeaders are those by which a proxy can give services another path or method than the request has. A visitor could
+// get around the rules by them.
+var pathHeaders = strings.Fields(`
+	X-Script-Name Script-Name X-Original-Uri X-Original-Url X-Rewrite-Url X-Request-Uri X-Path-Info Path-Info
+	X-Forwarded-Path X-Forwarded-Uri X-Original-Path
+	X-Http-Method-Override X-Http-Method X-Method-Override
+`)
+
+// parseHeaderPolicy returns what the options headers, forwardToken, acceptBearer and rules mean for a request's
+// headers.
+func parseHeaderPolicy(errs *configErrors, config *Config) headerPolicy {
+	p := headerPolicy{
+		set: parseHeaders(errs, config.Headers), cookie: -1, authorization: -1,
+		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
+	}
+	reserved := []string{}
+	for i, set := range p.set {
+		p.names = append(p.names, set.name)
+		p.claims = append(p.claims, set.claims...)
+		reserved = append(reserved, set.name)
+		if set.name == "Authorization" {
+			p.authorization, p.setsAuthorization = i, true
+		}
+	}
+	if !config.ForwardToken {
+		p.cookie = len(p.names)
+		p.names = append(p.names, "Cookie")
+		p.stripsAuthorization = config.AcceptBearer
+		if p.stripsAuthorization && !p.setsAuthorization {
+			p.authorization = len(p.names)
+			p.names = append(p.names, "Authorization")
+		}
+	}
+	if len(config.Rules) > 0 {
+		reserved = append(reserved, pathHeaders...)
+	}
+	for _, name := range reserved {
+		p.reserved[canonicalForCGI(name)] = true
+		p.reservedLengths[len(name)] = true
+	}
+	for _, name := range commonHeaders {
+		p.common[name] = !p.reserved[canonicalForCGI(name)]
+	}
+	if p.setsAuthorization || config.AcceptBearer {
+		p.common["Authorization"] = false
+	}
+	return p
+}
+
+// parseHeaders returns the headers that the option lists. One that means the same as a default one replaces it.
+func parseHeaders(errs *configErrors, raw map[string]string) []*header {
+	names := make([]string, 0, len(raw))
+	for name := range raw {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	var headers []*forwardedHeader
+	var headers []*header
 	defaults := CreateConfig().Headers
-	places := map[string]int{}
+	indexes := map[string]int{}
 	for _, name := range names {
-		added := parseHeader(found, name, given[name])
-		place, twice := places[foldHeader(name)]
+		added := parseHeader(errs, name, raw[name])
+		index, isKnown := indexes[canonicalForCGI(name)]
 		switch {
-		case !twice:
-			places[foldHeader(name)] = len(headers)
+		case !isKnown:
+			indexes[canonicalForCGI(name)] = len(headers)
 			headers = append(headers, added)
-		case headers[place].text != "" && defaults[headers[place].name] == headers[place].text:
-			headers[place] = added
+		case headers[index].text != "" && defaults[headers[index].name] == headers[index].text:
+			headers[index] = added
 		case added.text == "" || defaults[name] != added.text:
-			found.addf("headers: %q and %q are the same header to many services; give only one", headers[place].name, name)
+			errs.addf("headers: %q and %q are the same header to many services; give only one",
+				headers[index].name, name)
 		}
 	}
 	return headers
 }
 
 var (
-	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
-	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`) // as Organizr writes it
-	braces         = regexp.MustCompile(`\{[^{}]*\}`)
-	placeholder    = regexp.MustCompile(`\{(?:username|email|group|groupID|userID|image|token)\}`)
-	separators     = regexp.MustCompile(`[^0-9A-Za-z]`) // what services may read as a header's hyphens: CGI, PHP and WSGI underscores, some anything else
-	ownedHeaders   = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|Te|Upgrade|` +
-		`Keep-Alive|Proxy-Connection|Cookie|Expect)$`) // which belong to the connection, to the request's form or to the plugin
+	anyBraces = regexp.MustCompile(`\{[^{}]*\}`)
+
+	// ownHeaders matches headers that belong to the connection, to the form of the request, or to the plugin.
+	ownHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|` +
+		`Te|Upgrade|Keep-Alive|Proxy-Connection|Cookie|Expect)$`)
 )
 
-func parseHeader(found *mistakes, name, text string) *forwardedHeader {
+// parseHeader returns one header of the option.
+func parseHeader(errs *configErrors, name, text string) *header {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
-	added := &forwardedHeader{name: http.CanonicalHeaderKey(name), text: text, bare: placeholder.ReplaceAllString(text, "")}
-	switch {
-	case !httpName.MatchString(name) || len(name) > longestName:
-		found.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
-	case ownedHeaders.MatchString(name):
-		found.addf("headers: %q can't be set by a middleware; use another name", name)
-	case strings.IndexFunc(text, unicode.IsControl) >= 0:
-		found.addf("headers: %q has a control character in its text %q; take it out", name, text)
-	case braces.MatchString(added.bare):
-		found.addf("headers: %q has the unknown placeholder %q; %s", name, braces.FindString(added.bare), right)
-	case strings.ContainsAny(added.bare, "{}"):
-		found.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
-	case added.bare == "" && strings.Count(text, "{") == 1:
-		added.single = strings.Trim(text, "{}")
+	h := &header{name: http.CanonicalHeaderKey(name), text: text, literal: placeholder.ReplaceAllString(text, "")}
+	for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+		if found[1] != "token" {
+			h.claims = append(h.claims, found[1])
+		}
 	}
-	return added
+	switch {
+	case !httpToken.MatchString(name) || len(name) > maxHeaderName:
+		errs.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
+	case ownHeaders.MatchString(name):
+		errs.addf("headers: %q can't be set by a middleware; use another name", name)
+	case strings.IndexFunc(text, unicode.IsControl) >= 0:
+		errs.addf("headers: %q has a control character in its text %q; take it out", name, text)
+	case anyBraces.MatchString(h.literal):
+		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.literal), right)
+	case strings.ContainsAny(h.literal, "{}"):
+		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
+	}
+	return h
 }
 
-// foldHeader returns what a header's name means to a service that knows neither case nor kinds of separators.
-func foldHeader(name string) string {
-	return strings.ToLower(separators.ReplaceAllString(name, "-"))
-}
-
-// rules say which group is asked for, for parts of the service. Go's ServeMux finds the most specific pattern.
+// ---------------------------------------------------------------------------------------------------------------------
+// Rules
 //
-// A path is looked up in two ways, and the more privileged group holds: as it came, among the patterns as they were
-// given, so a rule that opens opens exactly what it says; and as careless services may read it, among the patterns in
-// lower case, so a rule that closes closes all that could be taken for it.
-type rules struct {
-	strictest      int             // the most privileged group of all
-	folders        *http.ServeMux  // the patterns as given, for paths that end in a slash
-	files          *http.ServeMux  // the same, for other paths
-	groups         map[string]int  // that these patterns ask for, and "" where none matches
-	careless       *http.ServeMux  // the patterns in lower case, for paths without their final slash
-	carelessGroups map[string]int  // the groups that those ask for
-	plain          *regexp.Regexp  // paths for which careless does: those with a final slash only if all patterns have one
-	settled        map[string]bool // the patterns of careless that were given in lower case, and "" for none: they alone tell
+// A rule asks for another group in a part of the service. Go's ServeMux finds the most specific pattern.
+//
+// Services read paths leniently, each in its own way: /settings%2f, /Settings, /settings;x, /index.php/settings and
+// /settings.json may all be /settings to them. So a path is looked up in two ways, and the most privileged group of all
+// holds. Rules that grant access match exactly: the path as it came, among the patterns as they were given. Rules that
+// restrict it also match every variant of the path that a lenient service might mean, among the patterns in lower case.
+
+const (
+	maxPath         = 4 << 10  // bytes, once decoded
+	maxVariants     = 24       // of one path
+	maxVariantBytes = 20 << 10 // of all of them, so that no path takes half a millisecond
+)
+
+// A rule is one of the option rules, or what the option group asks for.
+type rule struct {
+	text  string // as it was given; empty for the option group
+	group int
 }
 
-// parseRules returns the rules that the option lists, or nil for none. Paths that end in a slash are matched among folders,
-// others among files, where /api/ is /api/{anything_below} and /api/{anything_below}/: a single ServeMux would redirect /api
-// to /api/, and not say which rule there is around it. To careless services /api/ and /api are the same.
-func parseRules(found *mistakes, given []string, group int) *rules {
-	if len(given) == 0 {
+// label returns the groups that the rule lets in, for a page.
+func (r *rule) label() string {
+	label := groupLabel(groupNames[r.group], r.group)
+	if r.group > 0 {
+		label += " or a smaller number"
+	}
+	return label
+}
+
+// mostPrivileged returns the rule that asks for the more privileged group.
+func mostPrivileged(one, other *rule) *rule {
+	if other.group < one.group {
+		return other
+	}
+	return one
+}
+
+// rules are the option rules.
+type rules struct {
+	otherwise  *rule      // where no pattern matches
+	strictest  *rule      // the most privileged of all
+	folders    patternSet // as given, for paths that end in a slash
+	files      patternSet // as given, for all others
+	folded     patternSet // in lower case, for paths without their final slash
+	simplePath *regexp.Regexp
+}
+
+// A match is what ServeMux finds: a pattern that belongs to a rule.
+type match struct {
+	rule    *rule
+	pattern string
+	asGiven bool // the pattern is just what the rule says, so no other lookup can find anything else
+	isFile  bool // it ends in a literal name
+}
+
+// ServeHTTP makes a match something that ServeMux can find. It is never called.
+func (m *match) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
+var knownMethods = nameSet(`
+	GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE
+	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
+	MKWORKSPACE MOVE ORDERPATCH PRI PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK
+	UPDATE UPDATEREDIRECTREF VERSION-CONTROL
+`)
+
+// Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
+var (
+	simplePath = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
+	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
+)
+
+// requiredRule returns the rule that holds for a request. Nearly all paths are simple: one lookup is enough for them if
+// it finds a pattern that is just what its rule says.
+func requiredRule(all *rules, req *http.Request) *rule {
+	if req.URL.RawPath == "" && len(req.URL.Path) <= maxPath && all.simplePath.MatchString(req.URL.Path) {
+		if found := simpleRule(all, req); found != nil {
+			return found
+		}
+	}
+	return all.requiredOfVariants(req.Method, req.URL)
+}
+
+// simpleRule returns the rule for a simple path, or nil if one lookup can't tell.
+func simpleRule(all *rules, req *http.Request) *rule {
+	if len(all.folded.muxes) > 1 || !knownMethods[req.Method] {
 		return nil
 	}
-	all := &rules{
-		strictest: group, folders: http.NewServeMux(), files: http.NewServeMux(), groups: map[string]int{"": group},
-		careless: http.NewServeMux(), carelessGroups: map[string]int{"": group}, plain: plainPath, settled: map[string]bool{"": true},
+	handler, _ := all.folded.muxes[0].Handler(req)
+	found, ok := handler.(*match)
+	if !ok {
+		return all.otherwise
 	}
-	var patterns []string
-	for _, one := range given {
-		if pattern := parseRule(found, all, one); pattern != "" {
-			patterns = append(patterns, pattern)
+	if !found.asGiven {
+		return nil
+	}
+	return found.rule
+}
+
+// requiredOfVariants returns the rule that asks for the most privileged group for any variant of a path. If nobody can
+// foresee what a service makes of the path, that is the strictest of all.
+func (r *rules) requiredOfVariants(method string, address *url.URL) *rule {
+	escaped := address.EscapedPath()
+	variants := pathVariants(escaped)
+	if variants == nil {
+		return r.strictest
+	}
+	required, found := r.asGiven(method, cleanPath(escaped))
+	hasExtension := found == nil || !found.isFile // otherwise the rule itself names the file with its extension
+	for _, variant := range variants {
+		given, _ := r.asGiven(method, cleanPath(variant))
+		required = mostPrivileged(required, given)
+		required = mostPrivileged(required, r.ofFolded(strings.ToUpper(method), variant, hasExtension))
+	}
+	return required
+}
+
+// asGiven returns the rule whose pattern, as it was given, matches an escaped path, and the match unless there is none.
+func (r *rules) asGiven(method, escaped string) (*rule, *match) {
+	patterns := &r.files
+	if strings.HasSuffix(escaped, "/") {
+		patterns = &r.folders
+	}
+	protected := protectNames(escaped)
+	address := &url.URL{Path: decode(protected)}
+	if decoded, err := url.PathUnescape(protected); err == nil {
+		address = &url.URL{Path: decoded, RawPath: protected}
+	}
+	found := patterns.find(method, address)
+	if found == nil {
+		return r.otherwise, nil
+	}
+	return found.rule, found
+}
+
+// ofFolded returns the rule whose pattern in lower case matches a variant of a path. Rails, Django and others find
+// /settings for /settings.json too.
+func (r *rules) ofFolded(method, variant string, hasExtension bool) *rule {
+	folded := foldPath(decode(protectNames(path.Clean("/" + variant))))
+	required := r.folded.rule(method, folded, r.otherwise)
+	if !hasExtension {
+		return required
+	}
+	slash := strings.LastIndexByte(folded, '/')
+	name := folded[slash+1:]
+	for _, dot := range []int{strings.IndexByte(name, '.'), strings.LastIndexByte(name, '.')} {
+		if dot > 0 {
+			required = mostPrivileged(required, r.folded.rule(method, folded[:slash+1+dot], r.otherwise))
 		}
 	}
-	// The more privileged come first, since of two patterns that are the same the first holds.
-	sort.SliceStable(patterns, func(i, j int) bool { return all.groups[patterns[i]] < all.groups[patterns[j]] })
-	for _, pattern := range patterns {
-		asked := all.groups[pattern]
-		if asked < all.strictest {
-			all.strictest = asked
+	return required
+}
+
+// parseRules returns the rules that the option lists, or nil for none.
+//
+// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
+// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
+// found.
+func parseRules(errs *configErrors, raw []string, otherwise *rule) *rules {
+	if len(raw) == 0 {
+		return nil
+	}
+	all := &rules{otherwise: otherwise, strictest: otherwise, simplePath: simplePath}
+	all.folded.muxes = []*http.ServeMux{http.NewServeMux()}
+	var matches []*match
+	for _, text := range raw {
+		if found := parseRule(errs, text); found != nil {
+			matches = append(matches, found)
 		}
-		if strings.HasSuffix(pattern, "/") {
-			derive(found, all.files, all.groups, pattern+"{anything_below}", asked)
-			derive(found, all.files, all.groups, pattern+"{anything_below}/", asked)
-		} else {
-			all.plain = plainFile
+	}
+	// Of two patterns that match the same requests, the more privileged one is registered.
+	sort.SliceStable(matches, func(i, j int) bool { return matches[i].rule.group < matches[j].rule.group })
+	for _, found := range matches {
+		all.strictest = mostPrivileged(all.strictest, found.rule)
+		if err := all.register(found); err != nil {
+			errs.addf("rules: %q: %v", found.rule.text, err)
 		}
-		folder := foldPattern(pattern)
-		file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
-		derive(found, all.careless, all.carelessGroups, folder, asked)
-		if strings.Contains(file, "/") { // as the root has no name
-			derive(found, all.careless, all.carelessGroups, file, asked)
-		}
-		all.settled[folder] = all.settled[folder] || folder == pattern
 	}
 	return all
 }
 
-// parseRule adds one rule, [METHOD ]/PATH=GROUP, to those as given, and returns its pattern, or nothing if there is a mistake in it.
-func parseRule(found *mistakes, all *rules, given string) string {
-	parts := ruleParts.FindStringSubmatch(given)
-	if parts == nil {
-		found.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", given)
-		return ""
+// register adds a rule's pattern to all sets.
+func (r *rules) register(found *match) error {
+	pattern := protectNames(found.pattern)
+	if err := r.folders.add(&match{rule: found.rule, pattern: pattern}); err != nil {
+		return err
 	}
-	before := len(found.list)
-	group := parseGroup(found, fmt.Sprintf("rules: %q", given), parts[3])
-	odd := oddPattern.FindString(strings.ReplaceAll(parts[2], "{$}", ""))
-	if !strings.HasPrefix(parts[2], "/") {
-		found.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, as in /api/=Guest or GET /api/=Guest, "+
-			"and leave hosts to Traefik's routers", given)
-	} else if odd != "" {
-		found.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, /api/{name} any one name in it", given, odd)
+	files := []string{pattern}
+	if strings.HasSuffix(pattern, "/") {
+		files = []string{pattern + "{below}", pattern + "{below}/"}
+	} else {
+		r.simplePath = simpleFile
 	}
-	pattern := strings.TrimLeft(strings.ToUpper(parts[1])+" "+anyRest.ReplaceAllString(parts[2], "/"), " ")
-	if len(found.list) == before {
-		if err := register(all.folders, all.groups, pattern, group); err != nil {
-			found.addf("%v", err)
-		} else if !strings.HasSuffix(strings.TrimSuffix(pattern, "{$}"), "/") {
-			derive(found, all.files, all.groups, pattern, group)
+	if strings.HasSuffix(pattern, "/{$}") {
+		files = nil
+	}
+	for _, file := range files {
+		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
+		if err := r.files.add(&match{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
+			return err
 		}
 	}
-	if len(found.list) > before {
-		return ""
+	folder := foldPattern(pattern)
+	if err := r.folded.add(&match{rule: found.rule, pattern: folder, asGiven: folder == found.pattern}); err != nil {
+		return err
 	}
-	return pattern
+	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
+	if file == folder || !strings.Contains(file, "/") { // the root has no name
+		return nil
+	}
+	return r.folded.add(&match{rule: found.rule, pattern: file})
 }
 
 var (
-	ruleParts       = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`) // method, path and group
-	oddPattern      = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:|//|/\.\.?(?:/|$)`)       // what nobody means who knows the patterns
-	registeredAt    = regexp.MustCompile(` \(registered at [^)]*\)`)                      // in this file, which ServeMux adds to its messages
-	anyRest         = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)                           // what at the end means the same as a slash
-	literalPart     = regexp.MustCompile(`/[^{}]*`)
-	anyName         = regexp.MustCompile(`/[^/]*`)
-	encodedSlash    = regexp.MustCompile(`(?i)%2f`)
-	oddPath         = regexp.MustCompile(`[%;?#\\]|/\.\.`) // which can be decoded or cut
-	parameters      = regexp.MustCompile(`;[^/]*`)         // what some services cut off each name in a path
-	queryOrFragment = regexp.MustCompile(`[?#].*`)
-	endOfName       = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)                                  // the dots and spaces with which no name ends on Windows
-	emptyName       = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`) // on Windows: but dots and spaces, other than . and ..
+	// ruleParts matches the method, the path and the group of a rule.
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
+
+	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
+	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
+
+	// anyRest matches what means the same as a slash at the end.
+	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
 
-// register adds the pattern to the set, or returns as an error what ServeMux panics with: what is wrong, or conflicts with it.
-func register(mux *http.ServeMux, groups map[string]int, pattern string, group int) (err error) {
+// parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
+func parseRule(errs *configErrors, raw string) *match {
+	parts := ruleParts.FindStringSubmatch(raw)
+	if parts == nil {
+		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
+		return nil
+	}
+	before := len(errs.texts)
+	group := parseGroup(errs, fmt.Sprintf("rules: %q", raw), parts[3])
+	method, pattern := strings.ToUpper(parts[1]), parts[2]
+	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
+	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
+	switch {
+	case !strings.HasPrefix(pattern, "/"):
+		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
+			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
+	case invisible >= 0:
+		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
+		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
+	case odd != "":
+		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
+			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
+	case method != "" && !knownMethods[method]:
+		errs.addf("rules: %q has the unknown method %q; is it %s? For a method of the service's own, "+
+			"write a rule without method", raw, method, nearestMethod(method))
+	}
+	if len(errs.texts) > before {
+		return nil
+	}
+	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
+	return &match{rule: &rule{text: strings.TrimSpace(raw), group: group}, pattern: pattern}
+}
+
+// nearestMethod returns the method that was probably meant.
+func nearestMethod(method string) string {
+	nearest, least := "", len(method)+20
+	for known := range knownMethods {
+		distance := editDistance(method, known)
+		if distance < least || distance == least && known < nearest {
+			nearest, least = known, distance
+		}
+	}
+	return nearest
+}
+
+// editDistance returns how many characters must be added, removed or replaced to make one word of the other.
+func editDistance(one, other string) int {
+	row := make([]int, len(other)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(one); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(other); j++ {
+			cost := diagonal
+			if one[i-1] != other[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			if row[j]+1 < cost {
+				cost = row[j] + 1
+			}
+			if row[j-1]+1 < cost {
+				cost = row[j-1] + 1
+			}
+			row[j] = cost
+		}
+	}
+	return row[len(other)]
+}
+
+// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
+// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
+type patternSet struct{ muxes []*http.ServeMux }
+
+// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
+func (s *patternSet) add(added *match) error {
+	for _, mux := range s.muxes {
+		err := register(mux, added)
+		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "conflicts with") {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	s.muxes = append(s.muxes, mux)
+	return register(mux, added)
+}
+
+// registeredAt matches what ServeMux says about lines of this file.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
+// register registers a pattern, or returns as an error what ServeMux panics with.
+func register(mux *http.ServeMux, added *match) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
-			err = errors.New("rules: " + strings.Join(strings.Fields(registeredAt.ReplaceAllString(fmt.Sprint(problem), "")), " "))
+			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
+			err = errors.New(strings.Join(strings.Fields(text), " "))
 		}
 	}()
-	mux.Handle(pattern, http.NotFoundHandler())
-	groups[pattern] = group
+	mux.Handle(added.pattern, added)
 	return nil
 }
 
-// derive registers a pattern that follows from a rule. Where another matches the same requests, that one holds.
-func derive(found *mistakes, mux *http.ServeMux, groups map[string]int, pattern string, group int) {
-	if err := register(mux, groups, pattern, group); err != nil && !strings.Contains(err.Error(), "matches the same requests as") {
-		found.addf("%v", err)
+// rule returns the rule whose pattern matches a path, or the other one if there is none.
+func (s *patternSet) rule(method, path string, otherwise *rule) *rule {
+	if found := s.find(method, &url.URL{Path: path}); found != nil {
+		return found.rule
 	}
+	return otherwise
 }
 
-// foldPattern returns the pattern for paths that went through foldPath. Method and names of wildcards stay as they are.
+// find returns the most specific pattern that matches an address, and among those of which none is more specific the
+// one with the most privileged group; or nil.
+func (s *patternSet) find(method string, address *url.URL) *match {
+	req := &http.Request{Method: method, URL: address}
+	var found []*match
+	for _, mux := range s.muxes {
+		handler, _ := mux.Handler(req)
+		if matched, ok := handler.(*match); ok {
+			found = append(found, matched)
+		}
+	}
+	var best *match
+	for _, matched := range found {
+		if !matched.isGeneral(found) && (best == nil || matched.rule.group < best.rule.group) {
+			best = matched
+		}
+	}
+	return best
+}
+
+// isGeneral reports whether one of the other patterns is more specific.
+func (m *match) isGeneral(others []*match) bool {
+	for _, other := range others {
+		if other != m && m.includes(other) && !other.includes(m) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	wildcard     = regexp.MustCompile(`\{[^{}/$]*\}`)
+	endOfPattern = regexp.MustCompile(`\{\$\}$`)
+)
+
+// includes reports whether every request that the other pattern matches is one of this pattern's. It tries the most
+// general one: with names that no pattern has, and deeper than this pattern goes.
+func (m *match) includes(other *match) bool {
+	method, example, hasMethod := strings.Cut(other.pattern, " ")
+	if !hasMethod {
+		method, example = "\x03", other.pattern
+	}
+	example = wildcard.ReplaceAllString(example, "%03")
+	if strings.HasSuffix(example, "/") {
+		example += strings.Repeat("%03/", strings.Count(m.pattern, "/"))
+	}
+	example = endOfPattern.ReplaceAllString(example, "")
+	address := &url.URL{Path: decode(example), RawPath: example}
+	mux := http.NewServeMux()
+	if register(mux, m) != nil {
+		return false
+	}
+	handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
+	_, ok := handler.(*match)
+	return ok
+}
+
+// foldPattern returns the pattern for paths that went through foldPath. Methods and names of wildcards stay.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
-		return (&url.URL{Path: foldPath(decoder.Replace(part))}).EscapedPath()
+		return (&url.URL{Path: foldPath(decode(part))}).EscapedPath()
 	})
 }
 
-// foldPath returns what the path means to a service that doesn't tell upper from lower case, on Windows.
-func foldPath(reading string) string {
-	return endOfName.ReplaceAllString(strings.ToLower(strings.ToUpper(reading)), "$1$2")
+// literalPart matches a part of a pattern between wildcards.
+var literalPart = regexp.MustCompile(`/[^{}]*`)
+
+// foldPath returns what a path means to a service that ignores case, on Windows, where names don't end in dots and
+// spaces.
+func foldPath(path string) string {
+	path = strings.ToLower(strings.ToUpper(path))
+	if strings.ContainsAny(path, ". ") {
+		path = endOfName.ReplaceAllString(path, "$1$2")
+	}
+	return path
 }
 
-// strictestGroup is groupByRules for all other paths: the most privileged group of the path as it came, among the patterns as
-// given, and of all readings, among those in lower case. A reading that isn't the path itself is looked up among both:
-// /api/..%2fAPI/x is in /api/ as it came, and in lower case too, but not where a service reads /API/x. If it can't be said
-// what a service makes of the path, it is the most privileged group of all.
-func strictestGroup(all *rules, method string, address *url.URL) int {
-	escaped := address.EscapedPath()
-	readings := readingsOf(escaped)
-	if readings == nil {
-		return all.strictest
+var (
+	// ambiguous matches what a service may decode or cut off.
+	ambiguous = regexp.MustCompile(`[%;?#\\:$]|/\.\.|` + scriptName.String())
+
+	// endOfName matches dots and spaces at the end of a name.
+	endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
+
+	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
+	emptyName = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+
+	// pathParameters matches what Java services cut off each name.
+	pathParameters = regexp.MustCompile(`;[^/]*`)
+
+	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
+	stream = regexp.MustCompile(`([^/:$])[:$][^/]*`)
+
+	// scriptName matches a script, after which CGI and PHP have the path that counts: /index.php/settings.
+	scriptName = regexp.MustCompile(`(?i)/[^/]+\.` +
+		`(?:php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
+
+	// encodedSlash matches a slash that stays a part of its name if a service splits the path before it decodes names.
+	encodedSlash = regexp.MustCompile(`(?i)%2f`)
+
+	// encodedDots matches a name that decodes to . or ...
+	encodedDots = regexp.MustCompile(`/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
+)
+
+// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
+// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
+func protectNames(escaped string) string {
+	if !strings.Contains(escaped, "%2") {
+		return escaped
 	}
-	groups := []int{groupAsGiven(all, method, escaped)}
-	for _, reading := range readings {
-		folded := anyName.ReplaceAllStringFunc(path.Clean("/"+reading), func(name string) string {
-			return escapeName(foldPath(decoder.Replace(name)))
-		})
-		groups = append(groups, groupIn(all.careless, all.carelessGroups, strings.ToUpper(method), folded))
-		if reading != escaped {
-			decoded := anyName.ReplaceAllStringFunc(cleaned(reading), func(name string) string { return escapeName(decoder.Replace(name)) })
-			groups = append(groups, groupAsGiven(all, method, decoded))
-		}
-	}
-	sort.Ints(groups)
-	return groups[0]
+	escaped = encodedSlash.ReplaceAllString(escaped, "%01")
+	return encodedDots.ReplaceAllString(encodedDots.ReplaceAllString(escaped, "/%02$1"), "/%02$1")
 }
 
-// groupAsGiven returns the group that the patterns as given ask for at an escaped path.
-func groupAsGiven(all *rules, method, escaped string) int {
-	if strings.HasSuffix(escaped, "/") {
-		return groupIn(all.folders, all.groups, method, escaped)
+// cleanPath returns the path without . and .., and with one slash for many.
+func cleanPath(dirty string) string {
+	clean := path.Clean("/" + dirty)
+	if strings.HasSuffix(dirty, "/") && clean != "/" {
+		return clean + "/"
 	}
-	return groupIn(all.files, all.groups, method, escaped)
+	return clean
 }
 
-// groupIn returns the group of the pattern that matches an escaped path. ServeMux takes a name that is an encoded slash for its own
-// mark of a final slash, which no wildcard matches. Here it is a name that no other path has, and wildcards match it like any other.
-func groupIn(mux *http.ServeMux, groups map[string]int, method, escaped string) int {
-	escaped = anyName.ReplaceAllStringFunc(escaped, func(name string) string {
-		if strings.EqualFold(name, "/%2f") {
-			return "/%00"
-		}
-		return name
-	})
-	decoded, _ := url.PathUnescape(escaped)
-	_, pattern := mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: decoded, RawPath: escaped}})
-	return groups[pattern]
+// decode undoes one percent-encoding. What isn't an encoding stays as it is.
+func decode(escaped string) string {
+	if decoded, err := url.PathUnescape(escaped); err == nil {
+		return decoded
+	}
+	return lenientDecoder.Replace(escaped)
 }
 
-// escapeName escapes a name behind its slash, so that a slash within it stays a part of it.
-func escapeName(name string) string {
-	return "/" + url.PathEscape(name[1:])
-}
-
-// cleaned returns the path without . and .., and with one slash for many.
-func cleaned(reading string) string {
-	whole := path.Clean("/" + reading)
-	if strings.HasSuffix(reading, "/") && whole != "/" {
-		return whole + "/"
-	}
-	return whole
-}
-
-// readingsOf returns what careless services may take an escaped path for: they decode it up to two times, cut parts of it
-// off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what they make of it: after
-// two decodings it has another, or a control character (PHP's ~^/x$~ matches "/x\n"), or a name like "... " that is none on
-// Windows, or there are more than 12 readings, on the way to them or in the end, or as many semicolons, or it is too long.
-func readingsOf(escaped string) []string {
-	if len(escaped) > longestPath && (len(escaped) > longestPlain || !plainPath.MatchString(escaped)) {
-		return nil
-	}
-	if !oddPath.MatchString(escaped) {
-		return []string{escaped}
-	}
-	decoded := decoder.Replace(decoder.Replace(escaped))
-	if decoder.Replace(decoded) != decoded || strings.Count(decoded, ";") > mostReadings ||
-		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || emptyName.MatchString(decoded) {
-		return nil
-	}
-	var readings []string
-	seen := map[string]bool{escaped: true}
-	for queue := []string{escaped}; len(queue) > 0; queue = queue[1:] {
-		readings = append(readings, queue[0])
-		once := decoder.Replace(queue[0])
-		untilUp, _, _ := strings.Cut(queue[0]+"/", "/../") // some go by how a path begins, whatever follows
-		for _, other := range []string{
-			once, decoder.Replace(encodedSlash.ReplaceAllString(queue[0], "%252F")), // of the whole, or of each name
-			strings.ReplaceAll(queue[0], `\`, "/"), queryOrFragment.ReplaceAllString(queue[0], ""), strings.TrimSuffix(untilUp, "/"),
-			parameters.ReplaceAllString(queue[0], ""), cleaned(queue[0]),
-		} {
-			if !seen[other] {
-				seen[other] = true
-				queue = append(queue, other)
-			}
-		}
-		if len(seen) > mostReadings {
-			return nil
-		}
-	}
-	return readings
-}
-
-// decoder undoes one percent-encoding. What isn't a percent-encoding stays as it is.
-var decoder = func() *strings.Replacer {
+var lenientDecoder = func() *strings.Replacer {
 	const digits = "0123456789abcdefABCDEF"
 	var pairs []string
 	for _, first := range digits {
@@ -1101,23 +2060,127 @@ var decoder = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// refusalPage is what a person sees. It needs nothing but itself, and works in Organizr's iframes.
-var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html><html lang="en">
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">
-{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}<title>{{.Title}}</title>
+// pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
+// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what
+// they make of it: it isn't at rest after two decodings, it holds a control character (PHP's ~^/x$~ matches "/x\n") or
+// bytes that aren't UTF-8, a name is nothing on Windows, or there is too much of it.
+func pathVariants(escaped string) []string {
+	decoded := decode(decode(escaped))
+	if len(decoded) > maxPath || decode(decoded) != decoded || !utf8.ValidString(decoded) ||
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || emptyName.MatchString(decoded) {
+		return nil
+	}
+	variants := []string{escaped}
+	if !ambiguous.MatchString(escaped) {
+		return variants
+	}
+	bytes := 0
+	for i := 0; i < len(variants); i++ {
+		bytes += len(variants[i])
+		if len(variants) > maxVariants || bytes > maxVariantBytes {
+			return nil
+		}
+		for _, variant := range derivedVariants(variants[i]) {
+			if !slices.Contains(variants, variant) {
+				variants = append(variants, variant)
+			}
+		}
+	}
+	return variants
+}
+
+// derivedVariants returns what a service may take a path for in one step.
+func derivedVariants(variant string) []string {
+	var derived []string
+	if strings.Contains(variant, "%") {
+		derived = append(derived, decode(variant), decode(encodedSlash.ReplaceAllString(variant, "%252F")))
+	}
+	if strings.Contains(variant, `\`) {
+		derived = append(derived, strings.ReplaceAll(variant, `\`, "/"))
+	}
+	if end := strings.IndexAny(variant, "?#"); end >= 0 {
+		derived = append(derived, variant[:end])
+	}
+	if end := strings.Index(variant+"/", "/../"); end >= 0 { // some go by how a path begins, whatever follows
+		derived = append(derived, variant[:end])
+	}
+	if strings.Contains(variant, ";") {
+		derived = append(derived, pathParameters.ReplaceAllString(variant, ""))
+	}
+	if strings.ContainsAny(variant, ":$") {
+		derived = append(derived, stream.ReplaceAllString(variant, "$1"))
+	}
+	if script := scriptName.FindStringIndex(variant); script != nil {
+		derived = append(derived, variant[script[1]-1:])
+	}
+	return append(derived, cleanPath(variant))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The page
+//
+// It needs nothing but itself: no script, no other file. It works on a phone, in the dark, and in Organizr's iframes.
+
+// refusalPageData is what the page shows. What is empty isn't shown.
+type refusalPageData struct {
+	Status            int
+	Title, Text, Hint string
+	User, Group       string // who is there
+	Required, Rule    string // the group that is required, and the rule that says so
+	Login             string // Organizr's address
+}
+
+var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="dark light">
+<meta name="robots" content="noindex">
+{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}
+<title>{{.Title}}</title>
 <style>
-:root { --back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b }
-@media (prefers-color-scheme: light) { :root { --back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff } }
+:root {
+	--back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b;
+}
+@media (prefers-color-scheme: light) {
+	:root {
+		--back: #eef1f4; --card: #fff; --line: #d5dbe1; --text: #1d2329; --soft: #55606b; --link: #0a6c99; --on: #fff;
+	}
+}
 * { box-sizing: border-box; margin: 0; overflow-wrap: anywhere }
-body { min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-main { width: 100%; max-width: 28rem; padding: 1.75rem; background: var(--card); border-top: 4px solid var(--link); border-radius: .5rem }
-h1, p, dl { margin-bottom: 1rem } h1 { font-size: 1.5rem; line-height: 1.25 }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; padding: .75rem 0; border-block: 1px solid var(--line) }
-dt, small { color: var(--soft) } dd { font-weight: 600; unicode-bidi: isolate }
-a { display: block; padding: .75rem; border-radius: .5rem; background: var(--link); color: var(--on); text-align: center; text-decoration: none }
+body {
+	min-height: 100vh; display: grid; place-items: center; padding: 1rem;
+	background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif;
+}
+main {
+	width: 100%; max-width: 28rem; padding: 1.75rem;
+	background: var(--card); border-top: 4px solid var(--link); border-radius: .5rem;
+}
+h1, p, dl { margin-bottom: 1rem }
+h1 { font-size: 1.5rem; line-height: 1.25 }
+dl {
+	display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; padding: .75rem 0;
+	border-block: 1px solid var(--line);
+}
+dt, small { color: var(--soft) }
+dd { font-weight: 600; unicode-bidi: isolate }
+a {
+	display: block; padding: .75rem; border-radius: .5rem;
+	background: var(--link); color: var(--on); text-align: center; text-decoration: none;
+}
 a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
-</style><main><small>{{.Status}}</small><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Hint}}<p>{{.}}</p>{{end}}
-{{with .Who}}<dl><dt>You are</dt><dd>{{.}}</dd><dt>Your group</dt><dd>{{$.Group}}</dd>{{with $.Wanted}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}</dl>{{end}}
-{{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}</main>
+</style>
+<main>
+<small>{{.Status}}</small>
+<h1>{{.Title}}</h1>
+<p>{{.Text}}</p>
+{{with .Hint}}<p>{{.}}</p>{{end}}
+{{with .User}}<dl>
+<dt>You are</dt><dd>{{.}}</dd>
+<dt>Your group</dt><dd>{{$.Group}}</dd>
+{{with $.Required}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}
+{{with $.Rule}}<dt>By the rule</dt><dd>{{.}}</dd>{{end}}
+</dl>{{end}}
+{{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
+</main>
 `))
