@@ -23,29 +23,29 @@ import (
 type maker struct{ createConfig, construct reflect.Value }
 
 // interpret returns the maker of the plugin in the folder.
-func interpret(b *testing.B, module, folder string) maker {
-	b.Helper()
-	gopath := b.TempDir()
+func interpret(t testing.TB, module, folder string) maker {
+	t.Helper()
+	gopath := t.TempDir()
 	plugin := filepath.Join(gopath, "src", filepath.FromSlash(module))
 	if err := os.MkdirAll(filepath.Dir(plugin), 0o755); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := os.Symlink(folder, plugin); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	silent, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() { silent.Close() })
-	yaegi := interp.New(interp.Options{GoPath: gopath, Stdout: silent})
+	t.Cleanup(func() { silent.Close() })
+	yaegi := interp.New(interp.Options{GoPath: gopath, Stdout: silent, Stderr: silent})
 	if err := yaegi.Use(stdlib.Symbols); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	evaluate := func(expression string) reflect.Value {
 		value, err := yaegi.Eval(expression)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		return value
 	}
@@ -54,35 +54,35 @@ func interpret(b *testing.B, module, folder string) maker {
 }
 
 // handler returns a handler with the options, which calls nothing.
-func (m maker) handler(b *testing.B, options map[string]any) http.Handler {
-	b.Helper()
+func (m maker) handler(t testing.TB, options map[string]any) http.Handler {
+	t.Helper()
 	config := m.createConfig.Call(nil)[0]
 	for option, value := range options {
 		field := config.Elem().FieldByName(option)
 		if !field.IsValid() {
-			b.Fatal("there is no option " + option)
+			t.Fatal("there is no option " + option)
 		}
 		field.Set(reflect.ValueOf(value))
 	}
 	var next http.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	results := m.construct.Call([]reflect.Value{
-		reflect.ValueOf(b.Context()), reflect.ValueOf(&next).Elem(), config, reflect.ValueOf("bench"),
+		reflect.ValueOf(t.Context()), reflect.ValueOf(&next).Elem(), config, reflect.ValueOf("bench"),
 	})
 	if !results[1].IsNil() {
-		b.Fatal(results[1].Interface())
+		t.Fatal(results[1].Interface())
 	}
 	handler, ok := results[0].Interface().(http.Handler)
 	if !ok {
-		b.Fatal("no handler")
+		t.Fatal("no handler")
 	}
 	return handler
 }
 
 // plugin and floor are what is measured: the plugin, and the one that does nothing.
-func plugin(b *testing.B) maker { return interpret(b, proxy.PluginModule, proxy.Checkout()) }
+func plugin(t testing.TB) maker { return interpret(t, proxy.PluginModule, proxy.Checkout()) }
 
-func floor(b *testing.B) maker {
-	return interpret(b, filepath.Dir(proxy.PluginModule)+"/floor", filepath.Join(proxy.Module(), "bench", "floor"))
+func floor(t testing.TB) maker {
+	return interpret(t, filepath.Dir(proxy.PluginModule)+"/floor", filepath.Join(proxy.Module(), "bench", "floor"))
 }
 
 // inForce returns the options, besides those that every middleware here has.
@@ -131,28 +131,39 @@ type interpretedRequest struct {
 	status  int
 }
 
-// run asks the handler.
-func (request interpretedRequest) run(b *testing.B, handler http.Handler) {
+// sender returns a function that sends the request to the handler once.
+func (request interpretedRequest) sender(t testing.TB, handler http.Handler) func() {
+	t.Helper()
 	address, err := url.ParseRequestURI(or(request.target, "/some/path"))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	template := load.Browser()
 	if request.accept != "" {
 		template.Set("Accept", request.accept)
 	}
 	maps.Copy(template, request.header)
-	defer reportCPU(b)()
-	for i := 0; b.Loop(); i++ {
+	sent := 0
+	return func() {
 		header := maps.Clone(template)
 		if len(request.cookies) > 0 {
-			header["Cookie"] = []string{request.cookies[i%len(request.cookies)]}
+			header["Cookie"] = []string{request.cookies[sent%len(request.cookies)]}
 		}
+		sent++
 		rw := &answered{header: http.Header{}}
 		handler.ServeHTTP(rw, &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: address, Header: header})
 		if rw.status != request.status {
-			b.Fatalf("got %d", rw.status)
+			t.Fatalf("%s: got status %d, want %d", request.name, rw.status, request.status)
 		}
+	}
+}
+
+// run sends the request again and again.
+func (request interpretedRequest) run(b *testing.B, handler http.Handler) {
+	send := request.sender(b, handler)
+	defer reportCPU(b)()
+	for b.Loop() {
+		send()
 	}
 }
 
