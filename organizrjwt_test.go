@@ -28,19 +28,29 @@ import (
 	"unicode/utf8"
 )
 
-// What the plugin does, section by section, in the order in which it meets a request and a configuration:
+// What the plugin does, in the order in which it meets a request and then a configuration. After the hooks and helpers:
 //
-//	Who gets in: groups, rules, allow and deny
-//	Which session counts, and what is a session
-//	What is forwarded to the service, forged headers and cookies
+//	Who gets in: groups
+//	Who gets in: rules for parts of a service
+//	Who gets in: allow and deny
+//	Which session counts: cookies and bearer tokens
+//	What is a session: the token and its claims
+//	What is forwarded to the service
+//	Forged headers, and the cookies that the service gets
 //	Cross-site requests
-//	Refusals: the redirect to the login, where a login can't help, pages and problem JSON, log lines
+//	Refusals: the redirect to the login
+//	Refusals: where a login can't help
+//	Refusals: pages and problem JSON
+//	Refusals: log lines
 //	Configuration mistakes
-//	Where the key comes from, config.php
+//	Where the key comes from
+//	config.php
 //	Files that aren't there yet, and files that change
 //	The database
-//	What is remembered
-//	The module path, allocations, fuzz targets
+//	The session cache
+//	The module path
+//	Allocations
+//	Fuzz targets
 
 // Hooks into the plugin: all that these tests use of it besides CreateConfig and New.
 
@@ -3175,7 +3185,7 @@ func TestDatabaseFormat(t *testing.T) {
 	}
 }
 
-// What is remembered.
+// The session cache.
 
 func TestSessionCache(t *testing.T) {
 	bob, session := tokenOf(t, "bob"), cookieWith(tokenOf(t, "bob"))
