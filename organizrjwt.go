@@ -86,7 +86,9 @@ type middleware struct {
 	rules          *rules // nil if there are none
 	allow, deny    conditions
 	headers        headerPolicy
-	login          *login // nil if nobody is redirected
+	headerNames    []string        // headers.names
+	commonHeaders  map[string]bool // headers.common
+	login          *login          // nil if nobody is redirected
 	acceptBearer   bool
 	allowCrossSite bool
 }
@@ -98,6 +100,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	m.headers = parseHeaderPolicy(errs, config)
+	m.headerNames = m.headers.names
+	m.commonHeaders = m.headers.common
 	m.required = &rule{group: parseGroup(errs, "group", config.Group)}
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
@@ -114,7 +118,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	}
 	m.cache = newSessionCache(watch(files, name))
 	if m.rules == nil {
-		m.cache.admitsFrom = rankOf(m.required.group)
+		m.cache.admitsFrom = maxRank - m.required.group
 	}
 	return m, nil
 }
@@ -130,16 +134,18 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	cookies := strings.Join(headers["Cookie"], "; ") // HTTP/2 parts them, and some HTTP/1 clients send two lines
 	cache := m.cache
 	cache.RLock()
-	known := cache.admitted[cookies]
+	sender := cache.admitted[cookies]
 	cache.RUnlock()
-	if known == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.headers.common) != nil {
-		decide(m, rw, req)
-		return
+	if sender == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
+		sender = decide(m, rw, req, cookies)
+		if sender == nil {
+			return
+		}
 	}
-	for i, values := range known.values {
-		headers[m.headers.names[i]] = values
+	for i, values := range sender.values {
+		headers[m.headerNames[i]] = values
 	}
-	req.URL.User = known.user
+	req.URL.User = sender.user
 	m.next.ServeHTTP(rw, req)
 }
 
@@ -148,53 +154,67 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // takes 34 allocations, this takes 14.
 var failingWriter = (*os.File)(nil)
 
-// decide finds out what the path asks for and who sent the request, and lets them in or refuses them.
-func decide(m *middleware, rw http.ResponseWriter, req *http.Request) {
+// decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of them,
+// or refuses the request and returns nil.
+func decide(m *middleware, rw http.ResponseWriter, req *http.Request, cookies string) *visitor {
 	required := m.required
 	if m.rules != nil {
 		required = requiredRule(m.rules, req)
 	}
-	credentials := strings.Join(req.Header["Cookie"], "; ")
 	if m.acceptBearer {
-		credentials = withAuthorization(credentials, req)
+		cookies = withAuthorization(cookies, req)
 	}
-	sender, current := recall(m.cache, credentials)
-	if sender == nil {
-		sender = identify(m, req, credentials, current)
+	cache := m.cache
+	cache.RLock()
+	sender := cache.byCredentials[cookies]
+	current := cache.current
+	cache.RUnlock()
+	if sender == nil || current == nil {
+		sender = identify(m, req, cookies, current)
 	}
-	if sender.rank < rankOf(required.group) {
-		refuse(&exchange{m, sender, required, rw, req})
-		return
+	if sender.rank < maxRank-required.group {
+		refuse(m, sender, required, rw, req)
+		return nil
 	}
-	if req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.headers.common) != nil {
-		if why := screenRequest(m, sender, required, req); why != nil {
-			e := &exchange{m, sender, required, rw, req}
-			e.explain(why)
-			return
-		}
+	if sender.values == nil || req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.commonHeaders) != nil {
+		return screen(m, sender, required, rw, req)
 	}
-	forward(m, sender, req)
-	m.next.ServeHTTP(rw, req)
+	return sender
 }
 
-// A visitor's rank is 1000 less their group: 1000 for Admin, 1 for guests. Rank 0 never gets in, and group 0 asks for
-// Admin, so a rank or a group that isn't set opens nothing.
-func rankOf(group int) int {
-	return guestRank + guestGroup - group
+// A visitor's rank is 1000 less their group: 1000 for Admin, 1 for guests. Rank 0 never gets in, and group 0 requires
+// rank 1000. So a rank or a group that isn't set opens nothing.
+const (
+	maxRank   = 1000
+	guestRank = maxRank - guestGroup
+)
+
+// screen takes forged headers out of an unusual request of somebody who may enter, and returns the visitor as the service
+// is told of them, or refuses the request all the same and returns nil.
+func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
+	why := checkRequest(m, sender, required, req)
+	if why != nil {
+		e := &exchange{m, sender, required, rw, req}
+		e.explain(why)
+		return nil
+	}
+	if req.Header.WriteSubset(failingWriter, m.headers.common) != nil {
+		m.headers.removeReserved(req.Header)
+	}
+	if sender.values == nil {
+		return &visitor{values: guestValues(&m.headers, req.Header, m.cache.inForce())}
+	}
+	return sender
 }
 
-const guestRank = 1
-
-// screenRequest takes forged headers out of an unusual request of a visitor who may enter, or returns why the request
-// is refused all the same.
-func screenRequest(m *middleware, sender *visitor, required *rule, req *http.Request) *refusal {
+// checkRequest returns why an unusual request is refused although the visitor may enter, or nil.
+func checkRequest(m *middleware, sender *visitor, required *rule, req *http.Request) *refusal {
 	if len(req.Header) > maxHeaders {
 		return tooManyHeaders
 	}
 	if sender.fromBrowser && required.group != guestGroup && !m.allowCrossSite && isCrossSite(m.login, req) {
 		return fromAnotherSite
 	}
-	m.headers.removeReserved(req.Header)
 	return nil
 }
 
@@ -227,7 +247,7 @@ var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
 type visitor struct {
 	account *account // nil if nobody is logged in
 	session *session
-	rank    int           // see rankOf
+	rank    int           // see maxRank
 	refused error         // errLocked, errUnprintable or errDenied
 	values  [][]string    // of the headers that the plugin sets, parallel to headerPolicy.names; nil for guests
 	user    *url.Userinfo // the name, for Traefik's access log
@@ -243,20 +263,6 @@ func withAuthorization(cookies string, req *http.Request) string {
 		cookies += "\x00" + line // a byte that no header can hold
 	}
 	return cookies
-}
-
-// recall returns the visitor who sent these credentials before, or nil if nobody is known to have done so, and the
-// verifier that is in force, or nil if the cache must be refreshed first.
-func recall(cache *sessionCache, credentials string) (*visitor, *verifier) {
-	cache.RLock()
-	known := cache.byCredentials[credentials]
-	current := cache.verifier
-	if cache.stale {
-		known = nil
-		current = nil
-	}
-	cache.RUnlock()
-	return known, current
 }
 
 // identify returns who sent the request. The first good session counts. Organizr sets one cookie for its domain and one
@@ -284,7 +290,10 @@ func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *vi
 	if current == nil {
 		return &visitor{rank: guestRank, err: errNotReady}
 	}
-	if known, _ := recall(m.cache, credentials); known != nil {
+	m.cache.RLock()
+	known := m.cache.byCredentials[credentials]
+	m.cache.RUnlock()
+	if known != nil {
 		return known
 	}
 	return identify(m, req, credentials, current)
@@ -338,31 +347,51 @@ func verifyNewcomer(cache *sessionCache, token string) (*session, error) {
 // newVisitor returns the visitor whose session this is, with what it is worth here.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
-	v := &visitor{account: user, session: verified}
-	switch {
-	case user.locked:
-		v.rank = guestRank
-		v.refused = errLocked
-		return v
-	case !m.headers.isPrintable(user):
+	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID}
+	if user.locked || !arePrintable(user.claims, m.headers.claims) {
 		v.rank = guestRank
 		v.refused = errUnprintable
+		if user.locked {
+			v.refused = errLocked
+		}
 		return v
-	case m.deny.match(user):
-		v.refused = errDenied
-	case m.allow.match(user):
-		v.rank = rankOf(0)
-	default:
-		v.rank = rankOf(user.groupID)
+	}
+	if len(m.allow) > 0 || len(m.deny) > 0 {
+		applyConditions(m, v)
 	}
 	v.user = url.User(user.claims["username"])
-	v.values = make([][]string, len(m.headers.names))
+	v.values = make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
-		if text := set.expand(verified); text != "" {
+		text := user.claims[set.claim]
+		if set.claim == "" {
+			text = set.expand(verified)
+		}
+		if text != "" {
 			v.values[i] = []string{text}
 		}
 	}
 	return v
+}
+
+// arePrintable reports whether these claims are printable text without a space at an end.
+func arePrintable(claims map[string]string, names []string) bool {
+	for _, name := range names {
+		if text := claims[name]; strings.TrimFunc(text, unicode.IsPrint) != "" || strings.TrimSpace(text) != text {
+			return false
+		}
+	}
+	return true
+}
+
+// applyConditions gives the visitor every right that allow gives them, and none if deny says so.
+func applyConditions(m *middleware, v *visitor) {
+	if m.allow.match(v.account) {
+		v.rank = maxRank
+	}
+	if m.deny.match(v.account) {
+		v.rank = 0
+		v.refused = errDenied
+	}
 }
 
 // remember keeps the visitor in the cache and returns them as this request shows them. The session's owner is shared
@@ -399,12 +428,12 @@ type sessionCache struct {
 	admitsFrom int // the rank from which visitors get in whatever the path; 0 if that depends on the path
 
 	sync.RWMutex
-	stale         bool
-	staleAt       time.Time
 	verifier      *verifier           // by which all below were verified; nil if Organizr's files aren't there yet
+	current       *verifier           // the same, or nil while the cache is set aside
+	setAsideAt    time.Time           // when that will be
 	reported      error               // what the log says that sessions can't be verified for
-	admitted      map[string]*visitor // those who get in without further questions, by their cookies; nil while stale
-	admissible    map[string]*visitor // the same, also while stale
+	admitted      map[string]*visitor // who gets in without further questions, by their cookies; nil while set aside
+	admissible    map[string]*visitor // the same, also while set aside
 	byCredentials map[string]*visitor
 	byToken       map[string]*cacheEntry
 	firstExpiry   time.Time // of a session in the cache
@@ -418,25 +447,19 @@ type cacheEntry struct {
 
 // newSessionCache returns an empty cache, which the first request fills.
 func newSessionCache(files *poller) *sessionCache {
-	return &sessionCache{poller: files, stale: true}
+	return &sessionCache{poller: files}
 }
 
-// refresh polls the files if it is time to, and returns the verifier that is in force, or nil for none.
+// refresh polls the files if the cache was set aside, and returns the verifier that is in force, or nil for none.
 func (c *sessionCache) refresh() *verifier {
-	c.RLock()
-	stale, current := c.stale, c.verifier
-	c.RUnlock()
-	if !stale {
-		return current
-	}
 	latest, holds := c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
 	if c.verifier != latest || c.byToken == nil || !now().Before(c.firstExpiry) {
 		c.reset(latest)
 	}
-	if c.stale {
-		c.stale = false
+	if c.current == nil {
+		c.current = c.verifier
 		c.admitted = c.admissible
 		c.setAsideAfter(holds)
 	}
@@ -449,35 +472,34 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 	if untilExpiry := c.firstExpiry.Sub(moment); untilExpiry < duration {
 		duration = untilExpiry
 	}
-	c.staleAt = moment.Add(duration)
+	c.setAsideAt = moment.Add(duration)
 	afterFunc(duration, c.setAside)
 }
 
 // setAside has the next request refresh the cache.
 func (c *sessionCache) setAside() {
 	c.Lock()
-	c.stale = true
+	c.current = nil
 	c.admitted = nil
 	c.Unlock()
 }
 
 // reset empties the cache and goes on with this verifier.
-func (c *sessionCache) reset(current *verifier) {
-	c.byCredentials = make(map[string]*visitor)
-	c.byToken = make(map[string]*cacheEntry)
-	c.admissible = make(map[string]*visitor)
-	c.admitted = nil
-	if !c.stale {
+func (c *sessionCache) reset(latest *verifier) {
+	c.byCredentials = map[string]*visitor{}
+	c.byToken = map[string]*cacheEntry{}
+	c.admissible = map[string]*visitor{}
+	if c.current != nil {
+		c.current = latest
 		c.admitted = c.admissible
 	}
 	c.firstExpiry = time.Unix(maxUnixTime, 0)
-	if current == nil {
-		c.verifier = nil
+	c.verifier = latest
+	c.reported = nil
+	if latest == nil {
 		return
 	}
-	c.verifier = current
-	c.reported = nil
-	c.byCredentials[""] = &visitor{rank: guestRank, err: current.errNoCookie}
+	c.byCredentials[""] = &visitor{rank: guestRank, err: latest.errNoCookie}
 	if c.admitsFrom == guestRank {
 		c.admissible[""] = c.byCredentials[""]
 	}
@@ -507,34 +529,41 @@ func ownerOf(cache *sessionCache, token string) *visitor {
 // cleared. A visitor who was verified before the files changed isn't kept.
 func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 	c.Lock()
-	defer c.Unlock()
-	verified := owner.session
-	if c.verifier != verified.verifier {
-		return
-	}
-	cached := c.byToken[verified.token]
-	if cached == nil && len(c.byToken) >= maxSessions {
-		c.reset(c.verifier)
-	}
-	if cached != nil && cached.credentials != "" { // no credentials at all are the anonymous visitor's
-		delete(c.byCredentials, cached.credentials)
-		delete(c.admissible, cached.credentials)
-	}
-	cached = &cacheEntry{owner: owner}
-	c.byToken[verified.token] = cached
-	if len(credentials) <= maxCachedCredentials {
-		cached.credentials = credentials
-		c.byCredentials[credentials] = shown
-		if c.admitsFrom > 0 && shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
-			c.admissible[credentials] = shown
+	if c.verifier == owner.session.verifier {
+		entry := c.byToken[owner.session.token]
+		if entry == nil {
+			entry = newEntry(c, owner)
+		}
+		if entry.credentials != "" { // no credentials at all are those of a visitor without a session
+			delete(c.byCredentials, entry.credentials)
+			delete(c.admissible, entry.credentials)
+			entry.credentials = ""
+		}
+		if len(credentials) <= maxCachedCredentials {
+			entry.credentials = credentials
+			c.byCredentials[credentials] = shown
+			if c.admitsFrom > 0 && shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
+				c.admissible[credentials] = shown
+			}
 		}
 	}
-	if verified.expires.Before(c.firstExpiry) {
-		c.firstExpiry = verified.expires
-		if verified.expires.Before(c.staleAt) {
+	c.Unlock()
+}
+
+// newEntry makes room in the cache for a session.
+func newEntry(c *sessionCache, owner *visitor) *cacheEntry {
+	if len(c.byToken) >= maxSessions {
+		c.reset(c.verifier)
+	}
+	entry := &cacheEntry{owner: owner}
+	c.byToken[owner.session.token] = entry
+	if expires := owner.session.expires; expires.Before(c.firstExpiry) {
+		c.firstExpiry = expires
+		if expires.Before(c.setAsideAt) {
 			c.setAsideAfter(pollInterval)
 		}
 	}
+	return entry
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -570,6 +599,7 @@ type header struct {
 	text    string   // with placeholders; empty if the header is only removed
 	literal string   // the text without its placeholders
 	claims  []string // its placeholders, apart from {token}
+	claim   string   // the placeholder that is all of the text, if one is
 }
 
 var (
@@ -585,9 +615,6 @@ var (
 
 // expand returns the header's text for a session, or nothing if it has placeholders and all of them are empty.
 func (h *header) expand(verified *session) string {
-	if len(h.claims) == 1 && h.text == "{"+h.claims[0]+"}" {
-		return verified.account.claims[h.claims[0]]
-	}
 	pairs := []string{"{token}", verified.token}
 	for name, claim := range verified.account.claims {
 		pairs = append(pairs, "{"+name+"}", claim)
@@ -599,30 +626,8 @@ func (h *header) expand(verified *session) string {
 	return text
 }
 
-// isPrintable reports whether every claim that the service gets is printable text.
-func (p *headerPolicy) isPrintable(user *account) bool {
-	for _, claim := range p.claims {
-		if !isPrintable(user.claims[claim]) {
-			return false
-		}
-	}
-	return true
-}
-
-// forward puts into the request what the service gets of the visitor. Guests have no session, so what they sent as
+// guestValues returns the values of the headers that the plugin sets for a visitor without a session. What they sent as
 // Authorization isn't ours, even if the option headers sets one for everybody else.
-func forward(m *middleware, sender *visitor, req *http.Request) {
-	values := sender.values
-	if values == nil {
-		values = guestValues(&m.headers, req.Header, m.cache.inForce())
-	}
-	for i, lines := range values {
-		req.Header[m.headers.names[i]] = lines
-	}
-	req.URL.User = sender.user
-}
-
-// guestValues returns the values of the headers that the plugin sets for a visitor without a session.
 func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]string {
 	values := make([][]string, len(p.names))
 	keepOtherCredentials(p, values, headers, current, "")
@@ -764,12 +769,11 @@ func isWebSocket(req *http.Request) bool {
 // browserHost returns the host, with its port, that the browser asked for. Trusted proxies in front of Traefik may have
 // been asked for another one than Traefik, and several of them write a list. Whatever isn't a host is ignored.
 func browserHost(req *http.Request) string {
-	forwarded, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Host"), ",")
-	forwarded = strings.TrimSpace(forwarded)
-	if hostAndPort.MatchString(forwarded) {
-		return forwarded
+	lines := req.Header["X-Forwarded-Host"]
+	if len(lines) == 0 {
+		return req.Host
 	}
-	return req.Host
+	return or(hostAndPort.FindString(firstOfList(lines[0])), req.Host)
 }
 
 // hostAndPort matches a name or an address, with or without a port.
@@ -887,6 +891,53 @@ var (
 // acceptsHTML matches an Accept header in which HTML is among the first.
 var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`)
 
+// refuse answers a request of a visitor who may not enter.
+func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
+	if sender.account == nil && !acceptsHTML.MatchString(req.Header.Get("Accept")) && sender.err != errNotReady {
+		refuseProgram(m, sender, rw, req)
+	} else {
+		refuseVisitor(&exchange{m, sender, required, rw, req})
+	}
+}
+
+// refuseProgram answers a request without a session that no browser makes for a page.
+func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
+	logRefusal(m, req, http.StatusUnauthorized, sender.err.Error(), "")
+	stripRefused(m, req)
+	headers := rw.Header()
+	headers["Content-Type"] = problemType
+	headers["Cache-Control"] = noStore
+	headers["X-Content-Type-Options"] = nosniff
+	headers["Www-Authenticate"] = noToken
+	if sender.sentToken {
+		headers["Www-Authenticate"] = invalidToken
+	}
+	rw.WriteHeader(http.StatusUnauthorized)
+	if req.Method != "HEAD" {
+		_, _ = rw.Write(loginProblem)
+	}
+}
+
+// logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like another
+// line.
+func logRefusal(m *middleware, req *http.Request, status int, reason, name string) {
+	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%q "+
+		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
+}
+
+// stripRefused takes the session and forged headers out of a request that is refused: Traefik's middleware errors may
+// send it to a service of its own.
+func stripRefused(m *middleware, req *http.Request) {
+	headers := req.Header
+	delete(headers, "Cookie")
+	if m.acceptBearer {
+		delete(headers, "Authorization")
+	}
+	if headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
+		m.headers.removeReserved(headers)
+	}
+}
+
 // An exchange is a request that is refused: who sent it, which rule refuses them, and where to answer.
 type exchange struct {
 	m        *middleware
@@ -896,19 +947,17 @@ type exchange struct {
 	req      *http.Request
 }
 
-// refuse answers a request of a visitor who may not enter.
-func refuse(e *exchange) {
-	sender := e.visitor
+// refuseVisitor answers a person, or a program that has a session.
+func refuseVisitor(e *exchange) {
 	switch {
-	case sender.account != nil:
+	case e.visitor.account != nil:
 		e.explain(e.refusal())
-	case sender.err == errNotReady: //nolint:errorlint // it is set as it is
+	case errors.Is(e.visitor.err, errNotReady):
 		e.explain(notReady)
-	case acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req):
+	case isNavigation(e.req):
 		e.sendToLogin()
 	default:
-		e.rw.Header()["Content-Type"] = problemType
-		respond(e, http.StatusUnauthorized, sender.err.Error(), loginProblem)
+		refuseProgram(e.m, e.visitor, e.rw, e.req)
 	}
 }
 
@@ -937,8 +986,10 @@ func (e *exchange) refusal() *refusal {
 func isNavigation(req *http.Request) bool {
 	headers := req.Header
 	mode := headers.Get("Sec-Fetch-Mode")
-	return (mode == "" || mode == "navigate") && !isWebSocket(req) && headers.Get("HX-Request") == "" &&
-		!strings.EqualFold(headers.Get("X-Requested-With"), "XMLHttpRequest")
+	if mode != "" && mode != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
+		return false
+	}
+	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
@@ -975,7 +1026,7 @@ func (e *exchange) explain(why *refusal) {
 	if reason == "" {
 		reason = e.visitor.err.Error()
 	}
-	respond(e, why.status, reason, body.Bytes())
+	e.respond(why.status, reason, body.Bytes())
 }
 
 // groupLabel returns a group's name with its number, by which groups are compared.
@@ -998,19 +1049,14 @@ func (r *refusal) problem() []byte {
 	return append(document, '\n')
 }
 
-// respond sends a refusal and logs it in one line. Everything that a visitor chose is quoted and cut, so it can't look
-// like another line. What is refused loses the session and forged headers, since Traefik's middleware errors may send
-// the request to a service of its own.
-func respond(e *exchange, status int, reason string, body []byte) {
-	req, name := e.req, ""
+// respond sends a refusal and logs it.
+func (e *exchange) respond(status int, reason string, body []byte) {
+	name := ""
 	if e.visitor.account != nil {
 		name = e.visitor.account.claims["username"]
 	}
-	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%q "+
-		"visitor=%.256q\n", e.m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
-	if len(req.Header["Cookie"]) > 0 || req.Header.WriteSubset(failingWriter, e.m.headers.common) != nil {
-		e.strip()
-	}
+	logRefusal(e.m, e.req, status, reason, name)
+	stripRefused(e.m, e.req)
 	headers := e.rw.Header()
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
@@ -1021,35 +1067,24 @@ func respond(e *exchange, status int, reason string, body []byte) {
 		}
 	}
 	e.rw.WriteHeader(status)
-	if body != nil && req.Method != "HEAD" {
+	if body != nil && e.req.Method != http.MethodHead {
 		_, _ = e.rw.Write(body)
 	}
 }
 
-// strip takes the session and forged headers out of the request.
-func (e *exchange) strip() {
-	headers := e.m.headers
-	headers.removeReserved(e.req.Header)
-	for i, lines := range guestValues(&headers, e.req.Header, e.m.cache.inForce()) {
-		delete(e.req.Header, headers.names[i])
-		if len(lines) > 0 {
-			e.req.Header[headers.names[i]] = lines
-		}
-	}
-}
-
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
-// of proxies that it doesn't trust.
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests of
+// proxies that it doesn't trust, and sets X-Real-Ip to the address of the connection.
 func clientAddress(req *http.Request) string {
 	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
-		first, _, _ := strings.Cut(lines[0], ",")
-		return strings.TrimSpace(first)
+		return firstOfList(lines[0])
 	}
-	host, _, err := net.SplitHostPort(req.RemoteAddr)
-	if err != nil {
-		return req.RemoteAddr
-	}
-	return host
+	return or(req.Header.Get("X-Real-Ip"), req.RemoteAddr)
+}
+
+// firstOfList returns the first element of a list with commas: what the proxy nearest to the visitor has written.
+func firstOfList(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1072,7 +1107,7 @@ type login struct {
 // this it comes back exactly, whatever is in it.
 func (e *exchange) sendToLogin() {
 	organizr := e.m.login
-	if isUnverifiable(e.visitor.err) {
+	if e.visitor.sentToken && isUnverifiable(e.visitor.err) {
 		e.m.cache.reportUnverifiable(e.m.name, e.visitor.err)
 		e.explain(sessionUnverifiable)
 		return
@@ -1081,19 +1116,22 @@ func (e *exchange) sendToLogin() {
 		e.explain(loginNeeded)
 		return
 	}
-	returnURL := externalURL(e.req)
-	if obstacle := organizr.obstacle(returnURL); obstacle != "" {
-		unreachable := *loginUnreachable
-		unreachable.hint = obstacle
-		e.explain(&unreachable)
-		return
+	host := browserHost(e.req)
+	returnURL := externalURL(e.req, host)
+	if host == organizr.host || !strings.HasSuffix(host, "."+organizr.cookieDomain) { // nearly always it is under it
+		if obstacle := organizr.obstacle(returnURL); obstacle != "" {
+			unreachable := *loginUnreachable
+			unreachable.hint = obstacle
+			e.explain(&unreachable)
+			return
+		}
 	}
 	location := organizr.url
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
 	e.rw.Header()["Location"] = []string{location}
-	respond(e, http.StatusFound, e.visitor.err.Error(), nil)
+	e.respond(http.StatusFound, e.visitor.err.Error(), nil)
 }
 
 // isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
@@ -1118,18 +1156,26 @@ func (c *sessionCache) reportUnverifiable(name string, err error) {
 
 // externalURL returns the address of the request as the browser knows it. Traefik says in X-Forwarded-… how it was
 // reached, and which prefix an earlier middleware has cut off. It takes those headers from trusted proxies only.
-func externalURL(req *http.Request) string {
-	proto, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Proto"), ",")
-	proto = strings.ToLower(strings.TrimSpace(proto))
+func externalURL(req *http.Request, host string) string {
 	scheme := "http://"
-	if proto == "https" || proto == "wss" || proto == "" && req.TLS != nil {
+	if isSecure(req) {
 		scheme = "https://"
 	}
 	prefix := strings.Join(req.Header["X-Forwarded-Prefix"], "")
-	if !strings.HasPrefix(prefix, "/") {
+	if prefix != "" && prefix[0] != '/' {
 		prefix = ""
 	}
-	return scheme + finalDot.ReplaceAllString(browserHost(req), "$1") + prefix + req.URL.RequestURI()
+	return scheme + finalDot.ReplaceAllString(host, "$1") + prefix + req.URL.RequestURI()
+}
+
+// isSecure reports whether the browser asked by https.
+func isSecure(req *http.Request) bool {
+	lines := req.Header["X-Forwarded-Proto"]
+	if len(lines) == 0 {
+		return req.TLS != nil
+	}
+	proto := strings.ToLower(firstOfList(lines[0]))
+	return proto == "https" || proto == "wss"
 }
 
 // finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
@@ -1558,6 +1604,9 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
 		if found[1] != "token" {
 			h.claims = append(h.claims, found[1])
+			if found[0] == text {
+				h.claim = found[1]
+			}
 		}
 	}
 	switch {
@@ -1616,12 +1665,13 @@ func mostPrivileged(one, other *rule) *rule {
 
 // rules are the option rules.
 type rules struct {
-	otherwise  *rule      // where no pattern matches
-	strictest  *rule      // the most privileged of all
-	folders    patternSet // as given, for paths that end in a slash
-	files      patternSet // as given, for all others
-	folded     patternSet // in lower case, for paths without their final slash
-	simplePath *regexp.Regexp
+	otherwise  *rule          // where no pattern matches
+	strictest  *rule          // the most privileged of all
+	folders    patternSet     // as given, for paths that end in a slash
+	files      patternSet     // as given, for all others
+	folded     patternSet     // in lower case, for paths without their final slash
+	simple     *http.ServeMux // all of folded, unless patterns overlap
+	simplePath *regexp.Regexp // paths that can be looked up there
 }
 
 // A match is what ServeMux finds: a pattern that belongs to a rule.
@@ -1652,28 +1702,20 @@ var (
 // requiredRule returns the rule that holds for a request. Nearly all paths are simple: one lookup is enough for them if
 // it finds a pattern that is just what its rule says.
 func requiredRule(all *rules, req *http.Request) *rule {
-	if req.URL.RawPath == "" && len(req.URL.Path) <= maxPath && all.simplePath.MatchString(req.URL.Path) {
-		if found := simpleRule(all, req); found != nil {
-			return found
-		}
+	address := req.URL
+	if all.simple == nil || address.RawPath != "" || len(address.Path) > maxPath ||
+		!all.simplePath.MatchString(address.Path) || !knownMethods[req.Method] {
+		return all.requiredOfVariants(req.Method, address)
 	}
-	return all.requiredOfVariants(req.Method, req.URL)
-}
-
-// simpleRule returns the rule for a simple path, or nil if one lookup can't tell.
-func simpleRule(all *rules, req *http.Request) *rule {
-	if len(all.folded.muxes) > 1 || !knownMethods[req.Method] {
-		return nil
-	}
-	handler, _ := all.folded.muxes[0].Handler(req)
-	found, ok := handler.(*match)
-	if !ok {
+	handler, pattern := all.simple.Handler(req)
+	if pattern == "" {
 		return all.otherwise
 	}
-	if !found.asGiven {
-		return nil
+	found, ok := handler.(*match)
+	if ok && found.asGiven {
+		return found.rule
 	}
-	return found.rule
+	return all.requiredOfVariants(req.Method, address)
 }
 
 // requiredOfVariants returns the rule that asks for the most privileged group for any variant of a path. If nobody can
@@ -1740,7 +1782,6 @@ func parseRules(errs *configErrors, raw []string, otherwise *rule) *rules {
 		return nil
 	}
 	all := &rules{otherwise: otherwise, strictest: otherwise, simplePath: simplePath}
-	all.folded.muxes = []*http.ServeMux{http.NewServeMux()}
 	var matches []*match
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
@@ -1754,6 +1795,9 @@ func parseRules(errs *configErrors, raw []string, otherwise *rule) *rules {
 		if err := all.register(found); err != nil {
 			errs.addf("rules: %q: %v", found.rule.text, err)
 		}
+	}
+	if len(all.folded.muxes) == 1 {
+		all.simple = all.folded.muxes[0]
 	}
 	return all
 }

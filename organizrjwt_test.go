@@ -1937,7 +1937,7 @@ func TestRefusalLogLines(t *testing.T) {
 			Config{Group: "3"},
 			request("GET /x", "Cookie", "Zoë Müller"),
 			`organizrjwt: middleware="site@test" status=403 method="GET" host="sonarr.example.com" path="/x" ` +
-				`address="192.0.2.1" reason="group 4; 3 or lower required" visitor="Zoë Müller"`,
+				`address="192.0.2.1:1234" reason="group 4; 3 or lower required" visitor="Zoë Müller"`,
 		},
 		{
 			"no cookie",

@@ -206,7 +206,7 @@ func BenchmarkInterpreted(b *testing.B) {
 			accept: "*/*",
 		},
 		{name: "forged", cookies: forged, status: 401, accept: "*/*"},
-		{name: "forged, a page", cookies: forged, status: 302},
+		{name: "forged, a page", cookies: forged, status: 401},
 		{name: "nobody, a program", status: 401, accept: "*/*"},
 		{name: "nobody, redirected", status: 302},
 		{name: "nobody, a guest", options: map[string]any{"Group": "Guest"}},
