@@ -127,17 +127,17 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // Requests
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
-// is looked up by their cookies. Everything unusual is left to decide: other methods than GET, headers that browsers
-// don't send, and visitors who aren't in the cache or whose path must be looked up first.
+// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Everything unusual is left
+// to decide: other methods than GET, headers that browsers don't send, and visitors who aren't in the cache or whose
+// path must be looked up first.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
-	cookies := strings.Join(headers["Cookie"], "; ") // HTTP/2 parts them, and some HTTP/1 clients send two lines
 	cache := m.cache
 	cache.RLock()
-	sender := cache.admitted[cookies]
+	sender := cache.admitted[strings.Join(headers["Cookie"], "; ")]
 	cache.RUnlock()
 	if sender == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
-		sender = decide(m, rw, req, cookies)
+		sender = decide(m, rw, req)
 		if sender == nil {
 			return
 		}
@@ -154,23 +154,24 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // takes 34 allocations, this takes 14.
 var failingWriter = (*os.File)(nil)
 
-// decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of them,
-// or refuses the request and returns nil.
-func decide(m *middleware, rw http.ResponseWriter, req *http.Request, cookies string) *visitor {
+// decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of
+// them, or refuses the request and returns nil.
+func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 	required := m.required
 	if m.rules != nil {
 		required = requiredRule(m.rules, req)
 	}
+	credentials := strings.Join(req.Header["Cookie"], "; ")
 	if m.acceptBearer {
-		cookies = withAuthorization(cookies, req)
+		credentials = withAuthorization(credentials, req)
 	}
 	cache := m.cache
 	cache.RLock()
-	sender := cache.byCredentials[cookies]
+	sender := cache.byCredentials[credentials]
 	current := cache.current
 	cache.RUnlock()
 	if sender == nil || current == nil {
-		sender = identify(m, req, cookies, current)
+		sender = identify(m, req, credentials, current)
 	}
 	if sender.rank < maxRank-required.group {
 		refuse(m, sender, required, rw, req)
@@ -189,8 +190,8 @@ const (
 	guestRank = maxRank - guestGroup
 )
 
-// screen takes forged headers out of an unusual request of somebody who may enter, and returns the visitor as the service
-// is told of them, or refuses the request all the same and returns nil.
+// screen takes forged headers out of an unusual request of somebody who may enter, and returns the visitor as the
+// service is told of them, or refuses the request all the same and returns nil.
 func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
 	why := checkRequest(m, sender, required, req)
 	if why != nil {
@@ -918,8 +919,8 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	}
 }
 
-// logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like another
-// line.
+// logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like
+// another line.
 func logRefusal(m *middleware, req *http.Request, status int, reason, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
@@ -1072,8 +1073,8 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 	}
 }
 
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests of
-// proxies that it doesn't trust, and sets X-Real-Ip to the address of the connection.
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
+// of proxies that it doesn't trust, and sets X-Real-Ip to the address of the connection.
 func clientAddress(req *http.Request) string {
 	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
 		return firstOfList(lines[0])
