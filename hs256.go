@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,6 +35,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -77,6 +79,7 @@ type verifier struct {
 	cookiePattern *regexp.Regexp // see cookiePatternFor
 	secret        []byte         // organizrHash as it stands, never blank
 	database      *database      // nil if no database is followed: then the token alone counts
+	binding       *binding       // nil if sessions aren't bound to an address or a browser
 	errNoCookie   error          // what is wrong with a request without that cookie
 }
 
@@ -85,6 +88,7 @@ type session struct {
 	token    string
 	account  *account
 	verifier *verifier // that verified it
+	listed   listedSession
 	expires  time.Time
 }
 
@@ -121,13 +125,11 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	if owner == nil {
 		return nil, errWrongGroup
 	}
+	verified := &session{token: token, account: owner, verifier: v, expires: expiryOf(claims)}
 	if v.database != nil {
-		owner = listedAccount(v.database, token, owner.claims["userID"])
-		if owner == nil {
-			return nil, errNotListed
-		}
+		return listedIn(v.database, verified, now)
 	}
-	return &session{token: token, account: owner, verifier: v, expires: expiryOf(claims)}, nil
+	return verified, nil
 }
 
 // checkSignature returns nil if this Organizr signed the token: the third part is the HMAC-SHA256 of the first two with
@@ -269,7 +271,7 @@ func newAccount(claims map[string]string) *account {
 // isPrintable reports whether every service reads the text alike: all of it is printable, and no space is at an end.
 // A user can choose the name "alice\a", and whatever strips that character takes them for alice.
 func isPrintable(text string) bool {
-	return strings.TrimFunc(text, unicode.IsPrint) == "" && strings.TrimSpace(text) == text
+	return utf8.ValidString(text) && strings.TrimFunc(text, unicode.IsPrint) == "" && strings.TrimSpace(text) == text
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -428,15 +430,19 @@ func (p *poller) publish(until time.Time) {
 		return
 	}
 	secret, cookieName := p.settings["organizrHash"], cookiePrefix+p.settings["uuid"]
+	var bound *binding
+	if p.source.databaseFile != "" {
+		bound = newBinding(p.settings)
+	}
 	before := p.current.verifier
 	if before != nil && string(before.secret) == secret && before.cookieName == cookieName &&
-		before.database == p.database {
+		before.database == p.database && reflect.DeepEqual(before.binding, bound) {
 		return
 	}
 	p.current.verifier = &verifier{
 		cookieName: cookieName, cookiePattern: cookiePatternFor(regexp.QuoteMeta(cookieName)),
 		errNoCookie: errors.New("the request has no cookie " + cookieName),
-		secret:      []byte(secret), database: p.database,
+		secret:      []byte(secret), database: p.database, binding: bound,
 	}
 }
 
@@ -604,16 +610,141 @@ type database struct {
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID string
+	userID, expires  string
+	browser, address string // with which it was made
 }
 
-// listedAccount returns the account that the token belongs to, or nil if Organizr doesn't list it for this user.
-func listedAccount(d *database, token, userID string) *account {
-	listed, ok := d.sessions[token]
-	if !ok || listed.userID != userID {
+// listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has ended
+// it. Name, group and lock are what the database says, not the token.
+func listedIn(d *database, s *session, now time.Time) (*session, error) {
+	listed, ok := d.sessions[s.token]
+	owner := d.accounts[listed.userID]
+	if !ok || owner == nil || listed.userID != s.account.claims["userID"] {
+		return nil, errNotListed
+	}
+	until, err := listed.until(now)
+	if err != nil {
+		return nil, err
+	}
+	s.account = owner
+	s.listed = listed
+	if until.Before(s.expires) {
+		s.expires = until
+	}
+	return s, nil
+}
+
+// until returns when the database ends the session, or errExpired if it has.
+//
+// Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
+// 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC when
+// that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
+func (l listedSession) until(now time.Time) (time.Time, error) {
+	const organizrClock = "2006-01-02T15:04:05Z"
+	if l.expires <= now.UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
+		return time.Time{}, errExpired
+	}
+	if moment, err := time.Parse(organizrClock, l.expires); err == nil {
+		return moment, nil
+	}
+	if len(l.expires) >= 10 && (len(l.expires) == 10 || l.expires[10] < 'T') {
+		if day, err := time.Parse("2006-01-02", l.expires[:10]); err == nil {
+			return day, nil
+		}
+	}
+	return now.Add(time.Second), nil // it is compared again then
+}
+
+// A binding says to what Organizr binds sessions: its settings matchUserIP and matchUserAgents, which are off unless
+// somebody switched them on.
+type binding struct {
+	address, browser bool
+	localAddresses   []addressRange // from where any session is taken
+}
+
+// An addressRange is a range of IPv4 addresses, both included.
+type addressRange struct{ first, last uint32 }
+
+// localAddresses has the ranges that Organizr takes for local (its localIPRanges).
+var localAddresses = []addressRange{
+	{0x0a000000, 0x0affffff}, // 10.0.0.0/8
+	{0xac100000, 0xac1fffff}, // 172.16.0.0/12
+	{0xc0a80000, 0xc0a8ffff}, // 192.168.0.0/16
+	{0x7f000001, 0x7fffffff}, // 127.0.0.0/8 without its first address
+}
+
+// newBinding returns to what the settings of config.php bind sessions, or nil for nothing.
+func newBinding(settings map[string]string) *binding {
+	isOn := func(name string) bool { return settings[name] != "" && settings[name] != "0" } // as in PHP
+	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localAddresses: localAddresses}
+	if !b.address && !b.browser {
 		return nil
 	}
-	return d.accounts[userID]
+	for _, text := range strings.Split(settings["localIPList"], ",") {
+		if local, ok := parseAddressRange(strings.TrimSpace(text)); ok {
+			b.localAddresses = append(b.localAddresses[:len(b.localAddresses):len(b.localAddresses)], local)
+		}
+	}
+	return b
+}
+
+// parseAddressRange returns the range that an entry of localIPList stands for, as Organizr's convertIPToRange does: it
+// replaces the last part by 0 unless the prefix has 32 bits, and counts from there.
+func parseAddressRange(text string) (addressRange, bool) {
+	base, bits, hasPrefix := strings.Cut(text, "/")
+	first, ok := ipv4Number(base)
+	if !hasPrefix || !ok {
+		return addressRange{first, first}, ok
+	}
+	prefix, err := strconv.Atoi(bits)
+	if err != nil || prefix < 0 || prefix > 32 {
+		return addressRange{}, false
+	}
+	if prefix < 32 {
+		first &^= 0xff
+	}
+	last := uint64(first) + 1<<uint(32-prefix) - 1
+	if last > 0xffffffff {
+		last = 0xffffffff
+	}
+	return addressRange{first, uint32(last)}, true
+}
+
+// ipv4Number returns an IPv4 address of four decimal parts as a number.
+func ipv4Number(text string) (uint32, bool) {
+	address := net.ParseIP(text).To4()
+	if address == nil || strings.Contains(text, ":") {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(address), true
+}
+
+// What can be wrong with the visitor whose session is right.
+var (
+	errOtherAddress = errors.New("the session was made from another address, and Organizr's matchUserIP is on")
+	errOtherBrowser = errors.New("the session was made with another browser, and Organizr's matchUserAgents is on")
+)
+
+// check returns nil if a visitor with this address and this browser may use the session (Organizr's validateToken).
+func (b *binding) check(listed listedSession, address, browser string) error {
+	if b.browser && listed.browser != browser {
+		return errOtherBrowser
+	}
+	if b.address && listed.address != address && !b.isLocal(address) {
+		return errOtherAddress
+	}
+	return nil
+}
+
+// isLocal reports whether the address is one from where any session is taken. No IPv6 address is.
+func (b *binding) isLocal(address string) bool {
+	number, ok := ipv4Number(address)
+	for _, local := range b.localAddresses {
+		if ok && local.first <= number && number <= local.last {
+			return true
+		}
+	}
+	return false
 }
 
 // readDatabase reads the database if it has changed. It returns nil if somebody is writing it, until that has taken too
@@ -727,7 +858,7 @@ func (r *databaseReader) content() *database {
 	}
 	for _, row := range r.tokens.rows() {
 		if row[0] != "" {
-			read.sessions[row[0]] = listedSession{userID: row[1]}
+			read.sessions[row[0]] = listedSession{userID: row[1], expires: row[2], browser: row[3], address: row[4]}
 		}
 	}
 	return read
@@ -754,7 +885,7 @@ const (
 	headerSize      = 100 // bytes at the beginning of the file
 	walHeaderSize   = 32
 	frameHeaderSize = 24     // of each page in the write-ahead log
-	unreadable      = "\x00" // stands for a value that is too long, or isn't UTF-8
+	unreadable      = "\x00" // stands for a value that is too long
 )
 
 var (
@@ -934,7 +1065,7 @@ func (r *databaseReader) parse(pages *pageSource) (*database, error) {
 func (r *databaseReader) findTables() error {
 	groups, groupsErr := r.schema.find("groups", "group_id", "group")
 	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
-	tokens, tokensErr := r.schema.find("tokens", "token", "user_id")
+	tokens, tokensErr := r.schema.find("tokens", "token", "user_id", "expires", "browser", "ip")
 	r.groups, r.users, r.tokens = groups, users, tokens
 	return errors.Join(groupsErr, usersErr, tokensErr)
 }
@@ -1334,7 +1465,7 @@ var serialTypeSize = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
 func valueOf(value string, serialType int64) string {
 	switch {
 	case serialType >= 13 && serialType&1 == 1:
-		return strings.ToValidUTF8(value, unreadable)
+		return value
 	case serialType == 8 || serialType == 9: // the numbers 0 and 1
 		return strconv.FormatInt(serialType-8, 10)
 	case serialType > 0 && serialType < 7 && value[0] < 0x80:

@@ -331,9 +331,20 @@ func firstSession(
 			}
 			owner = newVisitor(m, verified)
 		}
+		if current.binding != nil {
+			lastErr = checkBinding(current.binding, owner.session, req)
+			if lastErr != nil {
+				continue
+			}
+		}
 		return remember(m, req, credentials, owner, candidate.Name != "")
 	}
 	return &visitor{rank: guestRank, err: lastErr, sentToken: true}
+}
+
+// checkBinding returns nil if the request comes from the address and the browser that the session is bound to.
+func checkBinding(bound *binding, verified *session, req *http.Request) error {
+	return bound.check(verified.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 }
 
 // verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
@@ -377,7 +388,7 @@ func newVisitor(m *middleware, verified *session) *visitor {
 // arePrintable reports whether these claims are printable text without a space at an end.
 func arePrintable(claims map[string]string, names []string) bool {
 	for _, name := range names {
-		if text := claims[name]; strings.TrimFunc(text, unicode.IsPrint) != "" || strings.TrimSpace(text) != text {
+		if !isPrintable(claims[name]) {
 			return false
 		}
 	}
@@ -540,7 +551,7 @@ func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 			delete(c.admissible, entry.credentials)
 			entry.credentials = ""
 		}
-		if len(credentials) <= maxCachedCredentials {
+		if len(credentials) <= maxCachedCredentials && c.verifier.binding == nil {
 			entry.credentials = credentials
 			c.byCredentials[credentials] = shown
 			if c.admitsFrom > 0 && shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
@@ -1073,13 +1084,17 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 	}
 }
 
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
-// of proxies that it doesn't trust, and sets X-Real-Ip to the address of the connection.
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests of
+// proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
 	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
 		return firstOfList(lines[0])
 	}
-	return or(req.Header.Get("X-Real-Ip"), req.RemoteAddr)
+	colon := strings.LastIndexByte(req.RemoteAddr, ':')
+	if colon < 0 {
+		return req.RemoteAddr
+	}
+	return strings.Trim(req.RemoteAddr[:colon], "[]")
 }
 
 // firstOfList returns the first element of a list with commas: what the proxy nearest to the visitor has written.

@@ -1937,7 +1937,7 @@ func TestRefusalLogLines(t *testing.T) {
 			Config{Group: "3"},
 			request("GET /x", "Cookie", "Zoë Müller"),
 			`organizrjwt: middleware="site@test" status=403 method="GET" host="sonarr.example.com" path="/x" ` +
-				`address="192.0.2.1:1234" reason="group 4; 3 or lower required" visitor="Zoë Müller"`,
+				`address="192.0.2.1" reason="group 4; 3 or lower required" visitor="Zoë Müller"`,
 		},
 		{
 			"no cookie",
@@ -3027,6 +3027,113 @@ func TestDatabaseOverridesToken(t *testing.T) {
 	run(t, "a token that Organizr never made is no session, even if it is signed", func(t *testing.T) {
 		setClock(t, 22)
 		s.expect(t, 401, "GET /all/", "Cookie", cookieWith(tokenWith(`"groupID":0,"userID":1,"name":"alice"`)))
+	})
+}
+
+// Organizr compares tokens.expires with its clock as text, so 2026-12-24 23:59:59 is over when that day begins.
+func TestDatabaseExpiry(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	writeFile(t, file, readTestdata(t, "databases/expires.db"))
+	s := newSite(t, Config{DatabaseFile: file, Group: "998"})
+	at := func(clock string) float64 {
+		moment, err := time.Parse(time.RFC3339Nano, clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(moment.UnixNano())/1e9 - float64(organizr.ValidAt)
+	}
+	for _, test := range []struct {
+		username, about string
+		last, first     string // moments when the session is good for the last time, and isn't for the first
+	}{
+		{"carol", "2026-12-24 00:00:00", "2026-12-23T23:59:59.9Z", "2026-12-24T00:00:00Z"},
+		{"sue", "2026-12-24 23:59:59", "2026-12-23T23:59:59.9Z", "2026-12-24T00:00:00Z"},
+		{"pat", "2026-12-24T12:00:00Z, as very old rows have it", "2026-12-24T11:59:59.9Z", "2026-12-24T12:00:00Z"},
+		{"Zoë Müller", "2026-12-24", "2026-12-23T23:59:59.9Z", "2026-12-24T00:00:00Z"},
+		{"alice", "NULL", "", "2026-11-30T00:00:00Z"},
+		{"bob", "an empty text", "", "2026-11-30T00:00:00Z"},
+		{"fay", "a number", "", "2026-11-30T00:00:00Z"},
+	} {
+		run(t, test.about, func(t *testing.T) {
+			for _, each := range []*site{s, newSite(t, Config{DatabaseFile: file, Group: "998"})} {
+				if test.last != "" {
+					setClock(t, at(test.last))
+					each.expectTwice(t, 200, "GET /", "Cookie", sessions[test.username])
+				}
+				setClock(t, at(test.first))
+				each.expectTwice(t, 401, "GET /", "Cookie", sessions[test.username])
+			}
+		})
+	}
+}
+
+// Organizr's settings matchUserIP and matchUserAgents bind a session to the address and the browser that its row has.
+// carol logged in with Firefox from 203.0.113.5, and sue from 2001:db8::1.
+func TestBoundSessions(t *testing.T) {
+	sessions := sampleSessions(t)
+	folder := t.TempDir() + "/"
+	writeFile(t, folder+"db", readTestdata(t, "databases/expires.db"))
+	for i, test := range []struct {
+		name      string
+		settings  string // lines of config.php
+		username  string
+		address   string // in X-Forwarded-For; empty for that of the connection, 192.0.2.1
+		userAgent string
+		status    int
+	}{
+		{"both are off", "", "carol", "198.51.100.9", "curl", 200},
+		{"both are off, as the settings page writes it", "'matchUserIP' => false, 'matchUserAgents' => false,", "carol", "", "", 200},
+		{"the right browser", "'matchUserAgents' => true,", "carol", "198.51.100.9", "Firefox", 200},
+		{"another browser", "'matchUserAgents' => true,", "carol", "203.0.113.5", "firefox", 401},
+		{"no browser", "'matchUserAgents' => '1',", "carol", "203.0.113.5", "", 401},
+		{"the right address", "'matchUserIP' => true,", "carol", "203.0.113.5", "curl", 200},
+		{"the right address behind proxies", "'matchUserIP' => true,", "carol", "203.0.113.5, 10.0.0.1", "curl", 200},
+		{"another address", "'matchUserIP' => true,", "carol", "198.51.100.9", "Firefox", 401},
+		{"the connection's address, which is another", "'matchUserIP' => true,", "carol", "", "Firefox", 401},
+		{"a local address", "'matchUserIP' => true,", "carol", "10.1.2.3", "", 200},
+		{"another local address", "'matchUserIP' => true,", "carol", "172.31.255.255", "", 200},
+		{"an address beside the local ones", "'matchUserIP' => true,", "carol", "172.32.0.0", "", 401},
+		{"the first address of 127.0.0.0/8, which isn't local", "'matchUserIP' => true,", "carol", "127.0.0.0", "", 401},
+		{"the right IPv6 address", "'matchUserIP' => true,", "sue", "2001:db8::1", "", 200},
+		{"the same address, spelt otherwise", "'matchUserIP' => true,", "sue", "2001:DB8::1", "", 401},
+		{"a local IPv6 address", "'matchUserIP' => true,", "sue", "::ffff:10.0.0.1", "", 401},
+		{
+			"an address that Organizr was told is local",
+			"'matchUserIP' => true, 'localIPList' => '198.51.100.77/24, 192.0.2.9',", "carol", "198.51.100.9", "", 200,
+		},
+		{
+			"a single address that Organizr was told is local",
+			"'matchUserIP' => true, 'localIPList' => '198.51.100.77/24, 192.0.2.9',", "carol", "192.0.2.9", "", 200,
+		},
+		{"nonsense among them", "'matchUserIP' => true, 'localIPList' => 'x/33, /, 1.2.3.4/99',", "carol", "1.2.3.4", "", 401},
+		{"both, and both are right", "'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "Firefox", 200},
+		{"both, and one is wrong", "'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "curl", 401},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			file := fmt.Sprint(folder, i, ".php")
+			writeFile(t, file, strings.Replace(configPHP(), "return [", "return ["+test.settings, 1))
+			s := newSite(t, Config{ConfigFile: file, DatabaseFile: folder + "db", Group: "998"})
+			headers := []string{"Cookie", sessions[test.username], "Client-Ip", "203.0.113.5"}
+			if test.address != "" {
+				headers = append(headers, "X-Forwarded-For", test.address)
+			}
+			if test.userAgent != "" {
+				headers = append(headers, "User-Agent", test.userAgent)
+			}
+			s.expectTwice(t, test.status, "GET /", headers...)
+		})
+	}
+	run(t, "a visitor who is cached isn't taken for one at another address", func(t *testing.T) {
+		file := folder + "cached.php"
+		writeFile(t, file, strings.Replace(configPHP(), "return [", "return ['matchUserIP' => true,", 1))
+		s := newSite(t, Config{ConfigFile: file, DatabaseFile: folder + "db", Group: "998"})
+		s.expect(t, 200, "GET /", "Cookie", sessions["carol"], "X-Forwarded-For", "203.0.113.5")
+		s.expect(t, 401, "GET /", "Cookie", sessions["carol"], "X-Forwarded-For", "198.51.100.9")
+		s.expect(t, 200, "GET /", "Cookie", sessions["carol"], "X-Forwarded-For", "203.0.113.5")
+		writeFile(t, file, configPHP())
+		setClock(t, 1.1)
+		s.expect(t, 200, "GET /", "Cookie", sessions["carol"], "X-Forwarded-For", "198.51.100.9")
 	})
 }
 

@@ -85,7 +85,8 @@ var recipes = []recipe{
 			"`group_id` INTEGER CHECK (`group_id` IN (0,1,2,3,4,5,999)), `locked` INTEGER, `image` TEXT, " +
 			"PRIMARY KEY(`id`), UNIQUE(`username`, `email`));" +
 			"CREATE TABLE `tokens` (`id` INTEGER NOT NULL, `token` VARCHAR(9000), " +
-			"`user_id` INTEGER REFERENCES `users`(`id`), PRIMARY KEY(`id`), " +
+			"`user_id` INTEGER REFERENCES `users`(`id`), `browser` TEXT, `ip` TEXT, " +
+			"`expires` DATETIME DEFAULT (datetime('now', '+1 day')), PRIMARY KEY(`id`), " +
 			"FOREIGN KEY(`user_id`) REFERENCES `users`(`id`));" +
 			"CREATE TABLE `groups` (`id` INTEGER PRIMARY KEY, `group` TEXT, `group_id` INTEGER)",
 		fill: everybody,
@@ -97,9 +98,22 @@ var recipes = []recipe{
 			`[email] TEXT, [password] TEXT,
 				[username] TEXT, [id] INTEGER PRIMARY KEY);
 			CREATE TABLE [tokens] ([expires] DATETIME, [user_id] INTEGER, [browser] TEXT, [token] TEXT, ` +
-			`[id] INTEGER PRIMARY KEY);
+			`[ip] TEXT, [id] INTEGER PRIMARY KEY);
 			CREATE TABLE [groups] ([default] INTEGER, [group_id] INTEGER, [group] TEXT, [id] INTEGER PRIMARY KEY)`,
 		fill: everybody,
+	},
+	{
+		file: "expires.db", about: "sessions that end at different times, made with different browsers and addresses",
+		settings: pageSize(512), schema: plain,
+		fill: then(people, statements(
+			"UPDATE tokens SET expires = NULL WHERE user_id = 1",
+			"UPDATE tokens SET expires = '' WHERE user_id = 2",
+			"UPDATE tokens SET expires = '2026-12-24 00:00:00', browser = 'Firefox', ip = '203.0.113.5' WHERE user_id = 3",
+			"UPDATE tokens SET expires = '2026-12-24 23:59:59', browser = 'Firefox', ip = '2001:db8::1' WHERE user_id = 4",
+			"UPDATE tokens SET expires = '2026-12-24T12:00:00Z' WHERE user_id = 5",
+			"UPDATE tokens SET expires = 20990101 WHERE user_id = 6",
+			"UPDATE tokens SET expires = '2026-12-24' WHERE user_id = 7",
+		)),
 	},
 	{
 		file:     "columns-added.db",
@@ -107,11 +121,12 @@ var recipes = []recipe{
 		settings: pageSize(512),
 		schema: `CREATE TABLE [users] ([id] INTEGER PRIMARY KEY, [username] TEXT, [password] TEXT, [email] TEXT, ` +
 			`[group] TEXT, [group_id] INTEGER);
-			CREATE TABLE [tokens] ([id] INTEGER PRIMARY KEY, [token] TEXT, [user_id] INTEGER);
+			CREATE TABLE [tokens] ([id] INTEGER PRIMARY KEY, [token] TEXT, [user_id] INTEGER, [expires] DATETIME);
 			CREATE TABLE [groups] ([id] INTEGER PRIMARY KEY, [group] TEXT, [group_id] INTEGER)`,
 		fill: then(people, statements(
 			"ALTER TABLE [users] ADD COLUMN [locked] INTEGER",
 			"ALTER TABLE [users] ADD [image] TEXT",
+			"ALTER TABLE [tokens] ADD [ip] TEXT",
 			"ALTER TABLE [tokens] ADD [browser] TEXT DEFAULT 'none'",
 			"UPDATE users SET locked = 1 WHERE username = 'sue'",
 		)),
@@ -380,6 +395,9 @@ func statements(texts ...string) func(db *sql.DB) error {
 // began is when all sessions of these files began, so that the files come out the same every time.
 var began = time.Unix(1795284470, 792391000)
 
+// expires is when the database ends all of these sessions, as Organizr writes it.
+const expires = "2030-01-01 23:59:59"
+
 // people adds Organizr's groups, and an account of each with a session.
 func people(db *sql.DB) error {
 	for _, group := range fakeorganizr.Groups {
@@ -394,7 +412,7 @@ func people(db *sql.DB) error {
 			return err
 		}
 		session := fakeorganizr.Sign(fakeorganizr.Header, account.Claims(began, 365*24*time.Hour), fakeorganizr.Hash)
-		if _, err := db.Exec("INSERT INTO tokens (token, user_id) VALUES (?, ?)", session, account.UserID); err != nil {
+		if _, err := db.Exec("INSERT INTO tokens (token, user_id, expires) VALUES (?, ?, ?)", session, account.UserID, expires); err != nil {
 			return err
 		}
 	}
@@ -445,8 +463,8 @@ var longRow = recipe{
 }
 
 func addSession(db *sql.DB, token string, user any, browser string) error {
-	_, err := db.Exec("INSERT INTO tokens (token, user_id, browser, ip) VALUES (?, ?, ?, '2001:db8::1')", token, user,
-		browser)
+	_, err := db.Exec("INSERT INTO tokens (token, user_id, browser, ip, expires) VALUES (?, ?, ?, '2001:db8::1', ?)",
+		token, user, browser, expires)
 	return err
 }
 
