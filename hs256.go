@@ -614,8 +614,8 @@ type listedSession struct {
 	browser, address string // with which it was made
 }
 
-// listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has ended
-// it. Name, group and lock are what the database says, not the token.
+// listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
+// ended it. Name, group and lock are what the database says, not the token.
 func listedIn(d *database, s *session, now time.Time) (*session, error) {
 	listed, ok := d.sessions[s.token]
 	owner := d.accounts[listed.userID]
@@ -637,8 +637,8 @@ func listedIn(d *database, s *session, now time.Time) (*session, error) {
 // until returns when the database ends the session, or errExpired if it has.
 //
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
-// 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC when
-// that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
+// 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
+// when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
 func (l listedSession) until(now time.Time) (time.Time, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
 	if l.expires <= now.UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
@@ -663,7 +663,7 @@ type binding struct {
 }
 
 // An addressRange is a range of IPv4 addresses, both included.
-type addressRange struct{ first, last uint32 }
+type addressRange struct{ first, last int64 }
 
 // localAddresses has the ranges that Organizr takes for local (its localIPRanges).
 var localAddresses = []addressRange{
@@ -701,22 +701,19 @@ func parseAddressRange(text string) (addressRange, bool) {
 		return addressRange{}, false
 	}
 	if prefix < 32 {
-		first &^= 0xff
+		first -= first % 256
 	}
-	last := uint64(first) + 1<<uint(32-prefix) - 1
-	if last > 0xffffffff {
-		last = 0xffffffff
-	}
-	return addressRange{first, uint32(last)}, true
+	size := int64(1) << uint(32-prefix)
+	return addressRange{first, first + size - 1}, true
 }
 
 // ipv4Number returns an IPv4 address of four decimal parts as a number.
-func ipv4Number(text string) (uint32, bool) {
+func ipv4Number(text string) (int64, bool) {
 	address := net.ParseIP(text).To4()
 	if address == nil || strings.Contains(text, ":") {
 		return 0, false
 	}
-	return binary.BigEndian.Uint32(address), true
+	return int64(binary.BigEndian.Uint32(address)), true
 }
 
 // What can be wrong with the visitor whose session is right.
@@ -1445,8 +1442,8 @@ func (t *table) parseRow(pages *pageSource, page *tablePage, cell int) ([]string
 	return row, nil
 }
 
-// columnAt returns the type and the size in bytes of the column that is described at an offset of a record's header, and
-// the offset behind that. What isn't all there, or no type, has a negative offset or size.
+// columnAt returns the type and the size in bytes of the column that is described at an offset of a record's header,
+// and the offset behind that. What isn't all there, or no type, has a negative offset or size.
 func columnAt(record string, offset int) (serialType, size int64, next int) {
 	serialType, next = int64(record[offset]), offset+1
 	if serialType >= 0x80 {

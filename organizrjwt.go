@@ -1084,8 +1084,8 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 	}
 }
 
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests of
-// proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
+// of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
 	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
 		return firstOfList(lines[0])

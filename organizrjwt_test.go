@@ -3083,7 +3083,10 @@ func TestBoundSessions(t *testing.T) {
 		status    int
 	}{
 		{"both are off", "", "carol", "198.51.100.9", "curl", 200},
-		{"both are off, as the settings page writes it", "'matchUserIP' => false, 'matchUserAgents' => false,", "carol", "", "", 200},
+		{
+			"both are off, as the settings page writes it",
+			"'matchUserIP' => false, 'matchUserAgents' => false,", "carol", "", "", 200,
+		},
 		{"the right browser", "'matchUserAgents' => true,", "carol", "198.51.100.9", "Firefox", 200},
 		{"another browser", "'matchUserAgents' => true,", "carol", "203.0.113.5", "firefox", 401},
 		{"no browser", "'matchUserAgents' => '1',", "carol", "203.0.113.5", "", 401},
@@ -3106,9 +3109,18 @@ func TestBoundSessions(t *testing.T) {
 			"a single address that Organizr was told is local",
 			"'matchUserIP' => true, 'localIPList' => '198.51.100.77/24, 192.0.2.9',", "carol", "192.0.2.9", "", 200,
 		},
-		{"nonsense among them", "'matchUserIP' => true, 'localIPList' => 'x/33, /, 1.2.3.4/99',", "carol", "1.2.3.4", "", 401},
-		{"both, and both are right", "'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "Firefox", 200},
-		{"both, and one is wrong", "'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "curl", 401},
+		{
+			"nonsense among them",
+			"'matchUserIP' => true, 'localIPList' => 'x/33, /, 1.2.3.4/99',", "carol", "1.2.3.4", "", 401,
+		},
+		{
+			"both, and both are right",
+			"'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "Firefox", 200,
+		},
+		{
+			"both, and one is wrong",
+			"'matchUserIP' => true, 'matchUserAgents' => true,", "carol", "203.0.113.5", "curl", 401,
+		},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			file := fmt.Sprint(folder, i, ".php")

@@ -74,7 +74,8 @@ func writeLogged(folder string) ([]sample, error) {
 			[]string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"},
 		},
 		{"log-of-a-larger.db", "the log makes the database larger", []string{
-			emptyLog, "INSERT INTO tokens (token, user_id, expires) SELECT token || id || hex(zeroblob(900)), 1, expires FROM tokens",
+			emptyLog, "INSERT INTO tokens (token, user_id, expires) "+
+				"SELECT token || id || hex(zeroblob(900)), 1, expires FROM tokens",
 		}},
 	} {
 		found, err := leaveOpen(filepath.Join(folder, one.file), "WAL", "-wal", one.changes...)

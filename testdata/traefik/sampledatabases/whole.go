@@ -412,7 +412,8 @@ func people(db *sql.DB) error {
 			return err
 		}
 		session := fakeorganizr.Sign(fakeorganizr.Header, account.Claims(began, 365*24*time.Hour), fakeorganizr.Hash)
-		if _, err := db.Exec("INSERT INTO tokens (token, user_id, expires) VALUES (?, ?, ?)", session, account.UserID, expires); err != nil {
+		_, err = db.Exec("INSERT INTO tokens (token, user_id, expires) VALUES (?, ?, ?)", session, account.UserID, expires)
+		if err != nil {
 			return err
 		}
 	}
