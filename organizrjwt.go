@@ -193,6 +193,13 @@ const (
 // screen takes forged headers out of an unusual request of somebody who may enter, and returns the visitor as the
 // service is told of them, or refuses the request all the same and returns nil.
 func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
+	if m.rules != nil && len(req.Header["Destination"]) > 0 {
+		required = mostPrivileged(required, m.rules.requiredOfDestination(req))
+		if sender.rank < maxRank-required.group {
+			refuse(m, sender, required, rw, req)
+			return nil
+		}
+	}
 	why := checkRequest(m, sender, required, req)
 	if why != nil {
 		e := &exchange{m, sender, required, rw, req}
@@ -1134,7 +1141,8 @@ func (e *exchange) sendToLogin() {
 	}
 	host := browserHost(e.req)
 	returnURL := externalURL(e.req, host)
-	if host == organizr.host || !strings.HasSuffix(host, "."+organizr.cookieDomain) { // nearly always it is under it
+	isUsual := host != organizr.host && !organizr.hostOnly && strings.HasSuffix(host, "."+organizr.cookieDomain)
+	if !isUsual {
 		if obstacle := organizr.obstacle(returnURL); obstacle != "" {
 			unreachable := *loginUnreachable
 			unreachable.hint = obstacle
@@ -1205,7 +1213,7 @@ func (l *login) obstacle(address string) string {
 	}
 	host := hostname(parsed)
 	samePath := path.Clean("/"+parsed.Path) == path.Clean("/"+l.parsedURL.Path)
-	if host == l.host && portOf(parsed) == portOf(l.parsedURL) && samePath {
+	if host == l.host && givenPort(parsed) == givenPort(l.parsedURL) && samePath {
 		return "This is Organizr's own address, and nobody can log in where a login is asked for first. " +
 			"Take this middleware off Organizr's own router."
 	}
@@ -1242,13 +1250,14 @@ func isUnder(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// portOf returns the port of an address, which its scheme implies if it isn't given.
-func portOf(address *url.URL) string {
-	implied := "80"
-	if address.Scheme == "https" {
-		implied = "443"
+// givenPort returns the port of an address, or nothing if it is the one that the scheme implies: behind a proxy that
+// ends TLS, http and https are the same address.
+func givenPort(address *url.URL) string {
+	port := address.Port()
+	if address.Scheme == "https" && port == "443" || address.Scheme == "http" && port == "80" {
+		return ""
 	}
-	return or(address.Port(), implied)
+	return port
 }
 
 // domainOfCookie returns the domain of Organizr's cookie, for a host where Organizr is opened: that host and all under
@@ -1438,6 +1447,7 @@ func parseLogin(errs *configErrors, raw string) *login {
 		return nil
 	}
 	parsed = parsed.JoinPath("/")
+	parsed.Host = finalDot.ReplaceAllString(parsed.Host, "$1")
 	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}
 	l.cookieDomain, l.hostOnly = domainOfCookie(l.host)
 	return l
@@ -1721,7 +1731,7 @@ func requiredRule(all *rules, req *http.Request) *rule {
 	address := req.URL
 	if all.simple == nil || address.RawPath != "" || len(address.Path) > maxPath ||
 		!all.simplePath.MatchString(address.Path) || !knownMethods[req.Method] {
-		return all.requiredOfVariants(req.Method, address)
+		return all.requiredOfVariants(req.Method, address.EscapedPath())
 	}
 	handler, pattern := all.simple.Handler(req)
 	if pattern == "" {
@@ -1731,13 +1741,12 @@ func requiredRule(all *rules, req *http.Request) *rule {
 	if ok && found.asGiven {
 		return found.rule
 	}
-	return all.requiredOfVariants(req.Method, address)
+	return all.requiredOfVariants(req.Method, address.EscapedPath())
 }
 
 // requiredOfVariants returns the rule that asks for the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the strictest of all.
-func (r *rules) requiredOfVariants(method string, address *url.URL) *rule {
-	escaped := address.EscapedPath()
+func (r *rules) requiredOfVariants(method, escaped string) *rule {
 	variants := pathVariants(escaped)
 	if variants == nil {
 		return r.strictest
@@ -1751,6 +1760,29 @@ func (r *rules) requiredOfVariants(method string, address *url.URL) *rule {
 	}
 	return required
 }
+
+// requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
+// section 10.3): it is the request's second path. If it isn't an address that is read in one way, that is the strictest
+// rule of all.
+func (r *rules) requiredOfDestination(req *http.Request) *rule {
+	required := r.otherwise
+	for _, destination := range req.Header["Destination"] {
+		address := destinationParts.FindStringSubmatch(destination)
+		if address == nil {
+			return r.strictest
+		}
+		for _, prefix := range append([]string{""}, req.Header["X-Forwarded-Prefix"]...) {
+			for _, method := range []string{req.Method, http.MethodPut} {
+				path := strings.TrimPrefix(address[1], prefix)
+				required = mostPrivileged(required, r.requiredOfVariants(method, "/"+path))
+			}
+		}
+	}
+	return required
+}
+
+// destinationParts matches an address or a path, and has the path.
+var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
 // asGiven returns the rule whose pattern, as it was given, matches an escaped path, and the match unless there is none.
 func (r *rules) asGiven(method, escaped string) (*rule, *match) {
@@ -2055,7 +2087,7 @@ func foldPath(path string) string {
 
 var (
 	// ambiguous matches what a service may decode or cut off.
-	ambiguous = regexp.MustCompile(`[%;?#\\:$]|/\.\.|` + scriptName.String())
+	ambiguous = regexp.MustCompile(`[%;?#\\:$]|/\.\.?(?:/|$)|` + scriptName.String())
 
 	// endOfName matches dots and spaces at the end of a name.
 	endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
@@ -2078,6 +2110,9 @@ var (
 
 	// encodedDots matches a name that decodes to . or ...
 	encodedDots = regexp.MustCompile(`/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
+
+	// dots matches a name that is . or ...
+	dots = regexp.MustCompile(`/\.\.?(/|$)`)
 )
 
 // protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
@@ -2086,8 +2121,15 @@ func protectNames(escaped string) string {
 	if !strings.Contains(escaped, "%2") {
 		return escaped
 	}
-	escaped = encodedSlash.ReplaceAllString(escaped, "%01")
-	return encodedDots.ReplaceAllString(encodedDots.ReplaceAllString(escaped, "/%02$1"), "/%02$1")
+	return protectDots(encodedDots, encodedSlash.ReplaceAllString(escaped, "%01"))
+}
+
+// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
+func protectDots(pattern *regexp.Regexp, escaped string) string {
+	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
+		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
+	}
+	return escaped
 }
 
 // cleanPath returns the path without . and .., and with one slash for many.
@@ -2163,6 +2205,9 @@ func derivedVariants(variant string) []string {
 	}
 	if end := strings.Index(variant+"/", "/../"); end >= 0 { // some go by how a path begins, whatever follows
 		derived = append(derived, variant[:end])
+	}
+	if dots.MatchString(variant) { // some split a path without cleaning it: /u/../secret is the secret of one called ..
+		derived = append(derived, protectDots(dots, variant))
 	}
 	if strings.Contains(variant, ";") {
 		derived = append(derived, pathParameters.ReplaceAllString(variant, ""))

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -281,7 +282,7 @@ func runTestTimers(all bool) {
 	}
 }
 
-// setClock does the same until the test ends.
+// setClock is turnClock until the test ends.
 func setClock(t *testing.T, seconds float64) {
 	t.Helper()
 	t.Cleanup(func() { resetClock(0) })
@@ -759,6 +760,39 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// WebDAV's COPY and MOVE have a second path, to which they write.
+func TestDestinations(t *testing.T) {
+	s := newSite(t, Config{Group: "User", Rules: []string{"/closed/=Admin", "PUT /readable/=Admin", "/open/=Guest"}})
+	for _, test := range []struct {
+		destination string
+		want        int
+	}{
+		{"http://dav.example.com/open/x", 200},
+		{"/open/x", 200},
+		{"http://dav.example.com/closed/x", 403},
+		{"/closed/x", 403},
+		{"/%63losed/x", 403},
+		{"/Closed/x", 403},
+		{"/open/..%2fclosed/x", 403},
+		{"/open/../closed/x", 403},
+		{"/closed?x", 403},
+		{"http://dav.example.com/readable/x", 403},
+		{"closed/x", 403},
+		{"//closed/x", 403},
+		{`http://x\@y/open/x`, 403},
+		{"", 403},
+	} {
+		for _, method := range []string{"COPY", "MOVE", "GET"} {
+			s.expect(t, test.want, method+" /open/x", "Cookie", "bob", "Destination", test.destination)
+		}
+	}
+	s.expect(t, 401, "COPY /open/x", "Destination", "/open/y", "Destination", "/closed/y")
+	s.expect(t, 403, "COPY /open/x", "Cookie", "bob", "Destination", "/sonarr/closed/y",
+		"X-Forwarded-Prefix", "/sonarr")
+	s.expect(t, 200, "COPY /open/x", "Cookie", "bob", "Destination", "/sonarr/closed/y")
+	newSite(t, Config{Group: "User"}).expect(t, 200, "COPY /open/x", "Cookie", "bob", "Destination", "/closed/y")
+}
+
 // Who gets in: allow and deny.
 
 // Where two rules overlap and neither is the more specific, the more privileged group of both counts.
@@ -825,6 +859,8 @@ func TestCarelessServices(t *testing.T) {
 		"/REPORT.json": 0, "/files/x.json": 4, "/.settings": 4,
 		"/settin%ffgs/x": 0, "/%c0%afsettings/x": 0, "/files/%ff": 0,
 		"/settings::$INDEX_ALLOCATION/x": 0, "/settings:$I30:$INDEX_ALLOCATION/x": 0, "/settings::$DATA": 0,
+		"/u/..%2Fsecret": 0, "/u/.%2Fsecret": 0, "/u%2F./secret": 0, "/u%2F..%2Fsecret": 0, "/u/%2e%2E%2fsecret": 0,
+		"/U/..%2FSecret": 0, "/u/./secret": 0, "/u/../secret": 0, "/u/../../secret": 4, "/u/./public": 4,
 		"/files/a:b": 4, "/u/%2F/secret": 0, "/u/%2f%2F/secret": 0, "/files/Who%3F": 4, "/files/AC%2FDC": 4,
 	} {
 		if got := s.requiredGroup("GET "+target, 0, 4, 998, 999); got != want {
@@ -1676,6 +1712,10 @@ func TestReturnAddress(t *testing.T) {
 			"an Organizr with a path", "https://home.example.com/organizr", "/",
 			"https://home.example.com/organizr/?return=http%25253A%25252F%25252Fsonarr.example.com%25252F",
 		},
+		{
+			"an Organizr with a final dot", "https://organizr.example.com.:8443", "/",
+			"https://organizr.example.com:8443/?return=http%25253A%25252F%25252Fsonarr.example.com%25252F",
+		},
 		{"more than 2 KiB is left out", organizrURL, "/" + strings.Repeat("x", 2023), "https://organizr.example.com/"},
 		{
 			"900 KB of percent signs are left out", organizrURL, "/?" + strings.Repeat("%", 900_000),
@@ -1729,7 +1769,12 @@ func TestUnreachableLogin(t *testing.T) {
 			"https://organizr.synology.me", "https://sonarr.synology.me/",
 			"reaches organizr.synology.me and names under it",
 		},
+		{"https://organizr.example.com.", "https://organizr.example.com/", own},
+		{"https://organizr.example.com", "http://organizr.example.com/", own},
 		{"http://localhost:8000", "http://localhost:8001/", ""},
+		{"http://localhost:8000", "http://sonarr.localhost:8000/", "reaches localhost alone, and not sonarr.localhost"},
+		{"http://organizr", "http://sonarr.organizr/", "reaches organizr alone, and not sonarr.organizr"},
+		{"http://1.home.example.com", "http://x.1.home.example.com/", "reaches 1.home.example.com alone"},
 		{"http://organizr.lan", "http://sonarr.lan/", shared},
 		{"http://organizr.lan", "http://sonarr.organizr.lan/", ""},
 		{"https://organizr.example.com", "https://sonarr.example.org/", shared},
@@ -3674,21 +3719,42 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
+// FuzzPaths asks of each path that a service may take for something protected whether somebody gets in whose group is
+// one too low. The steps are what that service does to the path. With an r among them it has a router that matches
+// names, as those of Express, Rails, Gin and Spring do: it splits the path at its slashes as they came, and decodes
+// each name afterwards, so a name can hold a slash.
 func FuzzPaths(f *testing.F) {
 	var table pathTable
 	decodeTestdata(f, "paths.json", &table)
 	for _, test := range table.Cases {
 		secret := strings.Replace(test.Target, "admin", "secret", 1)
 		vault := strings.Replace(test.Target, "admin", "api/vault", 1)
-		for _, target := range []string{test.Target, secret, vault} {
-			for _, steps := range []string{"dc", "dncl", "d?c", ";dc", "dd;cw", "dbcl", "?d;d#bcwl", "cdcdc"} {
+		wildcard := strings.Replace(test.Target, "admin", "u/x/secret", 1)
+		for _, target := range []string{test.Target, secret, vault, wildcard} {
+			for _, steps := range []string{
+				"dc", "dncl", "d?c", ";dc", "dd;cw", "dbcl", "?d;d#bcwl", "cdcdc", "pdc", "dc.", "d:c", "d",
+				"rd", "rdl", "prd.", "crd", "urd",
+			} {
 				f.Add(target, steps)
+			}
+		}
+	}
+	for _, name := range []string{
+		"%2F", "%2f%2F", "a%2fb", ".%2F", "..%2f", "%2F.", "%2F..", ".%2F..", "%2e%2e%2f", "x%2F..%2F..", ".", "..",
+		"%5C", ":", "$", "%7B$%7D", "{id}", "%23", "%3F", "%25", "%252F", "%252e", "a.b", "x.php", "%2e%2e;",
+	} {
+		for _, steps := range []string{"rd", "rdd", "rdl", "crd", "prd", "rd.", "rd:", "r;d", "d", "dd", "dl", "dc", "ddc"} {
+			for _, path := range []string{
+				"/u/%s/secret", "/u/%s/secret/", "/u%%2F%s/secret", "/u/%s%%2Fsecret", "/u/%s/secret.json", "/files/%s",
+				"/home/%s/private/x", "/%s/private/x", "/index.php/u/%s/secret",
+			} {
+				f.Add(fmt.Sprintf(path, name), steps)
 			}
 		}
 	}
 	var rules []string
 	for _, rule := range fuzzRules {
-		rules = append(rules, fmt.Sprint(rule.path, "=", rule.group))
+		rules = append(rules, fmt.Sprint(rule.pattern, "=", rule.group))
 	}
 	s := newSite(f, Config{Rules: rules})
 	f.Fuzz(func(t *testing.T, target, steps string) {
@@ -3697,49 +3763,160 @@ func FuzzPaths(f *testing.F) {
 		if err != nil || !strings.HasPrefix(address.Path, "/") {
 			return
 		}
-		path := address.EscapedPath()
-		if !strings.Contains(steps, "d") {
-			steps += "d" // no service leaves a path as it came
-		}
-		for _, step := range steps {
-			if transform := pathTransformations[step]; transform != nil {
-				path = transform(path)
-			}
-		}
-		group := groupByFuzzRules(path)
-		if group == 4 {
-			group = groupByFuzzRules(withoutDots(path)) // a path that isn't clean is nothing to a service
-		}
-		if group == guestGroup {
+		names, ok := serviceNames(address.EscapedPath(), steps)
+		if !ok {
 			return
 		}
-		req := newRequest(t, "GET /", "Cookie", cookieWith(tokenWith(fmt.Sprintf(`"groupID":%d`, group+1))))
-		req.URL = address
-		if s.serve(req).Code == http.StatusOK {
-			t.Fatalf("%q lets group %d in, but a service can read it as %q, which requires %d",
-				target, group+1, path, group)
+		for _, method := range []string{"GET", "OPTIONS"} {
+			group := groupByFuzzRules(method, names)
+			if group == guestGroup {
+				continue
+			}
+			req := newRequest(t, method+" /", "Cookie", cookieWith(tokenWith(fmt.Sprintf(`"groupID":%d`, group+1))))
+			req.URL = address
+			if s.serve(req).Code == http.StatusOK {
+				t.Fatalf("%s %q lets group %d in, but a service can read it as %q, which require %d (steps %q)",
+					method, target, group+1, names, group, steps)
+			}
 		}
 	})
 }
 
-// fuzzRules are the rules of FuzzPaths. Folders end in a slash.
-var fuzzRules = []struct {
-	path  string
-	group int
-}{
-	{"/secret", 0}, {"/admin/", 1}, {"/api/", 999}, {"/api/private", 3}, {"/api/vault/", 2}, {"/home/feed", 999},
+// serviceNames returns the names that a service reads in an escaped path, and false if it answers nothing there. A
+// final slash is no name.
+func serviceNames(escaped, steps string) ([]string, bool) {
+	before, after, hasRouter := strings.Cut(steps, "r")
+	if !strings.Contains(steps, "d") {
+		after += "d" // no service leaves a path as it came
+	}
+	read := applySteps(escaped, before)
+	if !hasRouter {
+		read = applySteps(read, after)
+	}
+	names := strings.Split(strings.TrimPrefix(strings.TrimSuffix(read, "/"), "/"), "/")
+	if hasRouter {
+		for i, name := range names {
+			if name == "" && len(names) > 1 {
+				return nil, false
+			}
+			names[i] = applyToName(name, after, i == len(names)-1)
+		}
+		return names, true
+	}
+	if groupByFuzzRules("GET", names) == 4 { // a path that isn't clean is nothing to a service
+		read = withoutDots(read)
+		names = strings.Split(strings.TrimPrefix(strings.TrimSuffix(read, "/"), "/"), "/")
+	}
+	return names, true
 }
 
-// groupByFuzzRules returns the group of the longest rule that a path falls under, as a service reads it: /x and /x/ are
-// the same.
-func groupByFuzzRules(path string) int {
-	group, length := 4, 0
-	for _, rule := range fuzzRules {
-		name, isFolder := strings.CutSuffix(rule.path, "/")
-		under := strings.TrimSuffix(path, "/") == name || isFolder && strings.HasPrefix(path, rule.path)
-		if under && len(rule.path) > length {
-			group, length = rule.group, len(rule.path)
+func applySteps(path, steps string) string {
+	for i, step := range steps {
+		transform := pathTransformations[step]
+		once := strings.ContainsRune(".p:", step) && strings.ContainsRune(steps[:i], step)
+		if transform != nil && !once {
+			path = transform(path)
 		}
+	}
+	return path
+}
+
+// applyToName does to one name what a router does after it has split the path.
+func applyToName(name, steps string, isLast bool) string {
+	for i, step := range steps {
+		once := strings.ContainsRune(".:", step) && strings.ContainsRune(steps[:i], step)
+		isForNames := strings.ContainsRune("dl;u", step) || step == ':' && !once || step == '.' && !once && isLast
+		if isForNames {
+			name = strings.TrimPrefix(pathTransformations[step]("/"+name), "/")
+		}
+	}
+	return name
+}
+
+// A fuzzRule is a rule of FuzzPaths. Its pattern ends in a slash if it is a folder.
+type fuzzRule struct {
+	pattern string
+	group   int
+}
+
+// fuzzRules are the rules of FuzzPaths. Some overlap without one being more specific.
+var fuzzRules = []fuzzRule{
+	{"/secret", 0}, {"/admin/", 1}, {"/api/", 999}, {"/api/private", 3}, {"/api/vault/", 2}, {"/home/feed", 999},
+	{"/u/{id}/secret", 0}, {"/{owner}/private/", 1}, {"/files/{name}", 999}, {"/files/{name}/raw", 2},
+	{"/{a}/{b}/delete", 1}, {"OPTIONS /", 998}, {"/songs/{name...}", 4},
+}
+
+// names returns the method of a rule, the names of its pattern, with nothing for a wildcard, and whether it is a
+// folder.
+func (r fuzzRule) names() (method string, names []string, isFolder bool) {
+	method, pattern, hasMethod := strings.Cut(r.pattern, " ")
+	if !hasMethod {
+		method, pattern = "", r.pattern
+	}
+	pattern = strings.TrimSuffix(pattern, "{name...}")
+	pattern, isFolder = strings.CutSuffix(pattern, "/")
+	for _, name := range strings.Split(pattern, "/")[1:] {
+		if strings.HasPrefix(name, "{") {
+			name = ""
+		}
+		names = append(names, name)
+	}
+	if pattern == "" {
+		names = nil
+	}
+	return method, names, isFolder
+}
+
+// matches reports whether a service takes names for something that the rule is about. To it, /x and /x/ are the same.
+func (r fuzzRule) matches(method string, names []string) bool {
+	wanted, pattern, isFolder := r.names()
+	if wanted != "" && wanted != method || len(names) < len(pattern) || len(names) > len(pattern) && !isFolder {
+		return false
+	}
+	for i, name := range pattern {
+		if name != names[i] && (name != "" || names[i] == "") {
+			return false
+		}
+	}
+	return true
+}
+
+// includes reports whether all that the other rule matches is matched by this one.
+func (r fuzzRule) includes(other fuzzRule) bool {
+	wanted, pattern, isFolder := r.names()
+	otherWanted, otherPattern, otherIsFolder := other.names()
+	if wanted != "" && wanted != otherWanted || len(otherPattern) < len(pattern) ||
+		!isFolder && (otherIsFolder || len(otherPattern) > len(pattern)) {
+		return false
+	}
+	for i, name := range pattern {
+		if name != "" && name != otherPattern[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// groupByFuzzRules returns the group that the rules ask for, for what a service reads: the most privileged of the
+// matching rules of which none is more specific.
+func groupByFuzzRules(method string, names []string) int {
+	var matching []fuzzRule
+	for _, rule := range fuzzRules {
+		if rule.matches(method, names) {
+			matching = append(matching, rule)
+		}
+	}
+	group := guestGroup + 1
+	for _, rule := range matching {
+		isGeneral := slices.ContainsFunc(matching, func(other fuzzRule) bool {
+			return other != rule && rule.includes(other) && !other.includes(rule)
+		})
+		if !isGeneral && rule.group < group {
+			group = rule.group
+		}
+	}
+	if len(matching) == 0 {
+		return 4
 	}
 	return group
 }
@@ -3756,12 +3933,19 @@ var pathTransformations = map[rune]func(string) string{
 	'c': withoutDots,
 	'l': strings.ToLower,
 	'w': func(path string) string { return trailingDotsAndSpaces.ReplaceAllString(path, "$1$2") }, // Windows
+	'u': func(path string) string { return strings.ToValidUTF8(path, "") },                        // PHP's iconv
+	'p': func(path string) string { return scriptBefore.ReplaceAllString(path, "/") },
+	'.': func(path string) string { return extensionOfLast.ReplaceAllString(path, "$1$2") }, // Rails, Django REST
+	':': func(path string) string { return streams.ReplaceAllString(path, "$1") },           // NTFS
 }
 
 var (
 	percentEncoded        = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
 	matrixParameters      = regexp.MustCompile(`;[^/]*`)
 	trailingDotsAndSpaces = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
+	scriptBefore          = regexp.MustCompile(`^/[a-z]+\.(?:php|cgi|py)/`)
+	extensionOfLast       = regexp.MustCompile(`(/[^/.]+)\.[^/.]+(/?)$`)
+	streams               = regexp.MustCompile(`([^/:$])[:$][^/]*`)
 )
 
 // decodeOctet decodes one percent-encoded octet.
