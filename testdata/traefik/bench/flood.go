@@ -15,10 +15,10 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// flood sends 100,000 forged tokens, no two the same, and prints what memory does.
+// flood sends 100,000 different forged tokens, and prints the heap before and after.
 func flood(ctx context.Context, traefik *proxy.Traefik) error {
 	const forgeries = 100_000
-	before, err := heap(ctx, traefik)
+	before, err := heapMB(ctx, traefik)
 	if err != nil {
 		return err
 	}
@@ -38,13 +38,13 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 			return err
 		}
 		if result.Wrong > 0 {
-			return fmt.Errorf("flood: %s", result.First)
+			return fmt.Errorf("flood: %s", result.FirstWrong)
 		}
 		sent += result.Requests
 		fmt.Fprintf(os.Stderr, "\r\033[K%d forged tokens", sent)
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
-	after, err := heap(ctx, traefik)
+	after, err := heapMB(ctx, traefik)
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 	return nil
 }
 
-// heap returns how many megabytes Traefik's heap has in use after a collection.
-func heap(ctx context.Context, traefik *proxy.Traefik) (float64, error) {
+// heapMB returns how many megabytes of Traefik's heap are in use after a garbage collection.
+func heapMB(ctx context.Context, traefik *proxy.Traefik) (float64, error) {
 	url := "http://" + traefik.Addr + "/debug/pprof/heap?gc=1&debug=1"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -73,6 +73,6 @@ func heap(ctx context.Context, traefik *proxy.Traefik) (float64, error) {
 	if match == nil {
 		return 0, fmt.Errorf("no figures of the heap: %s", resp.Status)
 	}
-	octets, err := strconv.ParseFloat(string(match[1]), 64)
-	return octets / (1 << 20), err
+	bytes, err := strconv.ParseFloat(string(match[1]), 64)
+	return bytes / (1 << 20), err
 }

@@ -25,8 +25,8 @@ const (
 
 type table = map[string]any
 
-// options are what the flags say.
-type options struct {
+// arguments are the values of the flags.
+type arguments struct {
 	quick         bool
 	program       string
 	pictures      string
@@ -36,15 +36,15 @@ type options struct {
 }
 
 func main() {
-	var given options
-	flag.BoolVar(&given.quick, "quick", false, "fewer and shorter rounds: under five minutes")
-	flag.StringVar(&given.program, "traefik", "", "path of a Traefik to use instead of building one")
-	flag.StringVar(&given.pictures, "pictures", filepath.Join(proxy.Checkout(), "testdata"),
+	var args arguments
+	flag.BoolVar(&args.quick, "quick", false, "fewer and shorter rounds: under five minutes")
+	flag.StringVar(&args.program, "traefik", "", "path of a Traefik to use instead of building one")
+	flag.StringVar(&args.pictures, "pictures", filepath.Join(proxy.Checkout(), "testdata"),
 		"folder for the picture, as SVG and PNG; empty for none")
 	only := flag.String("only", "", "measure only the routes whose names match this regular expression, and bare")
-	flag.StringVar(&given.jwtMiddleware, "jwt-middleware", "",
+	flag.StringVar(&args.jwtMiddleware, "jwt-middleware", "",
 		"folder of a checkout of github.com/agilezebra/jwt-middleware, to measure it too")
-	flag.IntVar(&given.gogc, "gogc", 0,
+	flag.IntVar(&args.gogc, "gogc", 0,
 		"measure some routes also on a Traefik whose garbage collector is given this GOGC, such as 1000")
 	answer := flag.Bool("answer", false,
 		"only answer what ForwardAuth asks, at once, until standard input ends; the benchmark starts itself so")
@@ -53,8 +53,8 @@ func main() {
 	var err error
 	if *answer {
 		err = answerAtOnce(os.Stdin, os.Stdout)
-	} else if given.only, err = regexp.Compile(*only); err == nil {
-		err = run(ctx, given)
+	} else if args.only, err = regexp.Compile(*only); err == nil {
+		err = run(ctx, args)
 	}
 	stop()
 	if err != nil {
@@ -63,71 +63,74 @@ func main() {
 	}
 }
 
-// run measures all routes round after round, and reports what came out.
-func run(ctx context.Context, given options) error {
-	rounds, together, alone := 25, 700*time.Millisecond, 250*time.Millisecond
-	if given.quick {
-		rounds, together, alone = 5, 400*time.Millisecond, 150*time.Millisecond
+// run measures all routes, round after round, and reports the results.
+func run(ctx context.Context, args arguments) error {
+	rounds, loadTime, aloneTime := 25, 700*time.Millisecond, 250*time.Millisecond
+	if args.quick {
+		rounds, loadTime, aloneTime = 5, 400*time.Millisecond, 150*time.Millisecond
 	}
-	scene, err := setUp(ctx, given)
+	scene, err := newScene(ctx, args)
 	if err != nil {
 		return err
 	}
 	defer scene.stop()
 	for round := range rounds + 1 { // the first warms up
-		for _, i := range rand.Perm(len(scene.routes)) { // so that none always comes after the same
-			one := scene.routes[i]
-			fmt.Fprintf(os.Stderr, "\r\033[Kround %d of %d: %s", round, rounds, one.name)
-			crowd, err := one.measure(ctx, connections, together)
+		for _, i := range rand.Perm(len(scene.routes)) { // so that no route always follows the same one
+			r := scene.routes[i]
+			fmt.Fprintf(os.Stderr, "\r\033[Kround %d of %d: %s", round, rounds, r.name)
+			underLoad, err := r.measure(ctx, connections, loadTime)
 			if err != nil {
 				return err
 			}
-			visitor, err := one.measure(ctx, 1, alone)
+			alone, err := r.measure(ctx, 1, aloneTime)
 			if err != nil {
 				return err
 			}
 			if round > 0 {
-				one.crowd, one.visitor = append(one.crowd, crowd), append(one.visitor, visitor)
+				r.underLoad, r.alone = append(r.underLoad, underLoad), append(r.alone, alone)
 			}
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
 	about := fmt.Sprintf("%s, %d cores, %s, Traefik %s", processor(), runtime.NumCPU(), runtime.Version(), version())
-	fmt.Printf("%s; %d rounds of %s with %d connections and %s with one\n", about, rounds, together, connections, alone)
+	fmt.Printf("%s; %d rounds of %s with %d connections and %s with one\n", about, rounds, loadTime, connections,
+		aloneTime)
 	report(os.Stdout, scene.routes)
-	for _, one := range scene.traefiks {
-		octets, err := load.Memory(one.Pid())
+	for _, traefik := range scene.traefiks {
+		bytes, err := load.Memory(traefik.Pid())
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Traefik %s: %.0f MB in memory\n", scene.settings[one], float64(octets)/(1<<20))
+		fmt.Printf("Traefik %s: %.0f MB in memory\n", scene.settings[traefik], float64(bytes)/(1<<20))
 	}
-	if given.only.String() == "" {
+	if args.only.String() == "" {
 		if err := flood(ctx, scene.traefiks[0]); err != nil {
 			return err
 		}
 	}
-	return picture(given.pictures, about, scene.routes)
+	return picture(args.pictures, about, scene.routes)
 }
 
-// measure sends the route's requests over so many connections for the time.
+// measure sends the route's requests over that many connections for the duration.
 func (r *route) measure(ctx context.Context, connections int, duration time.Duration) (load.Result, error) {
 	if ctx.Err() != nil {
 		return load.Result{}, ctx.Err()
 	}
 	result, err := load.Attack{
-		Addr: r.traefik.Addr, Pid: r.traefik.Pid(), Others: r.asks, Connections: connections, Duration: duration,
+		Addr: r.traefik.Addr, Pid: r.traefik.Pid(), UpstreamCPU: r.upstreamCPU,
+		Connections: connections, Duration: duration,
 		// Each run goes on where the last one stopped, so that no cookie comes again before its turn.
 		Next: func(hit int64) load.Request { return r.request(r.sent + hit) },
 	}.Run()
 	r.sent += result.Requests
 	if err == nil && result.Wrong > 0 {
-		err = fmt.Errorf("%s: %d of %d answers are wrong; the first: %s", r.name, result.Wrong, result.Requests, result.First)
+		err = fmt.Errorf("%s: %d of %d answers are wrong; the first: %s", r.name, result.Wrong, result.Requests,
+			result.FirstWrong)
 	}
 	return result, err
 }
 
-// processor returns the name of this machine's processor.
+// processor returns the model of this machine's processor.
 func processor() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	match := regexp.MustCompile(`(?m)^model name\s*: (.*)$`).FindSubmatch(text)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own program be the server that answers at once, as the benchmark's is.
+// TestMain lets the test binary be the server that answers at once, as the benchmark's binary is.
 func TestMain(m *testing.M) {
 	if slices.Contains(os.Args, "-answer") {
 		if err := answerAtOnce(os.Stdin, os.Stdout); err != nil {
@@ -21,16 +21,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What the benchmark measures must be what it says, also after the plugin has changed.
+// Each route must measure what its name says, whatever changes in the plugin.
 func TestEachRouteAnswersAsItSays(t *testing.T) {
-	scene, err := setUp(t.Context(), options{only: regexp.MustCompile("")})
+	scene, err := newScene(t.Context(), arguments{only: regexp.MustCompile("")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer scene.stop()
-	for _, one := range scene.routes {
-		t.Run(one.name+": "+one.about, func(t *testing.T) {
-			result, err := one.measure(t.Context(), 2, 50*time.Millisecond)
+	for _, r := range scene.routes {
+		t.Run(r.name+": "+r.about, func(t *testing.T) {
+			result, err := r.measure(t.Context(), 2, 50*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}

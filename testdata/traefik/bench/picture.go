@@ -36,21 +36,22 @@ var (
 	others = color.RGBA{R: 0xa8, G: 0xb1, B: 0xba, A: 0xff}
 )
 
-// shownAs are the names that routes have in the picture.
+// shownAs has the names of routes in the picture.
 var shownAs = map[string]string{
 	"bare": "no check", "organizr-files": "organizrjwt", "organizr": "ForwardAuth to Organizr",
 }
 
-// picture draws what a visitor feels, and what all that takes part works, as SVG and PNG.
+// picture draws how long a visitor waits and how much CPU time that takes in all, as SVG and PNG.
 func picture(folder, about string, routes []*route) error {
 	if folder == "" {
 		return nil
 	}
 	byName := map[string]*route{}
-	for _, one := range routes {
-		byName[one.name] = one
+	for _, r := range routes {
+		byName[r.name] = r
 	}
-	shown, first := []*route{byName["organizr"], byName["organizr-files"], byName["bare"]}, byName["first"] // from below
+	shown := []*route{byName["organizr"], byName["organizr-files"], byName["bare"]} // from the bottom up
+	first := byName["first"]
 	if first == nil || slices.Contains(shown, nil) {
 		fmt.Println("No picture: it shows the routes bare, organizr-files, organizr and first; " +
 			"for a real Organizr set ORGANIZR_SOURCE to the folder of its source.")
@@ -58,7 +59,7 @@ func picture(folder, about string, routes []*route) error {
 	}
 	caption := []string{
 		fmt.Sprintf("The first request of a session, while the token isn't known yet: %.2f ms, and %.2f ms of CPU.",
-			medianOf(first.visitor, wait), medianOf(first.crowd, ofAll)/1000),
+			medianOf(first.alone, p50), medianOf(first.underLoad, cpuOfAll)/1000),
 		"CPU: Traefik's, and with ForwardAuth also that of Organizr's PHP (with opcache), which it asks about each request.",
 		about,
 	}
@@ -66,7 +67,7 @@ func picture(folder, about string, routes []*route) error {
 	if err := render(vgsvg.New(width, height), shown, caption, &svg); err != nil {
 		return err
 	}
-	// Whoever looks at the picture seldom has the font by which it was measured. Arial has the same widths.
+	// Few people have the font that the picture was laid out with. Arial has the same widths.
 	portable := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:"+sans),
 		[]byte("font-family:"+sans+",Arial,Helvetica,sans-serif"))
 	if err := os.WriteFile(filepath.Join(folder, "benchmark.svg"), portable, 0o644); err != nil {
@@ -96,13 +97,13 @@ func render(canvas interface {
 	}
 	panels := draw.Crop(inner, 0, 0, captionHeight, -titleHeight)
 	middle := (panels.Max.X - panels.Min.X) / 2
-	for i, one := range []panel{
-		{"How long a visitor waits for it, ms", func(one *route) float64 { return medianOf(one.visitor, wait) }},
-		{"CPU time that it takes, ms", func(one *route) float64 { return medianOf(one.crowd, ofAll) / 1000 }},
+	for i, panel := range []panel{
+		{"How long a visitor waits for it, ms", func(r *route) float64 { return medianOf(r.alone, p50) }},
+		{"CPU time that it takes, ms", func(r *route) float64 { return medianOf(r.underLoad, cpuOfAll) / 1000 }},
 	} {
 		part := draw.Crop(panels, vg.Length(i)*middle, vg.Length(i-1)*middle, 0, 0)
-		write(part, vg.Point{X: part.Min.X, Y: part.Max.Y}, 11, ink, one.title)
-		chart, err := one.draw(shown)
+		write(part, vg.Point{X: part.Min.X, Y: part.Max.Y}, 11, ink, panel.title)
+		chart, err := panel.draw(shown)
 		if err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ type panel struct {
 	value func(*route) float64
 }
 
-// draw returns a bar for each route, from below, under its name.
+// draw returns a chart with a bar for each route under its name, from the bottom up.
 func (p panel) draw(shown []*route) (*plot.Plot, error) {
 	chart := plot.New()
 	chart.BackgroundColor = color.Transparent
@@ -136,25 +137,25 @@ func (p panel) draw(shown []*route) (*plot.Plot, error) {
 	chart.X.Padding, chart.Y.Padding = 0, 0
 	var most float64
 	var names, figures plotter.XYLabels
-	for i, one := range shown {
-		length, row := p.value(one), float64(i)
+	for i, r := range shown {
+		length, row := p.value(r), float64(i)
 		most = max(most, length)
 		bar, err := plotter.NewBarChart(plotter.Values{length}, vg.Points(14))
 		if err != nil {
 			return nil, err
 		}
 		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, row, others, 0
-		if one.name == "organizr-files" {
+		if r.name == "organizr-files" {
 			bar.Color = ours
 		}
 		chart.Add(bar)
 		names.XYs = append(names.XYs, plotter.XY{Y: row + 0.4})
-		names.Labels = append(names.Labels, shownAs[one.name])
+		names.Labels = append(names.Labels, shownAs[r.name])
 		figures.XYs = append(figures.XYs, plotter.XY{X: length, Y: row})
 		figures.Labels = append(figures.Labels, fmt.Sprintf("%.2f", length))
 	}
-	for i, given := range []plotter.XYLabels{names, figures} {
-		labels, err := plotter.NewLabels(given)
+	for i, texts := range []plotter.XYLabels{names, figures} {
+		labels, err := plotter.NewLabels(texts)
 		if err != nil {
 			return nil, err
 		}

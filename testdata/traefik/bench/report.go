@@ -14,20 +14,20 @@ import (
 func report(out io.Writer, routes []*route) {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(columns, "route\tCPU µs\tmin to max\ttimes\tthat of\tCPU of all µs\trequests/s\tp99 ms\talone ms\t")
-	for _, one := range routes {
-		least, most := extremes(one.crowd, cpu)
+	for _, r := range routes {
+		least, most := extremes(r.underLoad, cpu)
 		fmt.Fprintf(columns, "%s\t%.0f\t%.0f to %.0f\t%.2f\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\n",
-			one.name, medianOf(one.crowd, cpu), least, most, ratio(one, one.base), one.base.name,
-			medianOf(one.crowd, ofAll), medianOf(one.crowd, rate), medianOf(one.crowd, slow),
-			medianOf(one.visitor, wait), one.about)
+			r.name, medianOf(r.underLoad, cpu), least, most, ratio(r, r.base), r.base.name,
+			medianOf(r.underLoad, cpuOfAll), medianOf(r.underLoad, rate), medianOf(r.underLoad, p99),
+			medianOf(r.alone, p50), r.about)
 	}
 	_ = columns.Flush()
 	fmt.Fprintln(out, `CPU: of Traefik, for one request, and how many times that of another route in the same round.
-CPU of all: with whoever Traefik asks.
+CPU of all: with the server that Traefik asks about the request.
 Alone: how long a request takes if it is the only one. Each figure is the median over the rounds.`)
 	byName := map[string]*route{}
-	for _, one := range routes {
-		byName[one.name] = one
+	for _, r := range routes {
+		byName[r.name] = r
 	}
 	if plugin, forwardAuth := byName["remembered"], byName["forwardauth"]; plugin != nil && forwardAuth != nil {
 		ours, theirs := added(plugin), added(forwardAuth)
@@ -38,49 +38,49 @@ Alone: how long a request takes if it is the only one. Each figure is the median
 	}
 }
 
-// What a result says, in the units of the table.
-func cpu(result load.Result) float64   { return microseconds(result.CPU) }
-func ofAll(result load.Result) float64 { return microseconds(result.CPU + result.Others) }
-func rate(result load.Result) float64  { return result.Rate }
-func slow(result load.Result) float64  { return milliseconds(result.P99) }
-func wait(result load.Result) float64  { return milliseconds(result.P50) }
+// The values of a result, in the units of the table.
+func cpu(result load.Result) float64      { return microseconds(result.CPU) }
+func cpuOfAll(result load.Result) float64 { return microseconds(result.CPU + result.UpstreamCPU) }
+func rate(result load.Result) float64     { return result.Rate }
+func p99(result load.Result) float64      { return milliseconds(result.P99) }
+func p50(result load.Result) float64      { return milliseconds(result.P50) }
 
 func microseconds(duration time.Duration) float64 { return float64(duration.Nanoseconds()) / 1e3 }
 func milliseconds(duration time.Duration) float64 { return float64(duration.Nanoseconds()) / 1e6 }
 
-// medianOf returns the median of what the results say.
-func medianOf(results []load.Result, says func(load.Result) float64) float64 {
-	return median(each(results, says))
+// medianOf returns the median of that value of the results.
+func medianOf(results []load.Result, value func(load.Result) float64) float64 {
+	return median(each(results, value))
 }
 
-// extremes returns the least and the most of what the results say.
-func extremes(results []load.Result, says func(load.Result) float64) (least, most float64) {
-	numbers := each(results, says)
+// extremes returns the least and the greatest of that value of the results.
+func extremes(results []load.Result, value func(load.Result) float64) (least, most float64) {
+	numbers := each(results, value)
 	return slices.Min(numbers), slices.Max(numbers)
 }
 
-func each(results []load.Result, says func(load.Result) float64) []float64 {
+func each(results []load.Result, value func(load.Result) float64) []float64 {
 	numbers := make([]float64, len(results))
 	for i, result := range results {
-		numbers[i] = says(result)
+		numbers[i] = value(result)
 	}
 	return numbers
 }
 
-// ratio returns the median over the rounds of what the route costs against the other in the same round.
+// ratio returns the route's CPU time as a multiple of the other's in the same round: the median over the rounds.
 func ratio(one, other *route) float64 {
-	ratios := make([]float64, len(one.crowd))
-	for i := range one.crowd {
-		ratios[i] = cpu(one.crowd[i]) / cpu(other.crowd[i])
+	ratios := make([]float64, len(one.underLoad))
+	for i := range one.underLoad {
+		ratios[i] = cpu(one.underLoad[i]) / cpu(other.underLoad[i])
 	}
 	return median(ratios)
 }
 
-// added returns the median over the rounds of what the route costs more than the one that it is compared with.
+// added returns how much more CPU time the route takes than its base in the same round: the median over the rounds.
 func added(one *route) float64 {
-	differences := make([]float64, len(one.crowd))
-	for i := range one.crowd {
-		differences[i] = cpu(one.crowd[i]) - cpu(one.base.crowd[i])
+	differences := make([]float64, len(one.underLoad))
+	for i := range one.underLoad {
+		differences[i] = cpu(one.underLoad[i]) - cpu(one.base.underLoad[i])
 	}
 	return median(differences)
 }

@@ -14,23 +14,23 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// A route is one way to reach the service, and what is sent on it again and again.
+// A route is one way to reach the service, with the requests that are sent on it.
 type route struct {
 	name, about string
-	through     table       // the middleware; nil for none
-	cookies     []string    // Cookie headers, by turns
-	header      http.Header // the others; a browser's if nil
+	middleware  table       // nil for none
+	cookies     []string    // Cookie headers, sent in turn
+	header      http.Header // other headers; a browser's if nil
 	target      string
-	status      int    // that is right; 200 if 0
-	user        string // that the service is told of
+	status      int    // expected; 200 if 0
+	user        string // that the service must receive
 
-	base    *route                        // what it is compared with
-	asks    func() (time.Duration, error) // CPU time of whoever Traefik asks; nil if it asks nobody
-	traefik *proxy.Traefik
-	host    string
+	base        *route                        // that this one is compared with
+	upstreamCPU func() (time.Duration, error) // CPU time of the server that Traefik asks; nil without one
+	traefik     *proxy.Traefik
+	host        string
 
-	sent           int64         // how many requests
-	crowd, visitor []load.Result // of many connections at once, and of one alone
+	sent             int64         // the number of requests
+	underLoad, alone []load.Result // with many connections at once, and with one
 }
 
 // request returns the request of that number.
@@ -46,8 +46,8 @@ func (r *route) request(number int64) load.Request {
 // bob is the visitor of nearly all routes.
 var bob, _ = fakeorganizr.Find("bob")
 
-// through returns this plugin with the options, beside those that all routes have.
-func through(more table) table {
+// plugin returns this plugin as a middleware with these options and those that all routes have.
+func plugin(more table) table {
 	options := table{
 		"uuid": fakeorganizr.UUID, "secret": hash, "group": "User", "organizrURL": "https://organizr.example.com",
 	}
@@ -55,12 +55,12 @@ func through(more table) table {
 	return table{"plugin": table{"organizrjwt": options}}
 }
 
-// floor returns the plugin that does as little as one can.
+// floor returns a plugin that does as little as possible.
 func floor(does string) table {
 	return table{"plugin": table{"floor": table{"does": does, "cookie": fakeorganizr.CookieName, "secret": hash}}}
 }
 
-// forwardAuth returns Traefik's own way to ask a server about each request.
+// forwardAuth returns Traefik's ForwardAuth, which asks the server at the address about each request.
 func forwardAuth(address string) table {
 	return table{
 		"forwardAuth": table{
@@ -76,62 +76,64 @@ func program() http.Header {
 	return header
 }
 
-// ordinary returns the routes of visitors, bare first.
-func ordinary() []*route {
+// visitorRoutes returns the routes with requests of visitors and programs, bare first.
+func visitorRoutes() []*route {
 	cookie := fakeorganizr.CookieName + "=" + bob.Token(hash)
-	one, changing := []string{cookie}, load.Changing(cookie)
+	same, changing := []string{cookie}, load.Changing(cookie)
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
-	told := table{"headers": table{"customRequestHeaders": table{
+	identity := table{"headers": table{"customRequestHeaders": table{
 		"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4",
 	}}}
 	routes := []*route{
-		{name: "bare", about: "no middleware", cookies: one},
-		{name: "headers", about: "Traefik's own headers middleware", through: told, cookies: one, user: "bob"},
-		{name: "noop", about: "an interpreted plugin that does nothing", through: floor("nothing"), cookies: one},
-		{name: "remembered", about: "this plugin, a returning visitor", through: through(nil), cookies: one, user: "bob"},
+		{name: "bare", about: "no middleware", cookies: same},
+		{name: "headers", about: "Traefik's own headers middleware", middleware: identity, cookies: same, user: "bob"},
+		{name: "noop", about: "an interpreted plugin that does nothing", middleware: floor("nothing"), cookies: same},
+		{name: "remembered", about: "this plugin, a returning visitor", middleware: plugin(nil), cookies: same, user: "bob"},
 		{
-			name: "changing", about: "the same, whose other cookies change every time", through: through(nil),
+			name: "changing", about: "the same, whose other cookies change every time", middleware: plugin(nil),
 			cookies: changing, user: "bob",
 		},
 		{
-			name: "verify", about: "an interpreted plugin that does little but verify", through: floor("verify"), cookies: one,
-			user: "bob",
+			name: "verify", about: "an interpreted plugin that does little but verify", middleware: floor("verify"),
+			cookies: same,
+			user:    "bob",
 		},
 		{
-			name: "first", about: "this plugin, a token seen for the first time", through: through(nil),
+			name: "first", about: "this plugin, a token seen for the first time", middleware: plugin(nil),
 			cookies: load.Sessions(bob, hash), user: "bob",
 		},
 		{
-			name: "refuse", about: "an interpreted plugin that refuses all", through: floor("refuse"), cookies: one,
+			name: "refuse", about: "an interpreted plugin that refuses all", middleware: floor("refuse"), cookies: same,
 			header: program(), status: 401,
 		},
 		{
-			name: "nobody", about: "this plugin, a program without a token", through: through(nil), header: program(),
+			name: "nobody", about: "this plugin, a program without a token", middleware: plugin(nil), header: program(),
 			status: 401,
 		},
-		{name: "redirect", about: "this plugin, a browser sent to log in", through: through(nil), status: 302},
+		{name: "redirect", about: "this plugin, a browser sent to log in", middleware: plugin(nil), status: 302},
 		{
-			name: "disprove", about: "an interpreted plugin that checks the signature, and refuses", through: floor("disprove"),
-			cookies: forged, header: program(), status: 401,
+			name: "disprove", about: "an interpreted plugin that checks the signature, and refuses",
+			middleware: floor("disprove"),
+			cookies:    forged, header: program(), status: 401,
 		},
 		{
-			name: "forged", about: "this plugin, a forged token", through: through(nil), cookies: forged, header: program(),
+			name: "forged", about: "this plugin, a forged token", middleware: plugin(nil), cookies: forged, header: program(),
 			status: 401,
 		},
 		{
 			name: "guest", about: "this plugin, nobody on a path that a rule opens",
-			through: through(table{"rules": []string{"/=Guest"}}),
+			middleware: plugin(table{"rules": []string{"/=Guest"}}),
 		},
 	}
 	for _, count := range []int{1, 10, 100, 1000} {
 		routes = append(routes, &route{
-			name: fmt.Sprintf("rules-%d", count), about: "so many rules", through: through(table{"rules": load.Rules(count)}),
-			cookies: one, user: "bob",
+			name: fmt.Sprintf("rules-%d", count), about: "so many rules", middleware: plugin(table{"rules": load.Rules(count)}),
+			cookies: same, user: "bob",
 		})
 	}
 	for _, count := range []int{100, 1000} {
 		routes = append(routes, &route{
-			name: fmt.Sprintf("sessions-%d", count), about: "so many returning visitors", through: through(nil),
+			name: fmt.Sprintf("sessions-%d", count), about: "so many returning visitors", middleware: plugin(nil),
 			cookies: load.Sessions(bob, hash)[:count], user: "bob",
 		})
 	}
@@ -141,18 +143,18 @@ func ordinary() []*route {
 			fmt.Fprintf(&others, "cookie_%d=%s; ", i, strings.Repeat("x", 30))
 		}
 		routes = append(routes, &route{
-			name: fmt.Sprintf("cookies-%d", count), about: "so many other cookies", through: through(nil),
+			name: fmt.Sprintf("cookies-%d", count), about: "so many other cookies", middleware: plugin(nil),
 			cookies: []string{others.String() + cookie}, user: "bob",
 		})
 	}
 	return routes
 }
 
-// hostile returns what strangers can send to make Traefik work, each once without the plugin and once with it.
-func hostile() []*route {
-	odd := program()
+// hostileRoutes returns the routes with requests that are meant to be expensive, each without the plugin and with it.
+func hostileRoutes() []*route {
+	headers := program()
 	for i := range 40_000 {
-		odd[fmt.Sprintf("x_%d", i)] = []string{"1"}
+		headers[fmt.Sprintf("x_%d", i)] = []string{"1"}
 	}
 	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
 	var routes []*route
@@ -170,7 +172,7 @@ func hostile() []*route {
 			status: 302,
 		},
 		{
-			name: "hostile-headers", about: "40,000 odd headers, where nobody needs to log in", target: "/api/", header: odd,
+			name: "hostile-headers", about: "40,000 odd headers, where nobody needs to log in", target: "/api/", header: headers,
 			status: 431,
 		},
 	} {
@@ -179,55 +181,55 @@ func hostile() []*route {
 		}
 		bare := request
 		bare.name, bare.about, bare.status = "bare-"+request.name, request.about+", no middleware", 0
-		request.through = through(table{"rules": []string{"/secret/=Admin", "/api/=Guest"}})
+		request.middleware = plugin(table{"rules": []string{"/secret/=Admin", "/api/=Guest"}})
 		request.base = &bare
 		routes = append(routes, &bare, &request)
 	}
 	return routes
 }
 
-// selected returns the routes whose names match, those that they are compared with, and bare.
+// selected returns the routes whose names match, the bases of these, and bare.
 func selected(all []*route, only *regexp.Regexp) []*route {
 	wanted := map[*route]bool{all[0]: true}
-	for _, one := range all {
-		if only.MatchString(one.name) {
-			wanted[one] = true
-			if one.base != nil {
-				wanted[one.base] = true
+	for _, r := range all {
+		if only.MatchString(r.name) {
+			wanted[r] = true
+			if r.base != nil {
+				wanted[r.base] = true
 			}
 		}
 	}
 	var routes []*route
-	for _, one := range all {
-		if wanted[one] {
-			one.host = one.name + ".example.com"
-			one.status = cmp.Or(one.status, http.StatusOK)
-			one.base = cmp.Or(one.base, all[0])
-			if one.header == nil {
-				one.header = load.Browser()
+	for _, r := range all {
+		if wanted[r] {
+			r.host = r.name + ".example.com"
+			r.status = cmp.Or(r.status, http.StatusOK)
+			r.base = cmp.Or(r.base, all[0])
+			if r.header == nil {
+				r.header = load.Browser()
 			}
-			routes = append(routes, one)
+			routes = append(routes, r)
 		}
 	}
 	return routes
 }
 
-// configuration returns Traefik's dynamic configuration: a router for each route.
+// configuration returns Traefik's dynamic configuration, with a router for each route.
 func configuration(routes []*route, backend string) table {
 	routers, middlewares := table{"debug": table{"rule": "Host(`debug.example.com`)", "service": "api@internal"}}, table{}
-	for _, one := range routes {
-		router := table{"rule": "Host(`" + one.host + "`)", "service": "service"}
-		if one.through != nil {
-			middlewares[one.name] = one.through
-			router["middlewares"] = []string{one.name}
+	for _, r := range routes {
+		router := table{"rule": "Host(`" + r.host + "`)", "service": "service"}
+		if r.middleware != nil {
+			middlewares[r.name] = r.middleware
+			router["middlewares"] = []string{r.name}
 		}
-		routers[one.name] = router
+		routers[r.name] = router
 	}
 	sections := table{
 		"routers":  routers,
 		"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend}}}}},
 	}
-	if len(middlewares) > 0 { // Traefik takes no empty sections
+	if len(middlewares) > 0 { // Traefik accepts no empty sections
 		sections["middlewares"] = middlewares
 	}
 	return table{"http": sections}

@@ -22,31 +22,33 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
-// A scene is a running Traefik, or two with different settings, and all that its routes need.
+// A scene is a running Traefik, or two with different settings, and what their routes need.
 type scene struct {
-	routes   []*route
-	traefiks []*proxy.Traefik
-	settings map[*proxy.Traefik]string // what is special about one; empty for the first
-	beside   map[string]string         // folders of other plugins, by their modules
-	stops    []func()
+	routes       []*route
+	traefiks     []*proxy.Traefik
+	settings     map[*proxy.Traefik]string // an environment variable that it has; empty for the first
+	otherPlugins map[string]string         // folders by module path
+	stops        []func()
 }
 
-// setUp starts all that the options ask for.
-func setUp(ctx context.Context, given options) (*scene, error) {
+// newScene starts what the arguments ask for.
+func newScene(ctx context.Context, args arguments) (*scene, error) {
 	s := &scene{
-		routes: ordinary(), settings: map[*proxy.Traefik]string{},
-		beside: map[string]string{path.Dir(proxy.PluginModule) + "/floor": filepath.Join(proxy.Module(), "bench", "floor")},
+		routes: visitorRoutes(), settings: map[*proxy.Traefik]string{},
+		otherPlugins: map[string]string{
+			path.Dir(proxy.PluginModule) + "/floor": filepath.Join(proxy.Module(), "bench", "floor"),
+		},
 	}
-	if err := s.start(ctx, given); err != nil {
+	if err := s.start(ctx, args); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *scene) start(ctx context.Context, given options) error {
-	if given.jwtMiddleware != "" {
-		if err := s.addJWTMiddleware(given.jwtMiddleware); err != nil {
+func (s *scene) start(ctx context.Context, args arguments) error {
+	if args.jwtMiddleware != "" {
+		if err := s.addJWTMiddleware(args.jwtMiddleware); err != nil {
 			return err
 		}
 	}
@@ -61,29 +63,29 @@ func (s *scene) start(ctx context.Context, given options) error {
 			return err
 		}
 	}
-	s.routes = append(s.routes, hostile()...)
-	s.routes = selected(s.routes, given.only)
+	s.routes = append(s.routes, hostileRoutes()...)
+	s.routes = selected(s.routes, args.only)
 	backend := httptest.NewServer(http.HandlerFunc(load.Service))
 	s.stops = append(s.stops, backend.Close)
 	dynamic := configuration(s.routes, backend.URL)
 	routes := s.routes
-	if err := s.startTraefik(ctx, given.program, dynamic, routes, ""); err != nil {
+	if err := s.startTraefik(ctx, args.program, dynamic, routes, ""); err != nil {
 		return err
 	}
-	if given.gogc > 0 {
-		return s.startTraefik(ctx, given.program, dynamic, s.twins(), fmt.Sprintf("GOGC=%d", given.gogc))
+	if args.gogc > 0 {
+		return s.startTraefik(ctx, args.program, dynamic, s.twins(), fmt.Sprintf("GOGC=%d", args.gogc))
 	}
 	return nil
 }
 
-// stop ends all that was started, the last first.
+// stop ends everything that was started, in reverse order.
 func (s *scene) stop() {
 	for _, stop := range slices.Backward(s.stops) {
 		stop()
 	}
 }
 
-// startTraefik starts a Traefik for the routes, with a variable in its environment that is set so, or none.
+// startTraefik starts a Traefik for the routes, with the setting in its environment unless that is empty.
 func (s *scene) startTraefik(ctx context.Context, program string, dynamic table, routes []*route,
 	setting string,
 ) error {
@@ -92,7 +94,7 @@ func (s *scene) startTraefik(ctx context.Context, program string, dynamic table,
 		environment = []string{setting}
 	}
 	traefik, err := proxy.Start(ctx, proxy.Options{
-		Program: program, Dynamic: dynamic, Beside: s.beside, Env: environment,
+		Program: program, Dynamic: dynamic, OtherPlugins: s.otherPlugins, Env: environment,
 		Flags: []string{"--log.level=ERROR", "--api=true", "--api.debug=true"},
 	})
 	if err != nil {
@@ -101,21 +103,21 @@ func (s *scene) startTraefik(ctx context.Context, program string, dynamic table,
 	s.stops = append(s.stops, traefik.Stop)
 	s.traefiks = append(s.traefiks, traefik)
 	s.settings[traefik] = setting
-	for _, one := range routes {
-		one.traefik = traefik
+	for _, r := range routes {
+		r.traefik = traefik
 		if setting != "" {
-			one.name += ", " + setting
+			r.name += ", " + setting
 		}
 	}
 	return nil
 }
 
-// twins adds copies of the routes that say what a setting of Traefik's own brings, and returns them.
+// twins adds copies of some routes, which are measured in a Traefik with another setting, and returns them.
 func (s *scene) twins() []*route {
 	var twins []*route
-	for _, one := range s.routes {
-		if slices.Contains([]string{"bare", "noop", "remembered", "changing", "first", "forwardauth"}, one.name) {
-			twin := *one
+	for _, r := range s.routes {
+		if slices.Contains([]string{"bare", "noop", "remembered", "changing", "first", "forwardauth"}, r.name) {
+			twin := *r
 			twins = append(twins, &twin)
 			twin.base = twins[0]
 		}
@@ -130,10 +132,10 @@ func (s *scene) addJWTMiddleware(folder string) error {
 	if err != nil {
 		return err
 	}
-	s.beside["github.com/agilezebra/jwt-middleware"] = folder
+	s.otherPlugins["github.com/agilezebra/jwt-middleware"] = folder
 	s.routes = append(s.routes, &route{
 		name: "jwt-middleware", about: "a general JWT plugin: one cookie, one claim, one header",
-		through: table{"plugin": table{"jwt-middleware": table{
+		middleware: table{"plugin": table{"jwt-middleware": table{
 			"secret":       hash,
 			"validMethods": []string{"HS256"},
 			"cookieName":   fakeorganizr.CookieName,
@@ -158,34 +160,34 @@ func (s *scene) addDatabase() error {
 	if err := errors.Join(load.Database(usual, bob, listed), load.Database(large, bob, all)); err != nil {
 		return err
 	}
-	followed := through(table{"databaseFile": usual})
+	followed := plugin(table{"databaseFile": usual})
 	s.routes = append(
 		s.routes,
 		&route{
-			name: "database", about: "with a database of a thousand sessions, a returning visitor", through: followed,
+			name: "database", about: "with a database of a thousand sessions, a returning visitor", middleware: followed,
 			cookies: listed[:1], user: "bob",
 		},
 		&route{
-			name: "database-changing", about: "the same, whose other cookies change every time", through: followed,
+			name: "database-changing", about: "the same, whose other cookies change every time", middleware: followed,
 			cookies: load.Changing(listed[0]), user: "bob",
 		},
 		&route{
-			name: "database-sessions", about: "the same, all thousand by turns", through: followed, cookies: listed, user: "bob",
+			name: "database-sessions", about: "the same, all thousand by turns", middleware: followed, cookies: listed,
+			user: "bob",
 		},
 		&route{
 			name: "database-first", about: "the same, seen for the first time, in a database of many", cookies: all, user: "bob",
-			through: through(table{"databaseFile": large}),
+			middleware: plugin(table{"databaseFile": large}),
 		},
 		&route{
-			name: "ended", about: "a token that Organizr has ended", through: followed, cookies: ended, header: program(),
+			name: "ended", about: "a token that Organizr has ended", middleware: followed, cookies: ended, header: program(),
 			status: 401,
 		},
 	)
 	return nil
 }
 
-// addOrganizr adds routes to a real Organizr, whose PHP Traefik asks about each request, or whose files the plugin
-// follows.
+// addOrganizr adds two routes with a real Organizr: ForwardAuth to it, and the plugin with its files.
 func (s *scene) addOrganizr(ctx context.Context) error {
 	running, err := realorganizr.Start(ctx, realorganizr.Options{})
 	if err != nil {
@@ -209,22 +211,22 @@ func (s *scene) addOrganizr(ctx context.Context) error {
 		&route{
 			name: "organizr-files", about: "this plugin with the files of a real Organizr, a returning visitor",
 			cookies: cookies, user: bob.Username,
-			through: table{"plugin": table{"organizrjwt": table{
+			middleware: table{"plugin": table{"organizrjwt": table{
 				"configFile": running.ConfigFile(), "databaseFile": database, "group": "User",
 				"organizrURL": "https://organizr.example.com",
 			}}},
 		},
 		&route{
 			name: "organizr", about: "ForwardAuth to that Organizr",
-			through: forwardAuth("http://" + running.Addr + "/api/v2/auth/4"),
-			cookies: cookies, user: bob.Username, asks: running.CPU,
+			middleware: forwardAuth("http://" + running.Addr + "/api/v2/auth/4"),
+			cookies:    cookies, user: bob.Username, upstreamCPU: running.CPU,
 		},
 	)
 	return nil
 }
 
-// addForwardAuth adds a route on which Traefik asks a server that answers at once: a process of its own, so that its
-// CPU time can be told.
+// addForwardAuth adds a route on which Traefik asks a server that answers at once. That is a process of its own, so
+// that its CPU time can be measured.
 func (s *scene) addForwardAuth(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -253,14 +255,14 @@ func (s *scene) addForwardAuth(ctx context.Context) error {
 	}
 	s.routes = append(s.routes, &route{
 		name: "forwardauth", about: "ForwardAuth to a server that answers at once",
-		through: forwardAuth(strings.TrimSpace(address)),
-		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
-		asks: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
+		middleware: forwardAuth(strings.TrimSpace(address)),
+		cookies:    []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		upstreamCPU: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
 	})
 	return nil
 }
 
-// answerAtOnce tells each request that bob is logged in, until the input ends, and writes its address to the output.
+// answerAtOnce answers each request that bob is logged in, until the input ends. It writes its address to the output.
 func answerAtOnce(input io.Reader, output io.Writer) error {
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("X-Organizr-User", "bob")

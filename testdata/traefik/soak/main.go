@@ -1,6 +1,5 @@
-// Command soak sends requests of a thousand users, with good sessions, forged ones and none, at what one core of
-// Traefik can bear, for as long as it is told, while others log in and out, and looks for one wrong answer and for
-// memory that grows.
+// Command soak sends requests of a thousand users, with good sessions, forged ones and none, as many as Traefik can
+// answer on one core. Meanwhile others log in and out. It looks for wrong answers and for memory that grows.
 package main
 
 import (
@@ -26,7 +25,7 @@ const (
 	hash        = fakeorganizr.Hash
 	users       = 1000
 	connections = 16
-	parts       = 10 // of the time, in each of which memory is looked at
+	parts       = 10 // of the duration; after each the memory is measured
 )
 
 type table = map[string]any
@@ -44,7 +43,7 @@ func main() {
 	}
 }
 
-// soak runs for the time, and returns an error if an answer was wrong or memory grew.
+// soak runs for the duration, and returns an error if an answer was wrong or memory grew.
 func soak(ctx context.Context, out io.Writer, program string, duration time.Duration) error {
 	backend := httptest.NewServer(http.HandlerFunc(load.Service))
 	defer backend.Close()
@@ -53,8 +52,8 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 		return err
 	}
 	defer os.RemoveAll(folder)
-	list := people()
-	database, err := listed(filepath.Join(folder, "organizr.db"), list)
+	list := newUsers()
+	database, err := newDatabase(filepath.Join(folder, "organizr.db"), list)
 	if err != nil {
 		return err
 	}
@@ -82,12 +81,12 @@ func soak(ctx context.Context, out io.Writer, program string, duration time.Dura
 		return err
 	}
 	defer traefik.Stop()
-	come := comeAndGo(ctx, database, list[0].account)
+	stop := comeAndGo(ctx, database, list[0].account)
 	err = measure(ctx, out, traefik, duration, mixture(list))
-	return errors.Join(err, come())
+	return errors.Join(err, stop())
 }
 
-// measure sends the requests for the time, and returns an error if an answer was wrong or memory grew.
+// measure sends the requests for the duration, and returns an error if an answer was wrong or memory grew.
 func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duration time.Duration,
 	next func(hit int64) load.Request,
 ) error {
@@ -105,20 +104,20 @@ func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duratio
 		if err != nil {
 			return err
 		}
-		octets, err := load.Memory(traefik.Pid())
+		bytes, err := load.Memory(traefik.Pid())
 		if err != nil {
 			return err
 		}
 		sent += result.Requests
 		wrong += result.Wrong
-		memory = append(memory, float64(octets)/(1<<20))
+		memory = append(memory, float64(bytes)/(1<<20))
 		fmt.Fprintf(columns, "%s\t%d\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\n", duration*time.Duration(part+1)/parts, sent, wrong,
 			result.Rate,
 			result.P50.Seconds()*1000, result.P99.Seconds()*1000, float64(result.CPU.Nanoseconds())/1000, memory[part])
 		fmt.Fprintf(os.Stderr, "\r\033[K%s of %s, %d requests, %d wrong", duration*time.Duration(part+1)/parts, duration,
 			sent, wrong)
 		if result.Wrong > 0 {
-			fmt.Fprintln(columns, "the first wrong answer:", result.First)
+			fmt.Fprintln(columns, "the first wrong answer:", result.FirstWrong)
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
@@ -126,20 +125,20 @@ func measure(ctx context.Context, out io.Writer, traefik *proxy.Traefik, duratio
 	if wrong > 0 {
 		return fmt.Errorf("%d of %d answers were wrong", wrong, sent)
 	}
-	if last, settled := memory[parts-1], memory[parts/2]; last > settled*1.2+10 {
-		return fmt.Errorf("memory grew from %.1f to %.1f MB in the second half", settled, last)
+	if last, middle := memory[parts-1], memory[parts/2]; last > middle*1.2+10 {
+		return fmt.Errorf("memory grew from %.1f to %.1f MB in the second half", middle, last)
 	}
 	return nil
 }
 
-// A user is somebody who comes again and again, with a session that is good and one that is forged.
+// A user has a good session and a forged one.
 type user struct {
 	account      fakeorganizr.Account
 	good, forged string
 }
 
-// people returns a thousand users of six groups.
-func people() []user {
+// newUsers returns a thousand users of six groups.
+func newUsers() []user {
 	list := make([]user, users)
 	for i := range list {
 		account := fakeorganizr.Account{Username: fmt.Sprintf("user-%d", i), Group: "Some", GroupID: i % 6, UserID: i + 1}
@@ -148,26 +147,26 @@ func people() []user {
 	return list
 }
 
-// listed returns a database with these users, and their good sessions.
-func listed(path string, list []user) (*fakeorganizr.Database, error) {
+// newDatabase returns a database with these users and their good sessions.
+func newDatabase(path string, list []user) (*fakeorganizr.Database, error) {
 	var accounts []fakeorganizr.Account
-	for _, one := range list {
-		accounts = append(accounts, one.account)
+	for _, user := range list {
+		accounts = append(accounts, user.account)
 	}
 	database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, accounts)
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range list {
-		if err := database.Begin(one.account, one.good); err != nil {
+	for _, user := range list {
+		if err := database.Begin(user.account, user.good); err != nil {
 			return nil, err
 		}
 	}
 	return database, nil
 }
 
-// comeAndGo lets the account log in and out elsewhere every second, so that Traefik has to read the database again and
-// again, until the function that it returns is called, which says what went wrong.
+// comeAndGo logs the account in and out every second, so that Traefik has to read the database again and again. That
+// ends when the function that it returns is called, which returns the error if one occurred.
 func comeAndGo(ctx context.Context, database *fakeorganizr.Database, account fakeorganizr.Account) func() error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error)
@@ -191,30 +190,30 @@ func comeAndGo(ctx context.Context, database *fakeorganizr.Database, account fak
 	}
 }
 
-// mixture returns what to send: two thirds good sessions of a thousand users, and the rest forged, foreign to the
-// group, or of nobody.
+// mixture returns the requests to send: two thirds with good sessions, and the rest with forged sessions, with sessions
+// of other groups, or without one.
 func mixture(list []user) func(hit int64) load.Request {
 	return func(hit int64) load.Request {
-		who := list[hit*7919%users]
+		user := list[hit*7919%users]
 		request := load.Request{Host: "user.example.com", Header: load.Browser(), Status: http.StatusForbidden}
-		token := who.good
+		token := user.good
 		switch hit % 12 {
 		case 0:
 			request.Host = "admin.example.com"
-			if who.account.GroupID == 0 {
-				request.Status, request.User = http.StatusOK, who.account.Username
+			if user.account.GroupID == 0 {
+				request.Status, request.User = http.StatusOK, user.account.Username
 			}
 		case 1:
-			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, who.account.Username
+			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, user.account.Username
 		case 2:
-			token, request.Status = who.forged, http.StatusFound
+			token, request.Status = user.forged, http.StatusFound
 		case 3:
 			token, request.Status = "", http.StatusFound
 		case 4:
-			request.Host, token, request.Status = "guest.example.com", who.forged, http.StatusOK
+			request.Host, token, request.Status = "guest.example.com", user.forged, http.StatusOK
 		default:
-			if who.account.GroupID <= 4 {
-				request.Status, request.User = http.StatusOK, who.account.Username
+			if user.account.GroupID <= 4 {
+				request.Status, request.User = http.StatusOK, user.account.Username
 			}
 		}
 		if token != "" {

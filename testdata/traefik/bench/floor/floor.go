@@ -1,5 +1,5 @@
-// Package floor is a Traefik plugin that does as little as one can, so that the benchmark can show what of a cost is
-// the interpreter's and the standard library's. Nobody should hang a door on it: it checks next to nothing.
+// Package floor is a Traefik plugin that does as little as possible. With it the benchmark shows which part of a cost is
+// the interpreter's and the standard library's. It protects nothing: it checks too little.
 package floor
 
 import (
@@ -46,7 +46,7 @@ type refuser struct{}
 
 // ServeHTTP refuses every request, with a line for the log.
 func (r *refuser) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	turnAway(rw, req)
+	refuse(rw, req)
 }
 
 var (
@@ -55,7 +55,7 @@ var (
 		`"detail":"Please log in, then come back."}` + "\n")
 )
 
-func turnAway(rw http.ResponseWriter, req *http.Request) {
+func refuse(rw http.ResponseWriter, req *http.Request) {
 	fmt.Printf("refused method=%q host=%q path=%q\n", req.Method, req.Host, req.URL.Path)
 	rw.Header()["Content-Type"] = asJSON
 	rw.WriteHeader(http.StatusUnauthorized)
@@ -78,7 +78,7 @@ func (d *disprover) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	mac.Write([]byte(cookie.Value[:end]))
 	signature, err := base64.RawURLEncoding.DecodeString(cookie.Value[end+1:])
 	if err != nil || !hmac.Equal(mac.Sum(nil), signature) {
-		turnAway(rw, req)
+		refuse(rw, req)
 	}
 }
 
@@ -88,8 +88,8 @@ type verifier struct {
 	secret []byte
 }
 
-// ServeHTTP verifies one token, straight on: one cookie, one signature, one expiry, one group, three headers. It
-// remembers nobody, and takes nothing out of the request.
+// ServeHTTP verifies one token: one cookie, one signature, one expiry, one group, three headers. It has no cache, and
+// removes nothing from the request.
 func (v *verifier) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	cookie, err := req.Cookie(v.cookie)
 	if err != nil {

@@ -19,47 +19,47 @@ import (
 	"fortio.org/log"
 )
 
-// A Request is what one hit sends, and what must come back.
+// A Request is what is sent, and what must come back.
 type Request struct {
 	Host   string
 	Target string // path and query; / if empty
 	Header http.Header
 	Status int
-	User   string // that the service was told, and answers with; empty for nobody
+	User   string // that the service received, and answers with; empty without a session
 }
 
-// Result is what an attack measured.
+// A Result is what an attack measured.
 type Result struct {
-	Requests int64
-	Wrong    int64  // answers that weren't what the request asked for
-	First    string // the first of those
-	Rate     float64
-	P50, P99 time.Duration
-	CPU      time.Duration // of Traefik, user and system, for each request
-	Others   time.Duration // the same of whoever Traefik asks meanwhile
+	Requests    int64
+	Wrong       int64  // answers that weren't what the request asked for
+	FirstWrong  string // what was wrong with the first of those
+	Rate        float64
+	P50, P99    time.Duration
+	CPU         time.Duration // of Traefik, user and system, for each request
+	UpstreamCPU time.Duration // the same of the server that Traefik asks about each request
 }
 
 // An Attack is a way to send requests.
 type Attack struct {
 	Addr        string                        // of Traefik
 	Pid         int                           // of its process
-	Others      func() (time.Duration, error) // the CPU time of whoever it asks so far; nil if it asks nobody
+	UpstreamCPU func() (time.Duration, error) // the CPU time so far of the server that it asks; nil without one
 	Connections int
 	Duration    time.Duration
 	Next        func(hit int64) Request
 }
 
-// Run sends one request after the other over each connection, as fast as they are answered, and measures the CPU
-// time of the process meanwhile.
+// Run sends requests over all connections, one after the other on each, as fast as they are answered. Meanwhile it
+// measures the CPU time of the process.
 func (attack Attack) Run() (Result, error) {
-	if attack.Others == nil {
-		attack.Others = func() (time.Duration, error) { return 0, nil }
+	if attack.UpstreamCPU == nil {
+		attack.UpstreamCPU = func() (time.Duration, error) { return 0, nil }
 	}
 	before, err := CPU(attack.Pid)
 	if err != nil {
 		return Result{}, err
 	}
-	othersBefore, err := attack.Others()
+	upstreamBefore, err := attack.UpstreamCPU()
 	if err != nil {
 		return Result{}, err
 	}
@@ -75,8 +75,8 @@ func (attack Attack) Run() (Result, error) {
 		}
 	}
 	outcome := runner.Run()
-	for _, one := range runner.Options().Runners {
-		if used, ok := one.(*connection); ok {
+	for _, worker := range runner.Options().Runners {
+		if used, ok := worker.(*connection); ok {
 			used.transport.CloseIdleConnections()
 		}
 	}
@@ -84,12 +84,12 @@ func (attack Attack) Run() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	othersAfter, err := attack.Others()
+	upstreamAfter, err := attack.UpstreamCPU()
 	if err != nil {
 		return Result{}, err
 	}
 	result := Result{
-		Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), First: shared.first, Rate: outcome.ActualQPS,
+		Requests: shared.hits.Load(), Wrong: shared.wrong.Load(), FirstWrong: shared.firstWrong, Rate: outcome.ActualQPS,
 	}
 	seconds := func(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
 	for _, percentile := range outcome.DurationHistogram.Percentiles {
@@ -101,16 +101,16 @@ func (attack Attack) Run() (Result, error) {
 	}
 	if result.Requests > 0 {
 		result.CPU = (after - before) / time.Duration(result.Requests)
-		result.Others = (othersAfter - othersBefore) / time.Duration(result.Requests)
+		result.UpstreamCPU = (upstreamAfter - upstreamBefore) / time.Duration(result.Requests)
 	}
 	return result, nil
 }
 
-// progress is what all connections have in common.
+// progress is shared by all connections.
 type progress struct {
 	hits, wrong atomic.Int64
 	mutex       sync.Mutex
-	first       string
+	firstWrong  string
 }
 
 // A connection sends one request after the other.
@@ -129,8 +129,8 @@ func (c *connection) Run(ctx context.Context, _ periodic.ThreadID) (bool, string
 	}
 	c.progress.wrong.Add(1)
 	c.progress.mutex.Lock()
-	if c.progress.first == "" {
-		c.progress.first = fmt.Sprintf("%s: got %d %q %v, want %d %q", want.Host, got, user, err, want.Status, want.User)
+	if c.progress.firstWrong == "" {
+		c.progress.firstWrong = fmt.Sprintf("%s: got %d %q %v, want %d %q", want.Host, got, user, err, want.Status, want.User)
 	}
 	c.progress.mutex.Unlock()
 	return false, "wrong"
@@ -155,14 +155,14 @@ func (c *connection) send(ctx context.Context, want Request) (status int, user s
 	return resp.StatusCode, resp.Header.Get("X-User"), err
 }
 
-// Service answers whom it was told of.
+// Service answers with the name of the user that it received.
 func Service(rw http.ResponseWriter, req *http.Request) {
 	rw.Header()["X-User"] = req.Header["X-Organizr-User"]
 	_, _ = io.WriteString(rw, "Hello")
 }
 
-// CPU returns the time that the process has used, user and system: that of its threads (Linux' sched-stats), since the
-// ticks of its own are too coarse for short runs.
+// CPU returns the CPU time that the process has used, user and system. It adds up that of the threads, by Linux's
+// schedstat, since the ticks in the process's own stat are too coarse for short runs.
 func CPU(pid int) (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
@@ -186,7 +186,7 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(used), nil
 }
 
-// Memory returns how many bytes of the process are in memory.
+// Memory returns the resident memory of the process in bytes.
 func Memory(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 )
 
-// many is twenty times what the plugin remembers: of so many, taken by turns, it remembers none when it comes again.
+// many is twenty times the size of the plugin's cache, so that none of so many, sent in turn, is still in it when its
+// turn comes again.
 const many = 20_000
 
-// Browser returns the headers that a browser sends, beside its cookies.
+// Browser returns the headers of a browser's request, without cookies.
 func Browser() http.Header {
 	return http.Header{
 		"User-Agent": {
@@ -33,7 +34,7 @@ func Browser() http.Header {
 	}
 }
 
-// Sessions returns the Cookie headers of many sessions of the account, signed with the key.
+// Sessions returns Cookie headers with many sessions of the account, signed with the key.
 func Sessions(account fakeorganizr.Account, hash string) []string {
 	began := time.Now().Add(-time.Second)
 	list := make([]string, many)
@@ -44,7 +45,7 @@ func Sessions(account fakeorganizr.Account, hash string) []string {
 	return list
 }
 
-// Database makes a database of Organizr at the path, in which these Cookie headers' sessions of the account are listed.
+// Database writes an Organizr database to the path, which lists the sessions in these Cookie headers as the account's.
 func Database(path string, account fakeorganizr.Account, cookies []string) error {
 	database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, fakeorganizr.Accounts)
 	if err != nil {
@@ -57,7 +58,8 @@ func Database(path string, account fakeorganizr.Account, cookies []string) error
 	return database.Begin(account, tokens...)
 }
 
-// Changing returns many Cookie headers with this cookie between the two that a Laravel service renews with each answer.
+// Changing returns many Cookie headers with this cookie between two others, which a Laravel service renews with each
+// response.
 func Changing(cookie string) []string {
 	list := make([]string, many)
 	for i := range list {
@@ -66,8 +68,7 @@ func Changing(cookie string) []string {
 	return list
 }
 
-// encrypted returns a value as Laravel's EncryptCookies writes it: JSON in base64, whose parts are in base64
-// themselves.
+// encrypted returns a value as Laravel's EncryptCookies writes it: base64 of JSON, whose members are base64 too.
 func encrypted() string {
 	random := func(size int) []byte {
 		octets := make([]byte, size)
@@ -81,7 +82,7 @@ func encrypted() string {
 	return url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(value)))
 }
 
-// Rules returns so many rules, none of which is for the paths that are measured.
+// Rules returns so many rules, none of them for a path that is measured.
 func Rules(count int) []string {
 	rules := make([]string, count)
 	for i := range rules {
@@ -90,5 +91,5 @@ func Rules(count int) []string {
 	return rules
 }
 
-// Fill returns the text again and again, up to the size.
+// Fill repeats the text up to the size.
 func Fill(text string, size int) string { return strings.Repeat(text, size/len(text)) }

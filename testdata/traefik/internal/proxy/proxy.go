@@ -26,17 +26,17 @@ const PluginModule = "github.com/organizrjwt/organizrjwt"
 
 // Options say how to run Traefik.
 type Options struct {
-	Program string            // Build if empty
-	Listen  string            // address of the entry point web; a free port of 127.0.0.1 if empty
-	TLS     bool              // web speaks https, with the certificate that Traefik makes for itself
-	Ready   string            // address to ask whether Traefik is ready, if not that of web
-	Dynamic map[string]any    // the dynamic configuration, as a file of Traefik's file provider has it
-	Flags   []string          // more of Traefik's flags
-	Env     []string          // more of Traefik's environment
-	AsEnv   bool              // give the flags as environment variables, as Traefik takes them from one place only
-	Log     io.Writer         // gets a copy of Traefik's log; may be nil
-	Plugin  string            // folder of the plugin; Checkout if empty
-	Beside  map[string]string // folders of other plugins to load beside it, by their module paths
+	Program      string            // Build if empty
+	Listen       string            // address of the entry point web; a free port of 127.0.0.1 if empty
+	TLS          bool              // web speaks HTTPS, with Traefik's self-signed certificate
+	Ready        string            // address that tells whether Traefik is ready, if not that of web
+	Dynamic      map[string]any    // the dynamic configuration, as in a file of Traefik's file provider
+	Flags        []string          // more of Traefik's flags
+	Env          []string          // more of Traefik's environment
+	AsEnv        bool              // pass the flags as variables, since Traefik reads either, not both
+	Log          io.Writer         // receives a copy of Traefik's log; may be nil
+	Plugin       string            // folder of the plugin; Checkout if empty
+	OtherPlugins map[string]string // folders of other plugins to load, by module path
 }
 
 // Traefik is a running Traefik.
@@ -48,7 +48,7 @@ type Traefik struct {
 	folder  string
 	process *exec.Cmd
 	ended   chan struct{}
-	failure error // once it has ended
+	failure error // set once it has ended
 	log     *buffer
 	writes  int
 }
@@ -63,7 +63,7 @@ func FreeAddr() (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// Start runs Traefik until Stop, and returns when it has taken the configuration.
+// Start starts Traefik, and returns when the configuration is in force. It runs until Stop.
 func Start(ctx context.Context, options Options) (*Traefik, error) {
 	var err error
 	if options.Program == "" {
@@ -86,7 +86,7 @@ func Start(ctx context.Context, options Options) (*Traefik, error) {
 	traefik := &Traefik{Addr: options.Listen, folder: folder, ended: make(chan struct{}), log: &buffer{copy: options.Log}}
 	traefik.client = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is Traefik's own, and new at each start
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // Traefik makes a new certificate at each start
 	}}
 	traefik.ready = "http://" + options.Listen
 	if options.TLS {
@@ -111,7 +111,7 @@ func (t *Traefik) start(ctx context.Context, options Options) error {
 	if err := link(t.folder, PluginModule, options.Plugin); err != nil {
 		return err
 	}
-	for module, folder := range options.Beside {
+	for module, folder := range options.OtherPlugins {
 		if err := link(t.folder, module, folder); err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func link(folder, module, plugin string) error {
 	return os.Symlink(plugin, place)
 }
 
-// asEnvironment returns flags as the environment variables that mean the same.
+// asEnvironment returns the environment variables that mean the same as the flags.
 func asEnvironment(flags []string) []string {
 	var variables []string
 	for _, flag := range flags {
@@ -170,7 +170,7 @@ func asEnvironment(flags []string) []string {
 	return variables
 }
 
-// Configure replaces the dynamic configuration, and returns when Traefik has taken it.
+// Configure replaces the dynamic configuration, and returns when it is in force.
 func (t *Traefik) Configure(ctx context.Context, dynamic map[string]any) error {
 	t.writes++
 	marker := fmt.Sprintf("configuration-%d.invalid", t.writes)
@@ -188,7 +188,8 @@ func (t *Traefik) Configure(ctx context.Context, dynamic map[string]any) error {
 	return t.await(ctx, marker)
 }
 
-// withMarker returns the configuration with one more router, which answers as soon as the configuration is in force.
+// withMarker returns the configuration with one more router, for a host that answers once the configuration is in
+// force.
 func withMarker(dynamic map[string]any, host string) map[string]any {
 	marked := map[string]any{}
 	for name, part := range dynamic {
@@ -211,7 +212,7 @@ func withMarker(dynamic map[string]any, host string) map[string]any {
 	return marked
 }
 
-// await returns when the host is answered.
+// await returns when the host answers.
 func (t *Traefik) await(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -231,18 +232,18 @@ func (t *Traefik) await(ctx context.Context, host string) error {
 		case <-t.ended:
 			return t.Failure()
 		case <-ctx.Done():
-			return errors.New("Traefik didn't take the configuration; it says: " + t.complaint())
+			return errors.New("Traefik doesn't apply the configuration; its log says: " + t.lastError())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// Ended is closed when Traefik has ended, and Failure then says how.
+// Ended returns a channel that is closed when Traefik has ended. Failure then says why.
 func (t *Traefik) Ended() <-chan struct{} { return t.ended }
 
-// Failure says how Traefik ended by itself.
+// Failure returns why Traefik ended by itself.
 func (t *Traefik) Failure() error {
-	return fmt.Errorf("Traefik ended by itself: %w; it says: %s", t.failure, t.complaint())
+	return fmt.Errorf("Traefik ended by itself: %w; its log says: %s", t.failure, t.lastError())
 }
 
 // Stop ends Traefik.
@@ -257,14 +258,14 @@ func (t *Traefik) Stop() {
 	os.RemoveAll(t.folder)
 }
 
-// Pid returns the number of Traefik's process.
+// Pid returns Traefik's process id.
 func (t *Traefik) Pid() int { return t.process.Process.Pid }
 
 // Log returns what Traefik has logged so far.
 func (t *Traefik) Log() string { return t.log.String() }
 
-// complaint returns the last line of the log that is an error, or else the last line.
-func (t *Traefik) complaint() string {
+// lastError returns the last error in the log, or else its last line.
+func (t *Traefik) lastError() string {
 	lines := strings.Split(strings.TrimSpace(t.Log()), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if strings.Contains(lines[i], " ERR ") || strings.Contains(lines[i], " FTL ") {
@@ -274,20 +275,20 @@ func (t *Traefik) complaint() string {
 	return lines[len(lines)-1]
 }
 
-// buffer keeps what is written to it, and copies it if it shall.
+// A buffer keeps what is written to it, and copies it to another writer if there is one.
 type buffer struct {
 	mutex sync.Mutex
 	text  bytes.Buffer
 	copy  io.Writer
 }
 
-// mostLogged is how many bytes of the log are kept. Under load Traefik writes more than anybody reads.
-const mostLogged = 16 << 20
+// maxLog is how many bytes of the log are kept: under load Traefik writes more than can be kept.
+const maxLog = 16 << 20
 
 func (b *buffer) Write(text []byte) (int, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if b.text.Len() > mostLogged {
+	if b.text.Len() > maxLog {
 		b.text.Next(b.text.Len() / 2)
 	}
 	b.text.Write(text)
