@@ -1,5 +1,5 @@
-// Command traefik shows the plugin at work: a real Traefik with this checkout as its local plugin, and behind it an
-// Organizr of which only the login works, and services that show what they were told.
+// Command traefik is the demo: a real Traefik with this checkout as its local plugin. Behind it are an Organizr of which
+// only the login works, and services that show the requests that reach them.
 package main
 
 import (
@@ -29,9 +29,9 @@ func main() {
 	}
 }
 
-// run shows the demo until the context ends.
+// run runs the demo until the context ends.
 func run(ctx context.Context, listen, program string) error {
-	if err := free(listen); err != nil {
+	if err := checkFree(listen); err != nil {
 		return err
 	}
 	if program == "" {
@@ -46,7 +46,7 @@ func run(ctx context.Context, listen, program string) error {
 	}
 	defer running.Stop()
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "%s\tOrganizr: begin here; it says what there is to try\n", running.URL("organizr"))
+	fmt.Fprintf(table, "%s\tOrganizr: start here; it says what to try\n", running.URL("organizr"))
 	for _, link := range running.Organizr.Links {
 		fmt.Fprintf(table, "%s\t%s\n", link.URL, link.About)
 	}
@@ -65,8 +65,8 @@ func run(ctx context.Context, listen, program string) error {
 	}
 }
 
-// free returns an error if somebody listens on the address already.
-func free(listen string) error {
+// checkFree returns an error if something listens on the address already.
+func checkFree(listen string) error {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("can't listen on %s: %w; choose another address with -listen", listen, err)

@@ -1,7 +1,7 @@
-// Command forge writes testdata/tokens.json: every trick that we know to pass for somebody with a JSON Web Token.
+// Command forge writes testdata/tokens.json: every known way to impersonate someone with a JSON Web Token.
 //
-// The tricks are from RFC 8725 (JWT best current practices), RFC 7515 section 10 (JWS security considerations), the
-// known CVEs of JWT libraries and the usual lists of penetration testers.
+// They come from RFC 8725 (JWT best current practices), RFC 7515 section 10 (JWS security considerations), known CVEs of
+// JWT libraries and the usual lists of penetration testers.
 package main
 
 import (
@@ -21,12 +21,12 @@ import (
 // hash is the key of the Organizr that wrote testdata/organizr.
 const hash = fakeorganizr.Hash
 
-// claims are those of an administrator until the year 2100.
+// claims are an administrator's, valid until the year 2100.
 const claims = `{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa",` +
 	`"iat":1795284470.792391,"nbf":1795284470.792391,"exp":4102444800.5,` +
 	`"name":"mallory","group":"Admin","groupID":0,"email":"","image":"","userID":1}`
 
-// A trick is one token, and why it must fail or pass.
+// A trick is a token, and why it must fail or pass.
 type trick struct {
 	Trick string `json:"trick"`
 	Why   string `json:"why"`
@@ -63,7 +63,7 @@ func write(file string) error {
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// unsigned returns a token with this signature, which nobody's key made.
+// unsigned returns a token with this signature, which wasn't made by any key.
 func unsigned(header, claims, signature string) string {
 	return encode(header) + "." + encode(claims) + "." + signature
 }
@@ -76,7 +76,7 @@ func changed(from, to string) string {
 	return strings.Replace(claims, from, to, 1)
 }
 
-// forgeries are tokens that whoever has no key can make.
+// forgeries returns tokens that anyone can make without a key.
 func forgeries() []trick {
 	var list []trick
 	const unsecured = "RFC 8725, 3.2: an unsecured token proves nothing"
@@ -157,7 +157,7 @@ func forgeries() []trick {
 	)
 }
 
-// signedButWrong are tokens that Organizr's own key signed, and that are no sessions all the same.
+// signedButWrong returns tokens that are signed with Organizr's own key, but are no sessions.
 func signedButWrong() []trick {
 	signed := func(name, why, header, claims string) trick {
 		return trick{name, why, fakeorganizr.Sign(header, claims, hash)}
@@ -273,7 +273,7 @@ func signedButWrong() []trick {
 	}
 }
 
-// misshapen are texts that aren't three parts of base64url with a right signature.
+// misshapen returns texts that aren't three parts of base64url with a right signature.
 func misshapen() []trick {
 	whole := fakeorganizr.Sign(fakeorganizr.Header, claims, hash)
 	parts := strings.Split(whole, ".")
@@ -334,7 +334,7 @@ func misshapen() []trick {
 	)
 }
 
-// good are tokens that must pass.
+// good returns tokens that must pass.
 func good() []trick {
 	pass := func(name, header, claims string) trick {
 		return trick{name, "a session", fakeorganizr.Sign(header, claims, hash)}

@@ -1,5 +1,5 @@
-// Command pictures makes the pictures of the readme: what people see, from the running demo, and the drawings as PNG,
-// since the plugin catalog shows a readme without its repository, and no SVG.
+// Command pictures makes the readme's pictures: screenshots of the running demo, and PNG versions of the SVG drawings. The
+// plugin catalog shows the readme without its repository, and no SVG.
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 
 type step = chromedp.Action[chromedp.Void]
 
-// A browser is a headless Chromium in which the steps are taken.
+// A browser is a headless Chromium.
 type browser struct{ ctx context.Context }
 
 func run(ctx context.Context) error {
@@ -61,7 +61,7 @@ func run(ctx context.Context) error {
 	defer stopAllocator()
 	inBrowser, stopBrowser := chromedp.NewContext(allocator)
 	defer stopBrowser()
-	// The browser lives as long as the context in which it first does something.
+	// The browser lives as long as the context of its first step.
 	if err := chromedp.Do(inBrowser, chromedp.Navigate("about:blank")); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context) error {
 	return chromium.photograph(port, filepath.Join(testdata, "pictures"))
 }
 
-// startDemo runs the demo, and returns its port as soon as it answers, and how to stop it.
+// startDemo runs the demo, and returns its port and how to stop it once it answers.
 func startDemo(ctx context.Context, folder string) (port string, stop func(), err error) {
 	program := filepath.Join(folder, "demo")
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
@@ -130,26 +130,26 @@ func startDemo(ctx context.Context, folder string) (port string, stop func(), er
 	}
 }
 
-// do takes steps in the browser, within a time that is enough for any of them.
+// do takes steps in the browser, with a time-out that no step should reach.
 func (b browser) do(steps ...step) error {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	return chromedp.Do(ctx, steps...)
 }
 
-// size is how large a page is shown, and how many pixels of the picture one of its own is.
+// size sets the size of the window, and how many pixels of the picture one of the page's pixels takes.
 func size(width, height int64, scale float64) step {
 	return chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale))
 }
 
-// A view is a page as the browser shows it.
+// A view is a screenshot of a page.
 type view struct {
 	Caption string
 	Address string
 	Picture template.URL
 }
 
-// look returns what the browser shows now.
+// look takes a screenshot.
 func (b browser) look(caption string) (view, error) {
 	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
@@ -164,7 +164,7 @@ func (b browser) look(caption string) (view, error) {
 	}, nil //nolint:gosec // it is our own
 }
 
-// photograph goes the way of somebody who isn't logged in, and of somebody whose group may not enter.
+// photograph follows a visitor who isn't logged in, and one whose group isn't admitted.
 func (b browser) photograph(port, folder string) error {
 	service := func(name string) string { return "http://" + name + ".demo.localhost:" + port + "/" }
 	bob := chromedp.CSS(`button[data-username="bob"]`)
@@ -179,7 +179,7 @@ func (b browser) photograph(port, folder string) error {
 			chromedp.Evaluate[chromedp.Void](`document.querySelector('#accounts').parentElement.scrollIntoView()`),
 			chromedp.Evaluate[chromedp.Void](
 				`document.querySelector('button[data-username="bob"]').previousElementSibling.focus()`),
-			chromedp.KeyEvent(kb.Tab), // by the keyboard, so that the browser shows where it is
+			chromedp.KeyEvent(kb.Tab), // focused by the keyboard, so that the browser shows it
 		}},
 		{
 			"3. You are back at the service",
@@ -211,7 +211,7 @@ func (b browser) photograph(port, folder string) error {
 	return b.frame(views[3:], filepath.Join(folder, "refused.png"))
 }
 
-// frames shows views side by side, each with its address above it.
+// frames shows views side by side, each below its address.
 var frames = template.Must(template.New("frames").Parse(`<!DOCTYPE html><meta charset="utf-8"><style>
 	body { margin: 0; padding: 12px; display: inline-flex; gap: 16px; background: #f6f8fa; color: #1d2329 }
 	body { font: 600 15px system-ui, sans-serif }
@@ -223,7 +223,7 @@ var frames = template.Must(template.New("frames").Parse(`<!DOCTYPE html><meta ch
 </style><body>{{range .}}<figure>{{with .Caption}}<figcaption>{{.}}</figcaption>{{end}}
 <div><p>{{.Address}}</p><img src="{{.Picture}}"></div></figure>{{end}}</body>`))
 
-// frame writes a picture of the views.
+// frame writes a picture of the views to the file.
 func (b browser) frame(views []view, file string) error {
 	var page bytes.Buffer
 	if err := frames.Execute(&page, views); err != nil {
@@ -232,7 +232,7 @@ func (b browser) frame(views []view, file string) error {
 	return b.write(page.Bytes(), "body", file)
 }
 
-// draw writes an SVG as PNG, with twice its pixels.
+// draw writes an SVG as PNG, at twice its size.
 func (b browser) draw(svg, file string) error {
 	text, err := os.ReadFile(svg)
 	if err != nil {
@@ -243,7 +243,7 @@ func (b browser) draw(svg, file string) error {
 	return b.write([]byte(page), "svg", file)
 }
 
-// write writes a picture of that part of a page which the selector means.
+// write writes a picture of the part of the page that the selector matches.
 func (b browser) write(page []byte, selector, file string) error {
 	if err := b.do(size(1080, 700, 2),
 		chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString(page))); err != nil {
@@ -261,7 +261,7 @@ func (b browser) write(page []byte, selector, file string) error {
 	return os.WriteFile(file, small, 0o644)
 }
 
-// shrink returns a PNG with the 256 colors that it has most, which is enough for text and boxes.
+// shrink returns the PNG with only its 256 most frequent colors, which are enough for text and boxes.
 func shrink(picture []byte) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(picture))
 	if err != nil {

@@ -1,6 +1,5 @@
 // Command test runs all tests of the plugin: natively, under Yaegi, and in a real Traefik with a real browser. First it
-// installs the programs that they need and that this machine lacks, where it can. What is given to it is passed on to
-// go test.
+// installs the programs that they need and this machine lacks, if it can. It passes its arguments on to go test.
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 	}
 }
 
-// run runs go test with more arguments, and shows what the other runners said that tests have started.
+// run runs go test with these arguments, and then shows what the runners that the tests start have reported.
 func run(arguments []string) error {
 	report, err := os.CreateTemp("", "organizrjwt-tests-")
 	if err != nil {
@@ -52,7 +51,7 @@ func run(arguments []string) error {
 	return failure
 }
 
-// prepare sees to the programs that tests need, as far as this machine lets it, and to Traefik.
+// prepare installs the programs that the tests need, where this machine allows it, and builds Traefik.
 func prepare() error {
 	if missing := programs.Missing(); len(missing) > 0 {
 		if err := install(missing); err != nil {
@@ -63,14 +62,15 @@ func prepare() error {
 	if programs.InCI() {
 		consequence = "the tests that need it fail, since this is CI"
 	}
-	for _, one := range programs.Missing() {
-		fmt.Printf("%s is missing, so %s. Debian's packages: %s.\n", one.Name, consequence, strings.Join(one.Packages, " "))
+	for _, program := range programs.Missing() {
+		fmt.Printf("%s is missing, so %s. Debian's packages: %s.\n", program.Name, consequence,
+			strings.Join(program.Packages, " "))
 	}
-	_, err := proxy.Build(os.Stdout) // here its progress is seen; go test shows none
+	_, err := proxy.Build(os.Stdout) // here its progress can be seen, which go test would hide
 	return err
 }
 
-// install brings the programs onto this machine by apt, or says why it can't.
+// install installs the programs with apt, or returns why it can't.
 func install(missing []programs.Program) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return errors.New("there is no apt-get on this machine")
@@ -78,23 +78,23 @@ func install(missing []programs.Program) error {
 	var asRoot []string
 	if os.Geteuid() != 0 {
 		if exec.Command("sudo", "-n", "true").Run() != nil {
-			return errors.New("that takes root, or sudo without a password")
+			return errors.New("that needs root, or sudo without a password")
 		}
 		asRoot = []string{"sudo", "-n"}
 	}
 	var packages []string
-	for _, one := range missing {
-		packages = append(packages, one.Packages...)
+	for _, program := range missing {
+		packages = append(packages, program.Packages...)
 	}
 	fmt.Println("Installing what the tests need and this machine lacks. This takes some minutes, and only this once.")
 	if err := quietly(slices.Concat(asRoot, []string{"apt-get", "update"})...); err != nil {
-		fmt.Println(err) // what apt knew before may do
+		fmt.Println(err) // the package lists from before may be enough
 	}
 	options := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends"}
 	return quietly(slices.Concat(asRoot, options, packages)...)
 }
 
-// quietly runs a command, and says what it printed only if it fails.
+// quietly runs a command. What it prints is in the error if it fails.
 func quietly(command ...string) error {
 	fmt.Println("+", strings.Join(command, " "))
 	printed, err := exec.Command(command[0], command[1:]...).CombinedOutput()
@@ -104,7 +104,7 @@ func quietly(command ...string) error {
 	return nil
 }
 
-// loudly runs a command in this module's folder, and shows what it prints.
+// loudly runs a command in this module's folder, and shows its output.
 func loudly(command ...string) error {
 	fmt.Println("+", strings.Join(command, " "))
 	process := exec.Command(command[0], command[1:]...)

@@ -1,5 +1,5 @@
-// Package demo is what the demo shows: a real Traefik with this checkout as its local plugin, and behind it an
-// Organizr of which only the login works, and services that show what they were told.
+// Package demo runs a real Traefik with this checkout as its local plugin. Behind it are an Organizr of which only the
+// login works, and services that show the requests that reach them.
 package demo
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
-// A Demo is everything that the demo runs.
+// A Demo is a running demo.
 type Demo struct {
 	Organizr *fakeorganizr.Organizr
 	Traefik  *proxy.Traefik
@@ -25,7 +25,7 @@ type Demo struct {
 	closers  []func()
 }
 
-// Start starts everything, on the address that the options say.
+// Start starts the demo on the address in the options, or on a free one.
 func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
 	d := &Demo{scheme: "http"}
 	defer func() {
@@ -63,7 +63,7 @@ func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
 	return d, err
 }
 
-// Stop ends everything that was started.
+// Stop stops everything that was started.
 func (d *Demo) Stop() {
 	if d.Traefik != nil {
 		d.Traefik.Stop()
@@ -78,8 +78,8 @@ func (d *Demo) URL(name string) string { return d.scheme + "://" + d.host(name) 
 
 func (d *Demo) host(name string) string { return name + ".demo.localhost:" + d.port }
 
-// guarded are the demo's services: what the plugin is told for each, and what there is to see.
-func (d *Demo) guarded() []struct {
+// services returns the demo's services, each with the plugin's options and with what there is to see.
+func (d *Demo) services() []struct {
 	name    string
 	about   string
 	options map[string]any
@@ -92,18 +92,18 @@ func (d *Demo) guarded() []struct {
 	}{
 		{"admin", "for Admin (0)", options{"group": "Admin"}},
 		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
-		{"everyone", "for whoever is logged in (998)", options{"group": "998"}},
-		{"public", "for everybody (999)", options{"group": "Guest"}},
+		{"everyone", "for everyone who is logged in (998)", options{"group": "998"}},
+		{"public", "for everyone (999)", options{"group": "Guest"}},
 		{
-			"cross-site", "for whoever is logged in, and for other sites' pages in their name",
+			"cross-site", "for everyone who is logged in, and for requests that other sites' pages make with their session",
 			options{"group": "998", "allowCrossSite": true},
 		},
 		{
-			"denied", "for whoever is logged in, but not for bob",
+			"denied", "for everyone who is logged in, except bob",
 			options{"group": "Logged In", "deny": []string{"username=bob"}},
 		},
 		{
-			"own-router", "a mistake: the middleware hangs on Organizr itself",
+			"own-router", "a mistake: the middleware is on Organizr itself",
 			options{"group": "User", "organizrURL": d.URL("own-router")},
 		},
 		{
@@ -111,7 +111,7 @@ func (d *Demo) guarded() []struct {
 			options{"group": "User", "organizrURL": "http://organizr.lan"},
 		},
 		{
-			"provider", "a mistake: a provider that lets no two names share a cookie",
+			"provider", "a mistake: under this provider no two names can share a cookie",
 			options{"group": "User", "organizrURL": "https://organizr.duckdns.org"},
 		},
 	}
@@ -125,19 +125,20 @@ func (d *Demo) configuration(login, backend string) map[string]any {
 	}
 	routers := table{"organizr": table{"rule": "Host(`organizr.demo.localhost`)", "service": "organizr"}}
 	middlewares := table{
-		// As if this host were reached under another name, which no browser on this machine could open.
+		// Makes this host look like another one, which no browser on this machine could open.
 		"as-duckdns": table{"headers": table{"customRequestHeaders": table{"X-Forwarded-Host": "sonarr.duckdns.org"}}},
 	}
-	for _, one := range d.guarded() {
-		chain := []string{one.name}
-		if one.name == "provider" {
-			chain = []string{"as-duckdns", one.name}
+	for _, service := range d.services() {
+		chain := []string{service.name}
+		if service.name == "provider" {
+			chain = []string{"as-duckdns", service.name}
 		}
-		routers[one.name] = table{
-			"rule": "Host(`" + one.name + ".demo.localhost`)", "service": "service", "middlewares": chain,
+		routers[service.name] = table{
+			"rule": "Host(`" + service.name + ".demo.localhost`)", "service": "service", "middlewares": chain,
 		}
-		middlewares[one.name] = table{"plugin": table{"organizrjwt": one.options}}
-		d.Organizr.Links = append(d.Organizr.Links, fakeorganizr.Link{Name: one.name, URL: d.URL(one.name), About: one.about})
+		middlewares[service.name] = table{"plugin": table{"organizrjwt": service.options}}
+		d.Organizr.Links = append(d.Organizr.Links,
+			fakeorganizr.Link{Name: service.name, URL: d.URL(service.name), About: service.about})
 	}
 	return table{"http": table{
 		"routers":     routers,

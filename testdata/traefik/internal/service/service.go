@@ -1,4 +1,4 @@
-// Package service is a service that shows what it was told.
+// Package service is a service that shows the requests that reach it.
 package service
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Seen is what reached the service.
+// Seen is a request that reached the service.
 type Seen struct {
 	Method string
 	Host   string
@@ -18,7 +18,7 @@ type Seen struct {
 	Header http.Header
 }
 
-// Handler answers with what reached it: browsers with a page, others with JSON, WebSockets with an echo.
+// Handler answers with the request that reached it: a page for browsers, JSON for programs, an echo for WebSockets.
 func Handler(rw http.ResponseWriter, req *http.Request) {
 	if websocket.IsWebSocketUpgrade(req) {
 		Echo(rw, req)
@@ -35,7 +35,7 @@ func Handler(rw http.ResponseWriter, req *http.Request) {
 	_ = page.Execute(rw, seen)
 }
 
-// Echo sends each message of a WebSocket back, and from whom it came.
+// Echo sends back each message of a WebSocket, with the name of the user.
 func Echo(rw http.ResponseWriter, req *http.Request) {
 	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	conn, err := upgrader.Upgrade(rw, req, nil)
@@ -51,16 +51,16 @@ func Echo(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// Told returns the headers in which the plugin tells who the visitor is.
-func (seen Seen) Told() http.Header { return seen.headers(true) }
+// Identity returns the headers that name the visitor.
+func (seen Seen) Identity() http.Header { return seen.headers(true) }
 
 // Others returns all other headers.
 func (seen Seen) Others() http.Header { return seen.headers(false) }
 
-func (seen Seen) headers(told bool) http.Header {
+func (seen Seen) headers(identity bool) http.Header {
 	found := http.Header{}
 	for name, values := range seen.Header {
-		if strings.HasPrefix(name, "X-Organizr-") == told {
+		if strings.HasPrefix(name, "X-Organizr-") == identity {
 			found[name] = values
 		}
 	}
@@ -89,11 +89,11 @@ code { overflow-wrap: anywhere }
 </style>
 <h1>{{.Host}}</h1>
 <p>This service was asked to <code id="request">{{.Method}} {{.Target}}</code>
-<h2>What the plugin told it</h2>
-{{with .Told}}<table id="told">
+<h2>What the plugin says about the visitor</h2>
+{{with .Identity}}<table id="identity">
 {{range $name, $values := .}}{{range $values}}<tr><th>{{$name}}<td data-header="{{$name}}">{{.}}
 {{end}}{{end}}</table>
-{{else}}<p>Nothing: to this service the visitor is nobody.
+{{else}}<p>Nothing: this visitor has no session.
 {{end}}<h2>All other headers</h2>
 <table class="others">
 {{range $name, $values := .Others}}{{range $values}}<tr><th>{{$name}}<td data-header="{{$name}}">{{.}}
