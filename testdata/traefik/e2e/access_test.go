@@ -34,10 +34,11 @@ func TestEachAccountAgainstEachThreshold(t *testing.T) {
 				if got.StatusCode != http.StatusOK {
 					t.Fatalf("got %d, want 200", got.StatusCode)
 				}
-				told := got.seen().Header
-				if told.Get("X-Organizr-User") != account.Username || told.Get("X-Organizr-Group") != fmt.Sprint(account.GroupID) ||
-					!strings.HasSuffix(told.Get("X-Organizr-Email"), "@example.com") || told.Get("Cookie") != "" {
-					t.Errorf("the service was told %v", told)
+				received := got.seen().Header
+				if received.Get("X-Organizr-User") != account.Username ||
+					received.Get("X-Organizr-Group") != fmt.Sprint(account.GroupID) ||
+					!strings.HasSuffix(received.Get("X-Organizr-Email"), "@example.com") || received.Get("Cookie") != "" {
+					t.Errorf("the service received %v", received)
 				}
 			})
 		}
@@ -79,16 +80,16 @@ func TestSeveralCookiesOfTheName(t *testing.T) {
 				if got.StatusCode != test.want {
 					t.Fatalf("got %d, want %d", got.StatusCode, test.want)
 				}
-				told := got.seen().Header
-				if test.want == 200 && (told.Get("Cookie") != `a=1; b="2"` || told.Get("X-Organizr-User") != "bob") {
-					t.Errorf("the service was told %v", told)
+				received := got.seen().Header
+				if test.want == 200 && (received.Get("Cookie") != `a=1; b="2"` || received.Get("X-Organizr-User") != "bob") {
+					t.Errorf("the service received %v", received)
 				}
 			})
 		}
 	}
 }
 
-func TestRedirectOfEveryAddress(t *testing.T) {
+func TestRedirectReturnsToTheAddress(t *testing.T) {
 	s := setUp(t, map[string]table{"sonarr": {"group": "User"}})
 	const home = "http%25253A%25252F%25252Fsonarr.example.com"
 	for target, want := range map[string]string{

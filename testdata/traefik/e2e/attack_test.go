@@ -18,7 +18,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// The ways in which services read a path that a proxy has let through as it came.
+// readings are the ways in which services read a path that a proxy has passed on unchanged.
 var readings = map[string]func(escaped string) string{
 	"as PHP does":                    func(escaped string) string { return path.Clean(once(escaped)) },
 	"as PHP that decodes again does": func(escaped string) string { return path.Clean(once(once(escaped))) },
@@ -47,7 +47,7 @@ var readings = map[string]func(escaped string) string{
 	},
 }
 
-// once decodes a path as lenient services do: what can't be decoded stays.
+// once decodes a path as lenient services do: what can't be decoded stays as it is.
 func once(escaped string) string {
 	return regexp.MustCompile(`%[0-9A-Fa-f]{2}`).ReplaceAllStringFunc(escaped, func(escape string) string {
 		decoded, _ := url.PathUnescape(escape)
@@ -55,10 +55,10 @@ func once(escaped string) string {
 	})
 }
 
-// protected are the files that only some may see: a pattern, and who may.
+// protected are the files that only these visitors may see.
 var protected = []struct {
-	pattern *regexp.Regexp
-	visitor []string
+	pattern  *regexp.Regexp
+	visitors []string
 }{
 	{regexp.MustCompile(`(?i)^/admin(/|$)`), []string{"alice"}},
 	{regexp.MustCompile(`(?i)^/vault/?$`), []string{"alice"}},
@@ -79,7 +79,7 @@ func TestAttacksOnPaths(t *testing.T) {
 			file := read(target)
 			for _, one := range protected {
 				if one.pattern.MatchString(file) {
-					rw.Header().Add("X-Only-For", strings.Join(one.visitor, " "))
+					rw.Header().Add("X-Only-For", strings.Join(one.visitors, " "))
 					rw.Header().Add("X-Served", fmt.Sprintf("%q read %s", file, name))
 				}
 			}
@@ -114,13 +114,13 @@ func TestAttacksOnPaths(t *testing.T) {
 				})
 			}
 			if served["alice"] < 50 || served["pat"] == 0 || served["bob"] == 0 {
-				t.Errorf("hardly anything was served to those who may see it: %v", served)
+				t.Errorf("too few files were served to visitors who may see them: %v", served)
 			}
 		})
 	}
 }
 
-func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
+func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 	s := setUp(t, map[string]table{
 		"files":  {"group": "User", "rules": []string{"/secret=Admin", "/vault/=Admin"}},
 		"folder": {"group": "User", "rules": []string{"/=Guest", "/api/=998"}},
@@ -132,7 +132,7 @@ func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
 		want               int
 	}{
 		{"the closed file itself", "files", "/secret", "bob", 403},
-		{"for whom it is closed for", "files", "/secret", "alice", 200},
+		{"a visitor that the rule admits", "files", "/secret", "alice", 200},
 		{"with a slash", "files", "/secret/", "bob", 403},
 		{"in capitals", "files", "/SECRET", "bob", 403},
 		{"a letter encoded", "files", "/s%65cret", "bob", 403},
@@ -163,7 +163,7 @@ func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
 		{"a slash too many", "files", "/%2fsecret", "bob", 403},
 		{"a closed folder by its encoded slash", "files", "/vault%2fkeys", "bob", 403},
 		{"a closed folder's name alone", "files", "/vault", "bob", 403},
-		{"a control character, of which nobody knows what it does", "files", "/songs/a%09b", "bob", 403},
+		{"a control character, which services read differently", "files", "/songs/a%09b", "bob", 403},
 		{"encoded more often than anybody needs", "files", "/songs/%25252541", "bob", 403},
 		{"a kilobyte that isn't plain", "files", "/songs/" + strings.Repeat("la%20", 300), "bob", 403},
 		{"eight kilobytes of nested encodings", "files", "/songs/" + strings.Repeat("%25", 8<<10/3) + "41", "bob", 403},
@@ -181,7 +181,7 @@ func TestPathsThatAnotherServiceReadsAsAClosedOne(t *testing.T) {
 		{"an opened page", "folder", "/", "", 200},
 		{"a folder that is closed again", "folder", "/api/x", "", 401},
 		{"that folder in capitals", "folder", "/API/x", "", 401},
-		{"that folder in capitals, for whoever is logged in", "folder", "/API/x", "fay", 200},
+		{"that folder in capitals, for a visitor who is logged in", "folder", "/API/x", "fay", 200},
 		{"a page that is opened again", "status", "/status", "", 200},
 		{"that page in capitals isn't the one that the rule says", "status", "/STATUS", "", 401},
 	} {
@@ -257,7 +257,7 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 					}
 					for _, token := range []string{session, other, ended} {
 						if signature := token[strings.LastIndexByte(token, '.')+1:]; strings.Contains(got.Body, signature) {
-							t.Errorf("the service was told %v", got.seen().Header)
+							t.Errorf("the service received %v", got.seen().Header)
 						}
 					}
 				})
@@ -268,7 +268,7 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 		headers := []string{"Cookie", cookie + session + "; a=1", "Authorization", "Basic eDp5"}
 		got := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
 		if got.Get("Authorization") != "Basic eDp5" || got.Get("Cookie") != "a=1" {
-			t.Errorf("the service was told %v", got)
+			t.Errorf("the service received %v", got)
 		}
 	})
 }
@@ -285,11 +285,11 @@ func TestNamesThatUsersChoose(t *testing.T) {
 	}
 	eve := fakeorganizr.Account{Username: "eve", Group: "Admin", GroupID: 4}
 	for _, test := range []struct {
-		name    string
-		account fakeorganizr.Account
-		host    string
-		want    int
-		told    string // X-Organizr-User, where the service was reached
+		name     string
+		account  fakeorganizr.Account
+		host     string
+		want     int
+		received string // X-Organizr-User, if the request reached the service
 	}{
 		{"a control character at the end of somebody else's name", named("alice\u0007"), "user", 403, ""},
 		{"a newline", named("alice\nX-Organizr-Group: 0"), "user", 403, ""},
@@ -313,16 +313,16 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cookie := fakeorganizr.CookieName + "=" + test.account.Token(hash)
 			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", cookie)
-			if told := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || told != test.told {
-				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, told, test.want, test.told)
+			if received := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || received != test.received {
+				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, received, test.want, test.received)
 			}
 		})
 	}
 	t.Run("a service is told the group by its number", func(t *testing.T) {
 		cookie := fakeorganizr.CookieName + "=" + eve.Token(hash)
-		told := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie).seen().Header
-		if told.Get("X-Group") != "User" {
-			t.Errorf("the service was told %q", told.Get("X-Group"))
+		received := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie).seen().Header
+		if received.Get("X-Group") != "User" {
+			t.Errorf("the service received %q", received.Get("X-Group"))
 		}
 	})
 	t.Run("a person reads what to do", func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestNamesThatUsersChoose(t *testing.T) {
 	})
 }
 
-func TestALotForALittle(t *testing.T) {
+func TestExpensiveRequests(t *testing.T) {
 	s := setUp(t, map[string]table{
 		"user":  {"group": "User", "rules": []string{"/secret=Admin"}},
 		"guest": {"group": "Guest"},
@@ -370,7 +370,7 @@ func TestALotForALittle(t *testing.T) {
 					got.StatusCode, len(location), test.want, test.longest)
 			}
 			if test.want == 302 && strings.Contains(location, "return=") != (test.longest > 64) {
-				t.Errorf("the visitor comes back to the address, or not: %.80s", location)
+				t.Errorf("got a Location that begins with %.80s", location)
 			}
 		})
 	}
@@ -387,14 +387,14 @@ func TestAttacksOnHosts(t *testing.T) {
 			}
 		})
 	}
-	t.Run("who may enter does, in whatever case", func(t *testing.T) {
+	t.Run("a visitor who may enter does, whatever the case of the host", func(t *testing.T) {
 		if got := s.in(t).ask("GET", "ADMIN.example.com", "/", as("alice")...).StatusCode; got != 200 {
 			t.Errorf("got %d, want 200", got)
 		}
 	})
 }
 
-func TestHostileTokensInTraefik(t *testing.T) {
+func TestHostileTokens(t *testing.T) {
 	type trick struct{ Trick, Why, Token string }
 	var tokens struct{ Fail, Pass []trick }
 	readData(t, &tokens, "tokens.json")
@@ -403,14 +403,14 @@ func TestHostileTokensInTraefik(t *testing.T) {
 	}
 	s := setUp(t, map[string]table{"all": {"group": "998", "acceptBearer": true}})
 	for want, tricks := range map[int][]trick{http.StatusUnauthorized: tokens.Fail, http.StatusOK: tokens.Pass} {
-		for _, one := range tricks {
-			if strings.ContainsAny(one.Token, "\r\n") {
-				continue // it would be another header
+		for _, trick := range tricks {
+			if strings.ContainsAny(trick.Token, "\r\n") {
+				continue // it would start another header
 			}
-			t.Run(one.Trick+": "+one.Why, func(t *testing.T) {
+			t.Run(trick.Trick+": "+trick.Why, func(t *testing.T) {
 				for _, headers := range [][]string{
-					{"Cookie", fakeorganizr.CookieName + "=" + one.Token},
-					{"Authorization", "Bearer " + one.Token},
+					{"Cookie", fakeorganizr.CookieName + "=" + trick.Token},
+					{"Authorization", "Bearer " + trick.Token},
 				} {
 					if got := s.in(t).ask("GET", "all.example.com", "/", headers...).StatusCode; got != want {
 						t.Errorf("in %s: got %d, want %d", headers[0], got, want)
@@ -428,7 +428,7 @@ func TestHostileTokensInTraefik(t *testing.T) {
 	})
 }
 
-func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
+func TestForgedIdentityHeaders(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}})
 	for _, host := range []string{"user.example.com", "guest.example.com"} {
 		spellings := []string{
@@ -442,7 +442,7 @@ func TestNobodyPretendsToBeSomebodyElse(t *testing.T) {
 					headers = append(headers, as("bob")...)
 				}
 				if got := s.in(t).ask("GET", host, "/", headers...); got.StatusCode != 200 || strings.Contains(got.Body, "forged") {
-					t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
+					t.Errorf("%d, the service received %v", got.StatusCode, got.seen().Header)
 				}
 			})
 		}
@@ -454,9 +454,9 @@ func TestTheSameOverHTTP2(t *testing.T) {
 		func(options *proxy.Options) { options.TLS = true })
 	session := as("bob")[1]
 	for _, test := range []struct {
-		name, host, told string
-		cookies          []string
-		want             string // of the cookies
+		name, host, received string
+		cookies              []string
+		want                 string // Cookie header at the service
 	}{
 		{"cookies in one field", "user", "bob", []string{"a=1; " + session + "; b=2"}, "a=1; b=2"},
 		{"each cookie in a field of its own", "user", "bob", []string{"a=1", session, "b=2"}, "a=1; b=2"},
@@ -482,42 +482,42 @@ func TestTheSameOverHTTP2(t *testing.T) {
 			if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 2 {
 				t.Fatalf("%s %d and %v: %s", resp.Proto, resp.StatusCode, err, body)
 			}
-			told := answer{Response: resp, Body: string(body)}.seen().Header
-			if strings.Contains(string(body), "forged") || told.Get("X-Organizr-User") != test.told ||
-				strings.Join(told["Cookie"], "; ") != test.want {
-				t.Errorf("the service was told %v", told)
+			received := answer{Response: resp, Body: string(body)}.seen().Header
+			if strings.Contains(string(body), "forged") || received.Get("X-Organizr-User") != test.received ||
+				strings.Join(received["Cookie"], "; ") != test.want {
+				t.Errorf("the service received %v", received)
 			}
 		})
 	}
 }
 
-func TestAVisitorCantNameAnotherPath(t *testing.T) {
+func TestForgedPathHeaders(t *testing.T) {
 	s := setUp(t, map[string]table{"rules": {"group": "User", "rules": []string{"/api/=Guest"}}})
 	for _, name := range []string{"X-Original-URL", "X-Rewrite-URL", "x_original_url", "X_REWRITE-URL"} {
 		t.Run(name, func(t *testing.T) {
 			got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings")
 			if got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
-				t.Errorf("%d, the service was told %v", got.StatusCode, got.seen().Header)
+				t.Errorf("%d, the service received %v", got.StatusCode, got.seen().Header)
 			}
 		})
 	}
 }
 
-func TestAVisitorCantHideWhoTheyAre(t *testing.T) {
+func TestConnectionHeaderCantRemoveIdentity(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}})
 	for _, value := range []string{"X-Organizr-User", "x-organizr-user, X-Organizr-Group", "close, X-Organizr-Email"} {
 		t.Run("Connection: "+value, func(t *testing.T) {
 			headers := append([]string{"Connection", value}, as("bob")...)
-			told := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
-			if told.Get("X-Organizr-User") != "bob" || told.Get("X-Organizr-Group") != "4" ||
-				told.Get("X-Organizr-Email") == "" {
-				t.Errorf("the service was told %v", told)
+			received := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
+			if received.Get("X-Organizr-User") != "bob" || received.Get("X-Organizr-Group") != "4" ||
+				received.Get("X-Organizr-Email") == "" {
+				t.Errorf("the service received %v", received)
 			}
 		})
 	}
 }
 
-func TestExcessIsRefused(t *testing.T) {
+func TestExcessiveRequestsAreRefused(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User", "acceptBearer": true}})
 	many := strings.TrimSuffix(strings.Repeat(fakeorganizr.CookieName+"=x.y.z; ", 9000), "; ")
 	for name, headers := range map[string][]string{

@@ -19,7 +19,7 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 )
 
-// A maker makes handlers with a plugin's New, interpreted by Yaegi as in Traefik.
+// A maker makes handlers with a plugin's New, which Yaegi interprets as in Traefik.
 type maker struct{ createConfig, construct reflect.Value }
 
 // interpret returns the maker of the plugin in the folder.
@@ -53,7 +53,7 @@ func interpret(t testing.TB, module, folder string) maker {
 	return maker{evaluate(filepath.Base(module) + ".CreateConfig"), evaluate(filepath.Base(module) + ".New")}
 }
 
-// handler returns a handler with the options, which calls nothing.
+// handler returns a handler with the options. Its next handler does nothing.
 func (m maker) handler(t testing.TB, options map[string]any) http.Handler {
 	t.Helper()
 	config := m.createConfig.Call(nil)[0]
@@ -78,14 +78,14 @@ func (m maker) handler(t testing.TB, options map[string]any) http.Handler {
 	return handler
 }
 
-// plugin and floor are what is measured: the plugin, and the one that does nothing.
+// plugin and floor are the plugins that are measured: this one, and one that does nothing.
 func plugin(t testing.TB) maker { return interpret(t, proxy.PluginModule, proxy.Checkout()) }
 
 func floor(t testing.TB) maker {
 	return interpret(t, filepath.Dir(proxy.PluginModule)+"/floor", filepath.Join(proxy.Module(), "bench", "floor"))
 }
 
-// inForce returns the options, besides those that every middleware here has.
+// inForce returns these options and those that every middleware here has.
 func inForce(options map[string]any) map[string]any {
 	all := map[string]any{
 		"UUID": fakeorganizr.UUID, "Secret": hash, "Group": "User", "OrganizrURL": "https://organizr.example.com",
@@ -94,7 +94,7 @@ func inForce(options map[string]any) map[string]any {
 	return all
 }
 
-// answered is a response that costs nothing.
+// answered is a response writer that costs nothing.
 type answered struct {
 	header http.Header
 	status int
@@ -104,8 +104,8 @@ func (a *answered) Header() http.Header            { return a.header }
 func (a *answered) WriteHeader(status int)         { a.status = status }
 func (a *answered) Write(text []byte) (int, error) { return len(text), nil }
 
-// reportCPU lets the benchmark report allocations and, once what it returns is called, the CPU time of this process:
-// other than the time that passes it includes the garbage collector on other cores, and not what else the machine does.
+// reportCPU makes the benchmark report allocations and, once the function that it returns is called, the CPU time of
+// this process. Unlike wall-clock time that includes the garbage collector on other cores, but not other processes.
 func reportCPU(b *testing.B) func() {
 	b.ReportAllocs()
 	used := func() time.Duration {
@@ -119,15 +119,15 @@ func reportCPU(b *testing.B) func() {
 	return func() { b.ReportMetric(float64((used()-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }
 }
 
-// An interpretedRequest is one row of the benchmark: what is sent again and again, and the status that comes back, or 0
-// if the request reaches the service.
+// An interpretedRequest is a row of the benchmark: the request, and the status of the response, or 0 if the request
+// reaches the service.
 type interpretedRequest struct {
 	name    string
 	options map[string]any
-	cookies []string // Cookie headers, by turns
-	accept  string   // if not a browser's
+	cookies []string // Cookie headers, sent in turn
+	accept  string   // a browser's if empty
 	target  string
-	header  http.Header // more of it
+	header  http.Header // other headers
 	status  int
 }
 
@@ -220,7 +220,7 @@ func BenchmarkInterpreted(b *testing.B) {
 	}
 }
 
-// databaseWith returns the path of a database in which Organizr lists these sessions.
+// databaseWith returns the path of an Organizr database that lists these sessions.
 func databaseWith(b *testing.B, account fakeorganizr.Account, cookies []string) string {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "organizr.db")
@@ -230,8 +230,8 @@ func databaseWith(b *testing.B, account fakeorganizr.Account, cookies []string) 
 	return file
 }
 
-// BenchmarkInterpretedDatabase measures what a middleware takes to be made and to answer its first request, without a
-// database and with one of so many sessions that wasn't read before: the difference is what it takes to read it.
+// BenchmarkInterpretedDatabase measures how long it takes to make a middleware and to answer its first request, without
+// a database and with an unread one of that many sessions. The difference is the time to read the database.
 func BenchmarkInterpretedDatabase(b *testing.B) {
 	bob, _ := fakeorganizr.Find("bob")
 	sessions := load.Sessions(bob, hash)
@@ -262,8 +262,8 @@ func BenchmarkInterpretedDatabase(b *testing.B) {
 	}
 }
 
-// BenchmarkInterpretedHostile measures what strangers can send to make the plugin work, beside what the same requests
-// cost a plugin that does nothing.
+// BenchmarkInterpretedHostile measures requests that are meant to be expensive, in this plugin and in one that does
+// nothing.
 func BenchmarkInterpretedHostile(b *testing.B) {
 	bob, _ := fakeorganizr.Find("bob")
 	odd := http.Header{}

@@ -16,7 +16,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// newBrowser returns a fresh headless Chromium. It asks nobody but this machine, and sends third-party cookies, as
+// newBrowser returns a fresh headless Chromium. It connects to this machine only, and sends third-party cookies, as
 // Chromium with a window does.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
@@ -52,7 +52,7 @@ func newBrowser(t *testing.T) context.Context {
 
 type step = chromedp.Action[chromedp.Void]
 
-// do runs steps in the browser, and fails if they take longer than anybody would wait.
+// do takes steps in the browser, and fails if they take longer than a visitor would wait.
 func do(t *testing.T, browser context.Context, steps ...step) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(browser, 30*time.Second)
@@ -63,7 +63,7 @@ func do(t *testing.T, browser context.Context, steps ...step) {
 	}
 }
 
-// look returns where the browser is, and what it shows.
+// look returns the page's address and text.
 func look(browser context.Context) (at, body string) {
 	at, _ = chromedp.Run(browser, chromedp.Location())
 	body, _ = chromedp.Run(browser, chromedp.Evaluate[string](`document.body ? document.body.innerText : ""`))
@@ -107,7 +107,7 @@ func newDemo(t *testing.T, options proxy.Options) *demo.Demo {
 	return d
 }
 
-func TestAPersonClicksThrough(t *testing.T) {
+func TestLoginAndLogout(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 
@@ -134,7 +134,7 @@ func TestAPersonClicksThrough(t *testing.T) {
 	do(t, browser, open(d.URL("admin")+"/"), wait("#accounts"))
 }
 
-func TestTheKeyIsTurnedOver(t *testing.T) {
+func TestNewKeyEndsSessions(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("everyone")+"/x"), wait("#accounts"), signIn("Zoë Müller"))
@@ -151,7 +151,7 @@ func TestTheKeyIsTurnedOver(t *testing.T) {
 	shows(t, browser, d.URL("everyone")+"/x", "fay")
 }
 
-func TestAServiceInAFrameOfOrganizr(t *testing.T) {
+func TestServiceInAFrameOfOrganizr(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("organizr")), wait("#accounts"), signIn("bob"), wait("#logout"))
@@ -178,7 +178,7 @@ func frameText(browser context.Context) string {
 	return text
 }
 
-func TestAStaleSecondCookie(t *testing.T) {
+func TestStaleSecondCookie(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("power")+"/x"), wait("#accounts"), signIn("pat"))
@@ -195,7 +195,7 @@ func TestAStaleSecondCookie(t *testing.T) {
 	do(t, browser, open(d.URL("power")+"/x"), wait("#accounts"))
 }
 
-// newSite returns the address of a site that isn't the demo's, with a page of that body.
+// newSite returns the address of a site that doesn't belong to the demo, with this body.
 func newSite(t *testing.T, body string) string {
 	t.Helper()
 	other := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
@@ -206,7 +206,7 @@ func newSite(t *testing.T, body string) string {
 	return strings.Replace(other.URL, "127.0.0.1", "elsewhere.localhost", 1) + "/"
 }
 
-func TestAFormOfAnotherSite(t *testing.T) {
+func TestFormOfAnotherSite(t *testing.T) {
 	d := newDemo(t, proxy.Options{TLS: true})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("everyone")+"/x"), wait("#accounts"), signIn("bob"))
@@ -225,9 +225,9 @@ func TestAFormOfAnotherSite(t *testing.T) {
 	shows(t, browser, d.URL("everyone")+"/x", "asked to GET /x", "bob")
 }
 
-// A page of another site opens a WebSocket with the visitor's cookie, which is SameSite=None. Chromium says where it
-// comes from in Origin alone.
-func TestAWebSocketOfAnotherSite(t *testing.T) {
+// A page of another site opens a WebSocket with the visitor's cookie, which is SameSite=None. Chromium says where the
+// request comes from in Origin only.
+func TestWebSocketOfAnotherSite(t *testing.T) {
 	d := newDemo(t, proxy.Options{TLS: true})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("everyone")+"/x"), wait("#accounts"), signIn("bob"))
@@ -271,7 +271,7 @@ func TestAWebSocketOfAnotherSite(t *testing.T) {
 	}
 }
 
-// What is done with accounts on the demo's page counts in another tab as soon as that is loaded again a second later.
+// A change of an account on the demo's page counts in another tab when that is loaded again a second later.
 func TestAccountsOfTheDemo(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
@@ -307,7 +307,7 @@ func TestAccountsOfTheDemo(t *testing.T) {
 	}
 }
 
-func TestThePagesOfTheDemo(t *testing.T) {
+func TestPagesOfTheDemo(t *testing.T) {
 	d := newDemo(t, proxy.Options{})
 	browser := newBrowser(t)
 	do(t, browser, open(d.URL("own-router")))

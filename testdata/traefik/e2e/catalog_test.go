@@ -23,7 +23,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-func TestWhatTheCatalogChecks(t *testing.T) {
+func TestCatalogAcceptsThePlugin(t *testing.T) {
 	gopath := t.TempDir()
 	folder := archive(t, gopath)
 	text, err := os.ReadFile(filepath.Join(folder, ".traefik.yml"))
@@ -49,7 +49,7 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 		}
 	}
 
-	// An interpreter with nothing but the standard library.
+	// The interpreter has nothing but the standard library.
 	yaegi := interp.New(interp.Options{GoPath: gopath})
 	if err := yaegi.Use(stdlib.Symbols); err != nil {
 		t.Fatal(err)
@@ -100,11 +100,11 @@ func TestWhatTheCatalogChecks(t *testing.T) {
 	rec := httptest.NewRecorder()
 	handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "http://sonarr.example.com/", http.NoBody))
 	if rec.Code != http.StatusServiceUnavailable { // the files that it names aren't there
-		t.Errorf("nobody gets %d", rec.Code)
+		t.Errorf("a request without a session gets %d", rec.Code)
 	}
 }
 
-func TestTheDownloadRunsInTraefik(t *testing.T) {
+func TestDownloadRunsInTraefik(t *testing.T) {
 	folder := archive(t, t.TempDir())
 	s := setUp(t, map[string]table{"user": {"group": "User"}}, func(options *proxy.Options) { options.Plugin = folder })
 	for who, want := range map[string]int{"bob": 200, "fay": 403} {
@@ -116,7 +116,7 @@ func TestTheDownloadRunsInTraefik(t *testing.T) {
 	}
 }
 
-// manifest is what the plugin catalog reads.
+// A manifest is .traefik.yml, as the plugin catalog reads it.
 type manifest struct {
 	DisplayName string         `yaml:"displayName"`
 	Type        string         `yaml:"type"`
@@ -128,7 +128,7 @@ type manifest struct {
 	TestData    map[string]any `yaml:"testData"`
 }
 
-// archive unpacks what users download, the files of HEAD, and returns the folder.
+// archive unpacks the files of HEAD, which users download, and returns the folder.
 func archive(t *testing.T, into string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "git", "-C", proxy.Checkout(), "archive", "HEAD")

@@ -11,8 +11,8 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
-// What browsers say of where a request comes from: newer ones by Sec-Fetch-Site too, but for WebSockets.
-func TestRequestsOfOtherSites(t *testing.T) {
+// Browsers say where a request comes from in Origin. Newer ones say it in Sec-Fetch-Site too, except for WebSockets.
+func TestCrossSiteRequests(t *testing.T) {
 	s := setUp(t, map[string]table{
 		"user":    {"group": "User", "acceptBearer": true},
 		"guest":   {"group": "Guest"},
@@ -46,7 +46,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		{"a page view of another site's link", "GET", "user", "", "cross-site", as("bob"), 200},
 		{"a script of another site that reads", "GET", "user", "https://elsewhere.test", "cross-site", as("bob"), 200},
 		{
-			"a question what another site's script may do", "OPTIONS", "user", "https://elsewhere.test", "cross-site",
+			"a preflight request of another site's script", "OPTIONS", "user", "https://elsewhere.test", "cross-site",
 			as("bob"), 200,
 		},
 		{"a program, which says nothing", "POST", "user", "", "", as("bob"), 200},
@@ -69,7 +69,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 	}
 }
 
-func TestWebSocketsOfOtherSites(t *testing.T) {
+func TestCrossSiteWebSockets(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Echo))
 	t.Cleanup(backend.Close)
 	s := setUp(t, nil, func(options *proxy.Options) {

@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -13,51 +11,10 @@ import (
 	"time"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
-// A visitor asks Traefik's services, and keeps its connections, as a browser does.
-type visitor struct {
-	client *http.Client
-	addr   string
-}
-
-func newVisitor(traefik *proxy.Traefik) *visitor {
-	return &visitor{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, addr: traefik.Addr}
-}
-
-// ask returns what comes back from the host, and whom the service was told of.
-func (v *visitor) ask(ctx context.Context, host string, cookie *http.Cookie) (resp *http.Response, user string,
-	err error,
-) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.addr+"/", http.NoBody)
-	if err != nil {
-		return nil, "", err
-	}
-	req.Host = host
-	if cookie != nil {
-		req.AddCookie(cookie)
-	}
-	if resp, err = v.client.Do(req); err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp, answer{Response: resp, Body: string(body)}.seen().Header.Get("X-Organizr-User"), err
-}
-
-// get returns what comes back from the host.
-func (v *visitor) get(t *testing.T, host string, cookie *http.Cookie) *http.Response {
-	t.Helper()
-	resp, _, err := v.ask(t.Context(), host, cookie)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
-// A timeline is what something has been, and when. A change takes the time from when it is asked for until it is done.
+// A timeline records which values something has had, and when. While a change is under way, both values count.
 type timeline struct {
 	mutex sync.Mutex
 	spans []span
@@ -65,10 +22,10 @@ type timeline struct {
 
 type span struct {
 	value       string
-	from, until time.Time // until is zero while the value is in force
+	from, until time.Time // until is zero for the current value
 }
 
-// change tells the timeline of a change that act makes.
+// change records the change to the value that act makes.
 func (line *timeline) change(value string, act func() error) error {
 	began := time.Now()
 	err := act()
@@ -81,7 +38,7 @@ func (line *timeline) change(value string, act func() error) error {
 	return err
 }
 
-// had says whether the value was in force at some moment between the two.
+// had reports whether something had the value at some moment between the two.
 func (line *timeline) had(value string, from, until time.Time) bool {
 	line.mutex.Lock()
 	defer line.mutex.Unlock()
@@ -90,9 +47,9 @@ func (line *timeline) had(value string, from, until time.Time) bool {
 	})
 }
 
-// Organizr writes as fast as it can: log-ins, log-outs, other names, other groups, one after the other, since it fails
-// itself when two of its own processes write at once. Whoever asks meanwhile gets a right answer, which is one that was
-// right within the last second, or before the write that was going on then. ORGANIZR_RACE says for how long.
+// Organizr writes as fast as it can: logins, log-outs, new names and groups. It does so one after the other, since it
+// fails if two of its own processes write at once. Every answer that the plugin gives meanwhile was right within the
+// last second, or before the write that was under way. ORGANIZR_RACE sets the duration.
 func TestReadersBesideWriters(t *testing.T) {
 	length, err := time.ParseDuration(cmp.Or(os.Getenv("ORGANIZR_RACE"), "8s"))
 	if err != nil {
@@ -133,7 +90,7 @@ func TestReadersBesideWriters(t *testing.T) {
 	}
 }
 
-// race lets everybody run for so long.
+// race runs the writers and the readers for the duration.
 func race(r *racers, length time.Duration) {
 	t, o := r.t, r.organizr
 	begun := map[string]*http.Cookie{}
@@ -195,7 +152,7 @@ func race(r *racers, length time.Duration) {
 	}
 }
 
-// racers are those who write and those who ask.
+// racers are the writers and the readers.
 type racers struct {
 	t        *testing.T
 	organizr *realorganizr.Organizr
@@ -203,11 +160,11 @@ type racers struct {
 	running  sync.WaitGroup
 	mutex    sync.Mutex
 	counts   map[string]int
-	began    time.Time     // the write that is going on; zero if there is none
-	longest  time.Duration // of the writes before
+	began    time.Time     // when the current write began; zero without one
+	longest  time.Duration // the longest write so far
 }
 
-// each runs the function again and again beside the others.
+// each runs the function again and again, concurrently with the others.
 func (r *racers) each(until time.Time, act func(turn int)) {
 	r.running.Go(func() {
 		for turn := 0; time.Now().Before(until) && !r.t.Failed(); turn++ {
@@ -216,7 +173,7 @@ func (r *racers) each(until time.Time, act func(turn int)) {
 	})
 }
 
-// check counts something that was done, and reports its error.
+// check counts what was done, and reports its error.
 func (r *racers) check(what string, err error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -226,7 +183,7 @@ func (r *racers) check(what string, err error) {
 	}
 }
 
-// write does something for which Organizr writes, and counts it.
+// write does something that makes Organizr write, and counts it.
 func (r *racers) write(what string, act func() error) {
 	r.mutex.Lock()
 	r.began = time.Now()
@@ -238,7 +195,7 @@ func (r *racers) write(what string, act func() error) {
 	r.check(what, err)
 }
 
-// patience returns how old an answer may be: nobody can read the database while Organizr writes.
+// patience returns how old an answer may be. The database can't be read while Organizr writes.
 func (r *racers) patience() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -248,7 +205,7 @@ func (r *racers) patience() time.Duration {
 	return soon + max(r.longest, time.Since(r.began))
 }
 
-// expect asks the host, and checks the answer and when it was asked for.
+// expect sends a request to the host, and checks the answer by the time at which it was sent.
 func (r *racers) expect(what, host string, cookie *http.Cookie,
 	right func(status int, user string, asked time.Time) bool,
 ) {
@@ -270,8 +227,8 @@ func (r *racers) logIn(username string) *http.Cookie {
 	return cookie
 }
 
-// A browser is back at the service within milliseconds of the log-in.
-func TestWhoeverHasJustLoggedInIsLetIn(t *testing.T) {
+// A browser is back at the service within milliseconds of the login.
+func TestNewSessionIsAdmittedAtOnce(t *testing.T) {
 	o := realOrganizr(t)
 	s := followOrganizr(t, o.ConfigFile(), map[string]table{"everyone": {"group": 998}, "users": {"group": "User"}})
 	visitor := newVisitor(s.traefik)
@@ -291,14 +248,14 @@ func TestWhoeverHasJustLoggedInIsLetIn(t *testing.T) {
 	}
 }
 
-// The stand-in for Organizr in the demo writes its database with a real SQLite. What it changes counts soon, too.
-func TestTheDatabaseIsFollowed(t *testing.T) {
+// The fake Organizr writes its database with a real SQLite. Its changes count within seconds too.
+func TestDatabaseIsFollowed(t *testing.T) {
 	o, err := fakeorganizr.New(data("organizr", "config.php"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := followOrganizr(t, o.ConfigFile(), map[string]table{
-		"users":  {"group": "User", "headers": map[string]string{"X-Who": "{username} of {group} ({groupID})"}},
+		"users":  {"group": "User", "headers": map[string]string{"X-User": "{username} of {group} ({groupID})"}},
 		"family": {"group": "Admin", "allow": "group=Relatives"},
 		"guests": {"group": "Guest"},
 	})
@@ -312,7 +269,7 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		host   string
 		token  string
 		status int
-		who    string // what the service is told
+		user   string // X-User at the service
 	}{
 		{"a token that isn't listed is no session", func() error { return nil }, "users", session, 401, ""},
 		{"a session begins", func() error { return db.Begin(bob, session) }, "users", session, 200, "bob of User (4)"},
@@ -337,7 +294,7 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 			"robert of Friends (4)",
 		},
 		{
-			"another name is no name without a letter", func() error { return db.Rename(bob.UserID, "alice\u0007") }, "users",
+			"a name that isn't printable", func() error { return db.Rename(bob.UserID, "alice\u0007") }, "users",
 			session, 403, "",
 		},
 		{
@@ -363,12 +320,12 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		t.Run(step.what, func(t *testing.T) {
 			for {
 				got := s.in(t).ask("GET", step.host+".example.com", "/", "Cookie", fakeorganizr.CookieName+"="+step.token)
-				who := got.seen().Header.Get("X-Who")
-				if got.StatusCode == step.status && who == step.who {
+				user := got.seen().Header.Get("X-User")
+				if got.StatusCode == step.status && user == step.user {
 					return
 				}
 				if time.Since(changed) > soon {
-					t.Fatalf("got %d %q, want %d %q", got.StatusCode, who, step.status, step.who)
+					t.Fatalf("got %d %q, want %d %q", got.StatusCode, user, step.status, step.user)
 				}
 			}
 		})

@@ -48,7 +48,7 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	}()
 	for i := range 200 {
 		err := o.Rewrite(func(string) {
-			// Most rewrites are quick. Some leave each state long enough for a look to meet it.
+			// Most rewrites are quick. In some, each state lasts long enough for the plugin to see it.
 			pause := 5 * time.Millisecond
 			if i%40 == 0 {
 				pause = 1200 * time.Millisecond
@@ -78,7 +78,7 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 			break
 		}
 		if time.Since(turned) > 2*time.Second {
-			t.Fatalf("two seconds after the key was turned over an old session gets %d and a new one %d", before, after)
+			t.Fatalf("two seconds after the key has changed an old session gets %d and a new one %d", before, after)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -88,35 +88,15 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	}
 }
 
-// becomes asks until the status is the one that is wanted and the service is told what it should be, and fails if that
-// takes longer than the second within which the plugin looks at its files again, and another for a slow machine.
-func (s *scene) becomes(want int, told map[string]string, host string, headers ...string) answer {
-	s.t.Helper()
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		got := s.ask("GET", host, "/", headers...)
-		seen := got.seen().Header
-		right := got.StatusCode == want
-		for name, text := range told {
-			right = right && seen.Get(name) == text
-		}
-		if right {
-			return got
-		}
-		if time.Since(began) > 2*time.Second {
-			s.t.Fatalf("after two seconds %s still answers %d and tells the service %v, want %d and %v: %s\n%s",
-				host, got.StatusCode, seen, want, told, got.Body, s.logged("ERR", 1))
-		}
-	}
-}
-
-// A lateFile is a file that the plugin reads and that isn't there yet, or not whole, when Traefik starts.
+// A lateFile is a file that the plugin reads, and that is missing or incomplete when Traefik starts.
 type lateFile struct {
 	option  string
 	path    string
-	session []string // one that is good as soon as the file is whole
+	session []string // good once the file is complete
 }
 
-// start starts Traefik with the file as the only source of what it holds, for users and for guests.
+// start starts Traefik, with a service for users and one for guests, which have the file as the only source of what it
+// holds.
 func (file lateFile) start(t *testing.T) *scene {
 	t.Helper()
 	hosts := map[string]table{"user": {"group": "User"}, "guest": {"group": "Guest"}}
@@ -129,7 +109,7 @@ func (file lateFile) start(t *testing.T) *scene {
 	return setUp(t, hosts)
 }
 
-// write puts a text there at once, as no half of it shall be met but those that are meant.
+// write replaces the file atomically, so that the plugin sees no half of it but those that the test writes.
 func (file lateFile) write(t *testing.T, text string) {
 	t.Helper()
 	err := os.MkdirAll(filepath.Dir(file.path), 0o700)
@@ -144,8 +124,8 @@ func (file lateFile) write(t *testing.T, text string) {
 	}
 }
 
-// isMissed fails unless everybody is told for a while, with more than one look at the file in it, that the login isn't
-// ready, and guests enter as nobody.
+// isMissed fails unless all responses say for a while that the login isn't ready, and guests enter without an identity.
+// The while is long enough for the plugin to poll the file more than once.
 func (file lateFile) isMissed(t *testing.T, s *scene) {
 	t.Helper()
 	s = s.in(t)
@@ -170,14 +150,14 @@ func (file lateFile) isMissed(t *testing.T, s *scene) {
 			t.Fatalf("HEAD gets %d and %q", got.StatusCode, got.Body)
 		}
 		opened := s.ask("GET", guest, "/", append([]string{"X-Organizr-User", "forged"}, file.session...)...)
-		told := opened.seen().Header
-		if opened.StatusCode != http.StatusOK || told.Get("X-Organizr-User") != "" || told.Get("Cookie") != "" {
-			t.Fatalf("a guests' page answers %d, and the service was told %v", opened.StatusCode, told)
+		received := opened.seen().Header
+		if opened.StatusCode != http.StatusOK || received.Get("X-Organizr-User") != "" || received.Get("Cookie") != "" {
+			t.Fatalf("a guests' page answers %d, and the service received %v", opened.StatusCode, received)
 		}
 	}
 }
 
-// isFound fails unless the file soon counts.
+// isFound fails unless the file counts within seconds.
 func (file lateFile) isFound(t *testing.T, s *scene) {
 	t.Helper()
 	s = s.in(t)
@@ -186,7 +166,7 @@ func (file lateFile) isFound(t *testing.T, s *scene) {
 	s.becomes(401, nil, "user.example.com")
 }
 
-// isLogged fails unless the log says a thing about the file, once.
+// isLogged fails unless the log has one line about the file that matches.
 func (file lateFile) isLogged(t *testing.T, s *scene, pattern string) {
 	t.Helper()
 	if lines := s.in(t).logged("ERR.*"+file.option+": .*"+pattern, 1); len(lines) != 1 {
@@ -194,7 +174,7 @@ func (file lateFile) isLogged(t *testing.T, s *scene, pattern string) {
 	}
 }
 
-// Traefik is up first. Each file that the plugin reads is whole later, and no restart or new configuration follows.
+// Traefik starts first. Each file that the plugin reads is complete only later, without a restart or a new configuration.
 func TestFilesThatArentThereYet(t *testing.T) {
 	config, err := os.ReadFile(data("organizr", "config.php"))
 	if err != nil {
@@ -217,7 +197,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 	for _, test := range []struct {
 		option string
 		whole  string
-		halves map[string]string // that aren't enough
+		halves map[string]string // incomplete contents
 	}{
 		{"configFile", string(config), map[string]string{
 			"an empty file":                "",
@@ -273,7 +253,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 				file.write(t, test.whole)
 				file.isFound(t, s)
 			})
-			t.Run("gone again: what it said stays in force", func(t *testing.T) {
+			t.Run("gone again: its content stays in force", func(t *testing.T) {
 				if err := os.Remove(file.path); err != nil {
 					t.Fatal(err)
 				}
@@ -289,7 +269,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 	}
 }
 
-// The database says who somebody is: what happens in Organizr counts at Traefik a second later, or at once for a login.
+// Accounts are as the database has them: a change in Organizr counts a second later, and a login at once.
 func TestDatabaseFile(t *testing.T) {
 	folder := t.TempDir()
 	database, err := fakeorganizr.NewDatabase(filepath.Join(folder, "orgdb.db"), fakeorganizr.Groups,
@@ -351,21 +331,21 @@ func TestDatabaseFile(t *testing.T) {
 			}
 
 			for _, step := range []struct {
-				name   string
-				change func() error
-				host   string
-				as     []string
-				want   int
-				told   map[string]string
+				name     string
+				change   func() error
+				host     string
+				as       []string
+				want     int
+				received map[string]string
 			}{
 				{name: "a session that Organizr never listed", host: user, as: session, want: 401},
 				{
 					name: "nobody, on a guests' page", host: guest, as: session, want: 200,
-					told: map[string]string{"X-Organizr-User": ""},
+					received: map[string]string{"X-Organizr-User": ""},
 				},
 				{
 					name: "a login", change: func() error { return database.Begin(bob, token) }, host: user, as: session, want: 200,
-					told: map[string]string{
+					received: map[string]string{
 						"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4", "X-Group": "User",
 						"Cookie": "",
 					},
@@ -373,8 +353,8 @@ func TestDatabaseFile(t *testing.T) {
 				{name: "too low a group", host: power, as: session, want: 403},
 				{
 					name: "moved up", change: func() error { return database.Move(bob.UserID, 3) }, host: power, as: session,
-					want: 200,
-					told: map[string]string{"X-Organizr-Group": "3"},
+					want:     200,
+					received: map[string]string{"X-Organizr-Group": "3"},
 				},
 				{
 					name: "moved down", change: func() error { return database.Move(bob.UserID, 5) }, host: user, as: session,
@@ -389,8 +369,8 @@ func TestDatabaseFile(t *testing.T) {
 				},
 				{
 					name: "renamed", change: func() error { return database.Rename(bob.UserID, "robert") }, host: user, as: session,
-					want: 200,
-					told: map[string]string{"X-Organizr-User": "robert"},
+					want:     200,
+					received: map[string]string{"X-Organizr-User": "robert"},
 				},
 				{
 					name: "renamed to what can't be printed", change: func() error { return database.Rename(bob.UserID, "alice\a") },
@@ -406,7 +386,7 @@ func TestDatabaseFile(t *testing.T) {
 				},
 				{
 					name: "locked, on a guests' page", host: guest, as: session, want: 200,
-					told: map[string]string{"X-Organizr-User": ""},
+					received: map[string]string{"X-Organizr-User": ""},
 				},
 				{
 					name: "unlocked", change: func() error { return database.Lock(bob.UserID, false) }, host: user, as: session,
@@ -427,10 +407,10 @@ func TestDatabaseFile(t *testing.T) {
 					if step.change != nil {
 						must(step.change())
 					}
-					s.in(t).becomes(step.want, step.told, step.host, step.as...)
+					s.in(t).becomes(step.want, step.received, step.host, step.as...)
 				})
 			}
-			t.Run("whoever has just logged in is never turned away", func(t *testing.T) {
+			t.Run("a new session is never refused", func(t *testing.T) {
 				s := s.in(t)
 				for range 50 {
 					_, fresh, headers := login("pat")

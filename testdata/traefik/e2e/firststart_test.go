@@ -18,13 +18,12 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
-// A home is a Traefik under whose names a browser finds a real Organizr and services that follow its files. Organizr
-// needn't be there yet.
+// A home is a Traefik in front of a real Organizr, which needn't run yet, and of services that follow its files.
 type home struct {
 	traefik  *proxy.Traefik
 	port     string
 	web      string // Organizr's web root, as Traefik sees it
-	organizr string // the address on which Organizr is to listen
+	organizr string // the address for Organizr to listen on
 }
 
 func newHome(t *testing.T) *home {
@@ -73,13 +72,13 @@ func newHome(t *testing.T) *home {
 
 func (h *home) url(name string) string { return "http://" + name + ".demo.localhost" + h.port }
 
-// start starts the home's Organizr, which nobody has set up yet.
+// start starts the home's Organizr, before its setup.
 func (h *home) start(t *testing.T) *realorganizr.Organizr {
 	t.Helper()
 	return emptyOrganizr(t, realorganizr.Options{Folder: h.web, Listen: h.organizr})
 }
 
-// logIn types a name and the password into Organizr's own page, on which the browser is.
+// logIn logs in on Organizr's page, which the browser shows.
 func logIn(t *testing.T, browser context.Context, username string) {
 	t.Helper()
 	do(t, browser, wait("#login-username-Input"),
@@ -89,15 +88,15 @@ func logIn(t *testing.T, browser context.Context, username string) {
 		press("#organizr-login-collapse .login-button"))
 }
 
-// press presses a button of Organizr's page wherever it is, since much there moves while it appears.
+// press presses a button of Organizr's page by script, since much there moves while the page appears.
 func press(selector string) step {
 	return chromedp.Poll[chromedp.Void]("(button => button && (button.click(), true))(document.querySelector(`" +
 		selector + "`))")
 }
 
-// On the first evening nothing is there when Traefik starts. Without a restart and without a click the service's page
-// becomes Organizr's login as soon as there is one, and opens after it.
-func TestTheFirstEvening(t *testing.T) {
+// On the first evening Traefik starts before everything else. Without a restart and without a click the service's page
+// turns into Organizr's login once that exists, and then into the service.
+func TestFirstEvening(t *testing.T) {
 	h := newHome(t)
 	browser := newBrowser(t)
 	began := time.Now()
@@ -109,7 +108,7 @@ func TestTheFirstEvening(t *testing.T) {
 	visitor := newVisitor(h.traefik)
 	if resp := visitor.get(t, "everyone.demo.localhost", nil); resp.StatusCode != http.StatusServiceUnavailable ||
 		resp.Header.Get("Retry-After") == "" {
-		t.Errorf("a program is told %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+		t.Errorf("a program gets %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
 	if resp := visitor.get(t, "public.demo.localhost", nil); resp.StatusCode != http.StatusOK {
 		t.Errorf("a service for Guests answers %s", resp.Status)
@@ -118,7 +117,7 @@ func TestTheFirstEvening(t *testing.T) {
 	o := h.start(t)
 	tell("Organizr runs, and nobody has set it up")
 	if resp := visitor.get(t, "everyone.demo.localhost", nil); resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("before the wizard a program is told %s", resp.Status)
+		t.Errorf("before the wizard a program gets %s", resp.Status)
 	}
 	shows(t, browser, h.url("everyone")+"/films?year=1999", "isn't ready")
 
@@ -138,8 +137,8 @@ func TestTheFirstEvening(t *testing.T) {
 	}
 }
 
-// A log-out at Organizr is one everywhere.
-func TestALogOutAtOrganizr(t *testing.T) {
+// A log-out at Organizr ends the session everywhere.
+func TestLogOutAtOrganizr(t *testing.T) {
 	h := newHome(t)
 	o := h.start(t)
 	if err := o.SetUp(t.Context()); err != nil {

@@ -26,7 +26,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
-// insecure trusts the certificate that Traefik makes for itself at each start.
+// insecure accepts the certificate that Traefik makes for itself at each start.
 var insecure = &tls.Config{InsecureSkipVerify: true}
 
 // hash is the key of the Organizr that wrote testdata/organizr.
@@ -41,8 +41,8 @@ type scene struct {
 	backend string // the service's address
 }
 
-// setUp returns a scene in which each host asks for what its options say, besides the key, and organizr.example.com
-// to log in at. All hosts are under example.com.
+// setUp returns a scene with these hosts under example.com. Each has a middleware with its options, besides the key and
+// organizr.example.com as the login address.
 func setUp(t *testing.T, hosts map[string]table, change ...func(options *proxy.Options)) *scene {
 	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
@@ -59,7 +59,7 @@ func setUp(t *testing.T, hosts map[string]table, change ...func(options *proxy.O
 	return &scene{t: t, traefik: traefik, backend: backend.URL}
 }
 
-// configure gives the scene other hosts.
+// configure replaces the hosts.
 func (s *scene) configure(hosts map[string]table) {
 	s.t.Helper()
 	if err := s.traefik.Configure(s.t.Context(), routes(hosts, s.backend)); err != nil {
@@ -67,13 +67,13 @@ func (s *scene) configure(hosts map[string]table) {
 	}
 }
 
-// in returns the scene for a part of its test.
+// in returns the scene for a subtest.
 func (s *scene) in(t *testing.T) *scene { return &scene{t: t, traefik: s.traefik, backend: s.backend} }
 
 // routes returns a dynamic configuration with a router and a middleware for each host.
 func routes(hosts map[string]table, backend string) table {
 	if len(hosts) == 0 {
-		return table{} // Traefik takes no empty sections
+		return table{} // Traefik accepts no empty sections
 	}
 	routers, middlewares := table{}, table{}
 	for host, options := range hosts {
@@ -90,13 +90,13 @@ func routes(hosts map[string]table, backend string) table {
 	}}
 }
 
-// An answer is what came back.
+// An answer is a response with its body.
 type answer struct {
 	*http.Response
 	Body string
 }
 
-// seen returns what the service was told, or nothing if the request didn't reach it.
+// seen returns the request as the service received it; the zero value if it didn't reach the service.
 func (a answer) seen() service.Seen {
 	var seen service.Seen
 	if a.StatusCode == http.StatusOK {
@@ -136,7 +136,42 @@ func (s *scene) ask(method, host, target string, headers ...string) answer {
 	return answer{Response: resp, Body: string(body)}
 }
 
-// client returns a client of that protocol, HTTP/1.1 or HTTP/2.0, that finds all hosts at Traefik, over TLS.
+// becomes sends requests until the status is the wanted one and the service receives these headers. It fails after two
+// seconds: the plugin polls its files once a second, and the other one is for a slow machine.
+func (s *scene) becomes(want int, received map[string]string, host string, headers ...string) answer {
+	s.t.Helper()
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		got := s.ask("GET", host, "/", headers...)
+		seen := got.seen().Header
+		right := got.StatusCode == want
+		for name, text := range received {
+			right = right && seen.Get(name) == text
+		}
+		if right {
+			return got
+		}
+		if time.Since(began) > 2*time.Second {
+			s.t.Fatalf("after two seconds %s still answers %d and the service receives %v, want %d and %v: %s\n%s",
+				host, got.StatusCode, seen, want, received, got.Body, s.logged("ERR", 1))
+		}
+	}
+}
+
+// await sends requests for the host's first page until the status is the wanted one.
+func (s *scene) await(want int, host string, headers ...string) answer {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got := s.ask("GET", host, "/", headers...)
+		if got.StatusCode == want {
+			return got
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: got %d, want %d\n%s", host, got.StatusCode, want, s.traefik.Log())
+		}
+	}
+}
+
+// client returns a client that connects to Traefik for all hosts, over TLS, by HTTP/1.1 or HTTP/2.0.
 func (s *scene) client(protocol string) *http.Client {
 	transport := &http.Transport{
 		TLSClientConfig:   insecure.Clone(),
@@ -149,8 +184,48 @@ func (s *scene) client(protocol string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// logged returns the lines of Traefik's log that match, as soon as there are so many. The log comes through a pipe, so
-// it can be behind the answers.
+// A visitor sends requests to Traefik's services over connections that stay open, as a browser's do.
+type visitor struct {
+	client *http.Client
+	addr   string
+}
+
+func newVisitor(traefik *proxy.Traefik) *visitor {
+	return &visitor{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, addr: traefik.Addr}
+}
+
+// ask returns the host's response, and the user that the service received.
+func (v *visitor) ask(
+	ctx context.Context, host string, cookie *http.Cookie,
+) (resp *http.Response, user string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.addr+"/", http.NoBody)
+	if err != nil {
+		return nil, "", err
+	}
+	req.Host = host
+	if cookie != nil {
+		req.AddCookie(cookie)
+	}
+	if resp, err = v.client.Do(req); err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, answer{Response: resp, Body: string(body)}.seen().Header.Get("X-Organizr-User"), err
+}
+
+// get returns the host's response.
+func (v *visitor) get(t *testing.T, host string, cookie *http.Cookie) *http.Response {
+	t.Helper()
+	resp, _, err := v.ask(t.Context(), host, cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// logged returns the lines of Traefik's log that match, once there are that many. It waits for them, since the log comes
+// through a pipe and can lag behind the responses.
 func (s *scene) logged(pattern string, count int) []string {
 	s.t.Helper()
 	match := regexp.MustCompile(`(?m)^.*` + pattern + `.*$`)
@@ -162,7 +237,7 @@ func (s *scene) logged(pattern string, count int) []string {
 	}
 }
 
-// figure returns the number that the pattern finds in one of Traefik's own pages.
+// figure returns the number that the pattern matches in one of Traefik's own pages.
 func (s *scene) figure(path, pattern string) float64 {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.traefik.Addr+path, http.NoBody)
@@ -190,8 +265,8 @@ func (s *scene) figure(path, pattern string) float64 {
 	return number
 }
 
-// poll sends requests to the host, so many a second, until it is told to stop, and then returns how many there were
-// and how many of them weren't admitted.
+// poll sends that many requests a second to the host until stop is closed. It returns the number of requests, and how
+// many of them were refused.
 func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
@@ -230,7 +305,7 @@ func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan st
 	}
 }
 
-// as returns the Cookie header of the account's fresh session, for ask.
+// as returns a Cookie header with a new session of the account, for ask.
 func as(username string) []string {
 	account, ok := fakeorganizr.Find(username)
 	if !ok {
@@ -239,7 +314,7 @@ func as(username string) []string {
 	return []string{"Cookie", fakeorganizr.CookieName + "=" + account.Token(hash)}
 }
 
-// needs skips the test where this machine lacks the program, and fails it in CI, where no test may be left out.
+// needs skips the test if this machine lacks the program. In CI, where no test may be skipped, the test fails.
 func needs(t *testing.T, name string) {
 	t.Helper()
 	all := programs.All()
@@ -255,12 +330,12 @@ func needs(t *testing.T, name string) {
 	}
 }
 
-// data returns the path of a file of testdata.
+// data returns the path of a file in testdata.
 func data(names ...string) string {
 	return filepath.Join(append([]string{proxy.Checkout(), "testdata"}, names...)...)
 }
 
-// readData decodes a JSON file of testdata.
+// readData decodes a JSON file in testdata.
 func readData(t *testing.T, into any, names ...string) {
 	t.Helper()
 	text, err := os.ReadFile(data(names...))

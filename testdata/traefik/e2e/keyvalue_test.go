@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func TestTwoTraefiksTakeTheirConfigurationFromRedis(t *testing.T) {
+func TestTwoTraefiksReadTheirConfigurationFromRedis(t *testing.T) {
 	needs(t, "redis-server")
 	address, err := proxy.FreeAddr()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-func TestTheKubernetesFile(t *testing.T) {
+func TestKubernetesFile(t *testing.T) {
 	text, err := os.ReadFile(data("kubernetes.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func TestTheKubernetesFile(t *testing.T) {
 	})
 }
 
-// mountSecret puts a Secret into its mount as the kubelet's AtomicWriter does: the names are links into the folder
-// ..data, which is a link itself and turned to a new folder at each change.
+// mountSecret writes a Secret into its mount as the kubelet's AtomicWriter does: the names are links into the folder
+// ..data, which is a link itself and points to a new folder after each change.
 func mountSecret(t *testing.T, mount string, secret map[string]string) {
 	t.Helper()
 	folder, err := os.MkdirTemp(mount, "..")

@@ -17,7 +17,7 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 		says    []string
 	}{
 		{
-			"a program that nobody is logged in at", nil,
+			"a program without a session", nil,
 			[]string{"admin@file", "status=401", "GET", "admin.example.com", "no cookie"},
 		},
 		{"a browser that is sent to log in", []string{"Accept", pageAccept}, []string{"status=302"}},
@@ -49,7 +49,7 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 	}
 }
 
-func TestWeakSecretsWorkAndAreWarnedOfOnce(t *testing.T) {
+func TestWeakSecretsAreWarnedOfOnce(t *testing.T) {
 	const nineteen, twenty = "abcdefghijklmnopqrs", "abcdefghijklmnopqrst"
 	secrets := map[string]string{"short": "short", "nineteen": nineteen, "twenty": twenty, "shown": hash}
 	hosts := map[string]table{}

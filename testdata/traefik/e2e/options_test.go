@@ -32,14 +32,14 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	}
 	crossSite := []string{"Origin", "https://elsewhere.test", "Sec-Fetch-Site", "cross-site"}
 	for _, test := range []struct {
-		name    string
-		labels  []string // besides uuid and secret
-		method  string
-		target  string
-		visitor string
-		headers []string
-		want    int
-		told    map[string]string
+		name     string
+		labels   []string // besides uuid and secret
+		method   string
+		target   string
+		visitor  string
+		headers  []string
+		want     int
+		received map[string]string
 	}{
 		{name: "group by name", labels: []string{"group=Power User"}, visitor: "bob", want: 403},
 		{name: "group by number", labels: []string{"group=4"}, visitor: "bob", want: 200},
@@ -62,24 +62,24 @@ func TestEveryOptionFromLabels(t *testing.T) {
 		{name: "allow", labels: []string{"group=0", "allow=groupID=5,username=bob"}, visitor: "fay", want: 200},
 		{name: "deny", labels: []string{"group=User", "deny[0]=username=bob"}, visitor: "bob", want: 403},
 		{
-			name: "headers beside those of Organizr, one of which is taken away", visitor: "bob", want: 200,
-			labels: []string{"group=User", "headers.X-WEBAUTH-USER={username}", "headers.X-Organizr-Email="},
-			told:   map[string]string{"X-Webauth-User": "bob", "X-Organizr-User": "bob", "X-Organizr-Email": ""},
+			name: "headers besides the default ones, one of which is removed", visitor: "bob", want: 200,
+			labels:   []string{"group=User", "headers.X-WEBAUTH-USER={username}", "headers.X-Organizr-Email="},
+			received: map[string]string{"X-Webauth-User": "bob", "X-Organizr-User": "bob", "X-Organizr-Email": ""},
 		},
 		{
 			name: "a header that the visitor sent is replaced", visitor: "bob", want: 200,
-			labels:  []string{"group=User", "headers.Authorization=Bearer {group}"},
-			headers: []string{"Authorization", "Basic eDp5"},
-			told:    map[string]string{"Authorization": "Bearer User"},
+			labels:   []string{"group=User", "headers.Authorization=Bearer {group}"},
+			headers:  []string{"Authorization", "Basic eDp5"},
+			received: map[string]string{"Authorization": "Bearer User"},
 		},
 		{
 			name: "forwardToken", labels: []string{"group=User", "forwardToken=true"},
 			headers: []string{"Cookie", fakeorganizr.CookieName + "=" + token}, want: 200,
-			told: map[string]string{"Cookie": fakeorganizr.CookieName + "=" + token},
+			received: map[string]string{"Cookie": fakeorganizr.CookieName + "=" + token},
 		},
 		{
 			name: "acceptBearer", labels: []string{"group=User", "acceptBearer=true"}, headers: bearer, want: 200,
-			told: map[string]string{"Authorization": ""},
+			received: map[string]string{"Authorization": ""},
 		},
 		{name: "a bearer without acceptBearer", labels: []string{"group=User"}, headers: bearer, want: 401},
 		{
@@ -133,16 +133,16 @@ func TestEveryOptionFromLabels(t *testing.T) {
 				t.Fatalf("got %d, want %d: %s\n%s", got.StatusCode, test.want, got.Body,
 					s.traefik.Log()[max(0, len(s.traefik.Log())-2000):])
 			}
-			for name, want := range test.told {
-				if told := got.seen().Header.Get(name); told != want {
-					t.Errorf("the service was told %s: %q, want %q", name, told, want)
+			for name, want := range test.received {
+				if received := got.seen().Header.Get(name); received != want {
+					t.Errorf("the service received %s: %q, want %q", name, received, want)
 				}
 			}
 		})
 	}
 }
 
-func TestMisconfiguredMeansNotFoundAndALogLine(t *testing.T) {
+func TestMisconfigurationIsNotFoundAndLogged(t *testing.T) {
 	tests := map[string]struct {
 		options table
 		line    string

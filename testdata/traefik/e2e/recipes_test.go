@@ -229,20 +229,6 @@ func byVariables(t *testing.T, list []string) *scene {
 	})
 }
 
-// await asks for the host's first page until the status is the one that is wanted.
-func (s *scene) await(want int, host string, headers ...string) answer {
-	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got := s.ask("GET", host, "/", headers...)
-		if got.StatusCode == want {
-			return got
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: got %d, want %d\n%s", host, got.StatusCode, want, s.traefik.Log())
-		}
-	}
-}
-
 func TestARecipeForTraefikItself(t *testing.T) {
 	t.Run("At home without TLS", func(t *testing.T) {
 		list := variables(t, "At home without TLS")

@@ -10,7 +10,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// Traefik builds all middlewares anew at every change of its configuration, and tells none of the old ones.
+// Traefik makes all middlewares anew at every change of its configuration, and doesn't stop the old ones.
 func TestReloadsUnderLoad(t *testing.T) {
 	const reloads, routers = 500, 50
 	hosts := func(round int) map[string]table {
@@ -70,7 +70,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	}
 }
 
-// withDebug adds a router to Traefik's own figures.
+// withDebug adds a router for Traefik's own metrics.
 func withDebug(dynamic table) {
 	section, ok := dynamic["http"].(table)
 	if !ok {

@@ -20,7 +20,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
-// transportBackend is a service that shows whether anything between was held back or changed.
+// transportBackend is a service that shows whether anything on the way was held back or changed.
 func transportBackend(t *testing.T, hungUp chan<- struct{}, read <-chan struct{}) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -144,7 +144,7 @@ func TestTransport(t *testing.T) {
 				select {
 				case <-hungUp:
 				case <-time.After(10 * time.Second):
-					t.Error("the service isn't told")
+					t.Error("the service doesn't notice")
 				}
 			})
 			t.Run("HEAD", func(t *testing.T) {

@@ -30,8 +30,8 @@ func TestUnitTestsUnderYaegi(t *testing.T) {
 // closingLine matches the last line that go test and Yaegi print when all tests have passed.
 var closingLine = regexp.MustCompile(`(?m)^(ok\s.*|PASS)\n?\z`)
 
-// runUnitTests runs the plugin's own tests, and fails unless the command's last line says that they have passed.
-// It then shows what the failed tests printed, and nothing of the others.
+// runUnitTests runs the plugin's own tests, and fails unless the command's last line says that they have passed. Only
+// the output of failed tests is shown.
 func runUnitTests(t *testing.T, how string, command ...string) {
 	t.Helper()
 	runner := exec.CommandContext(t.Context(), command[0], command[1:]...)
@@ -49,12 +49,12 @@ func runUnitTests(t *testing.T, how string, command ...string) {
 	fmt.Fprintf(report, "%s\t(the unit tests, %s)\n", bytes.TrimSpace(closing), how)
 }
 
-// maxShown is how much of what one failed test printed is shown: its last bytes, where the reason stands.
+// maxShown limits the output of one failed test to its last bytes, where the reason is.
 const maxShown = 8 << 10
 
-// outputOfFailures returns what failed tests printed, of the output of go test -v: the reasons, and beside them the
-// plugin's own lines. Tests that didn't end count as failed. What belongs to no test, such as an error of the compiler,
-// is returned too.
+// outputOfFailures returns the part of the output of go test -v that failed tests printed: the reasons, and beside them
+// the plugin's own lines. Tests that didn't end count as failed. It also returns lines that belong to no test, such as
+// the compiler's.
 func outputOfFailures(t *testing.T, output []byte) string {
 	t.Helper()
 	converter := exec.CommandContext(t.Context(), "go", "tool", "test2json")
@@ -63,7 +63,7 @@ func outputOfFailures(t *testing.T, output []byte) string {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	tests := []string{""} // in the order in which they began; the one without a name stands for the package
+	tests := []string{""} // in the order in which they began; the empty name stands for the package
 	printed := map[string]string{}
 	decoder := json.NewDecoder(bytes.NewReader(events))
 	for decoder.More() {
