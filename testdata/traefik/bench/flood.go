@@ -28,7 +28,7 @@ func flood(ctx context.Context, traefik *proxy.Traefik) error {
 		forged := func(hit int64) load.Request {
 			header := program()
 			token := fakeorganizr.Sign(fakeorganizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
-			header["Cookie"] = []string{fakeorganizr.CookieName + "=" + token}
+			header["Cookie"] = []string{fakeorganizr.Cookie(token)}
 			return load.Request{Host: "remembered.example.com", Header: header, Status: http.StatusUnauthorized}
 		}
 		result, err := load.Attack{

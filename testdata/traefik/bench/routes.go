@@ -78,7 +78,7 @@ func program() http.Header {
 
 // visitorRoutes returns the routes with requests of visitors and programs, bare first.
 func visitorRoutes() []*route {
-	cookie := fakeorganizr.CookieName + "=" + bob.Token(hash)
+	cookie := fakeorganizr.Cookie(bob.Token(hash))
 	same, changing := []string{cookie}, load.Changing(cookie)
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
 	identity := table{"headers": table{"customRequestHeaders": table{
@@ -156,7 +156,7 @@ func hostileRoutes() []*route {
 	for i := range 40_000 {
 		headers[fmt.Sprintf("x_%d", i)] = []string{"1"}
 	}
-	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
+	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	var routes []*route
 	for _, request := range []route{
 		{

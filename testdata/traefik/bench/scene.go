@@ -142,7 +142,7 @@ func (s *scene) addJWTMiddleware(folder string) error {
 			"require":      table{"aud": "Organizr"},
 			"headerMap":    table{"X-Organizr-User": "name"},
 		}}},
-		cookies: []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		cookies: []string{fakeorganizr.Cookie(bob.Token(hash))}, user: "bob",
 	})
 	return nil
 }
@@ -256,7 +256,7 @@ func (s *scene) addForwardAuth(ctx context.Context) error {
 	s.routes = append(s.routes, &route{
 		name: "forwardauth", about: "ForwardAuth to a server that answers at once",
 		middleware: forwardAuth(strings.TrimSpace(address)),
-		cookies:    []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}, user: "bob",
+		cookies:    []string{fakeorganizr.Cookie(bob.Token(hash))}, user: "bob",
 		upstreamCPU: func() (time.Duration, error) { return load.CPU(server.Process.Pid) },
 	})
 	return nil

@@ -58,7 +58,7 @@ func TestSeveralCookiesOfTheName(t *testing.T) {
 	s := setUp(t, map[string]table{"user": {"group": "User"}})
 	bob, _ := fakeorganizr.Find("bob")
 	alice, _ := fakeorganizr.Find("alice")
-	cookie := fakeorganizr.CookieName + "="
+	cookie := fakeorganizr.Cookie("")
 	good := cookie + bob.Token(hash)
 	ended := bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour)
 	expired := cookie + fakeorganizr.Sign(fakeorganizr.Header, ended, hash)

@@ -206,7 +206,7 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 	alice, _ := fakeorganizr.Find("alice")
 	session, other := bob.Token(hash), alice.Token(hash)
 	ended := fakeorganizr.Sign(fakeorganizr.Header, bob.Claims(time.Now().Add(-48*time.Hour), 24*time.Hour), hash)
-	cookie := fakeorganizr.CookieName + "="
+	cookie := fakeorganizr.Cookie("")
 	for _, test := range []struct {
 		name    string
 		headers []string
@@ -311,7 +311,7 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		{"who isn't denied", fakeorganizr.Account{Username: "pat", GroupID: 3}, "deny", 200, "pat"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cookie := fakeorganizr.CookieName + "=" + test.account.Token(hash)
+			cookie := fakeorganizr.Cookie(test.account.Token(hash))
 			got := s.in(t).ask("GET", test.host+".example.com", "/", "Cookie", cookie)
 			if received := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != test.want || received != test.received {
 				t.Errorf("got %d and %q, want %d and %q", got.StatusCode, received, test.want, test.received)
@@ -319,14 +319,14 @@ func TestNamesThatUsersChoose(t *testing.T) {
 		})
 	}
 	t.Run("a service is told the group by its number", func(t *testing.T) {
-		cookie := fakeorganizr.CookieName + "=" + eve.Token(hash)
+		cookie := fakeorganizr.Cookie(eve.Token(hash))
 		received := s.in(t).ask("GET", "user.example.com", "/", "Cookie", cookie).seen().Header
 		if received.Get("X-Group") != "User" {
 			t.Errorf("the service received %q", received.Get("X-Group"))
 		}
 	})
 	t.Run("a person reads what to do", func(t *testing.T) {
-		cookie := fakeorganizr.CookieName + "=" + named("alice\u0007").Token(hash)
+		cookie := fakeorganizr.Cookie(named("alice\u0007").Token(hash))
 		got := s.in(t).ask("GET", "user.example.com", "/", "Accept", pageAccept, "Cookie", cookie)
 		if got.StatusCode != 403 || !strings.Contains(html.UnescapeString(got.Body), "can't be printed") ||
 			strings.Contains(got.Body, "\u0007") {
@@ -409,7 +409,7 @@ func TestHostileTokens(t *testing.T) {
 			}
 			t.Run(trick.Trick+": "+trick.Why, func(t *testing.T) {
 				for _, headers := range [][]string{
-					{"Cookie", fakeorganizr.CookieName + "=" + trick.Token},
+					{"Cookie", fakeorganizr.Cookie(trick.Token)},
 					{"Authorization", "Bearer " + trick.Token},
 				} {
 					if got := s.in(t).ask("GET", "all.example.com", "/", headers...).StatusCode; got != want {
@@ -421,7 +421,7 @@ func TestHostileTokens(t *testing.T) {
 	}
 	t.Run("a megabyte", func(t *testing.T) {
 		token := strings.Repeat("eyJh.", 1<<20/5)
-		got := s.in(t).ask("GET", "all.example.com", "/", "Cookie", fakeorganizr.CookieName+"="+token).StatusCode
+		got := s.in(t).ask("GET", "all.example.com", "/", "Cookie", fakeorganizr.Cookie(token)).StatusCode
 		if got != http.StatusUnauthorized && got != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("got %d", got)
 		}
@@ -522,12 +522,12 @@ func TestExcessiveRequestsAreRefused(t *testing.T) {
 	many := strings.TrimSuffix(strings.Repeat(fakeorganizr.CookieName+"=x.y.z; ", 9000), "; ")
 	for name, headers := range map[string][]string{
 		"nine thousand cookies of the name":  {"Cookie", many},
-		"a token of 64 KiB":                  {"Cookie", fakeorganizr.CookieName + "=" + strings.Repeat("A", 64<<10)},
+		"a token of 64 KiB":                  {"Cookie", fakeorganizr.Cookie(strings.Repeat("A", 64<<10))},
 		"a bearer token of 64 KiB":           {"Authorization", "Bearer " + strings.Repeat("A", 64<<10)},
 		"a thousand lines of Authorization":  slices.Repeat([]string{"Authorization", "Bearer x"}, 1000),
 		"a thousand lines of Cookie":         slices.Repeat([]string{"Cookie", fakeorganizr.CookieName + "=x.y.z"}, 1000),
 		"a thousand headers of other names":  slices.Repeat([]string{"X_Organizr-User", "x"}, 1000),
-		"a cookie that is nothing but dots":  {"Cookie", fakeorganizr.CookieName + "=" + strings.Repeat(".", 8000)},
+		"a cookie that is nothing but dots":  {"Cookie", fakeorganizr.Cookie(strings.Repeat(".", 8000))},
 		"a bearer token of nothing but dots": {"Authorization", "Bearer " + strings.Repeat(".", 8000)},
 	} {
 		t.Run(name, func(t *testing.T) {

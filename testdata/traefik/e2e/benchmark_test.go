@@ -170,7 +170,7 @@ func (request interpretedRequest) run(b *testing.B, handler http.Handler) {
 // BenchmarkInterpreted measures the plugin under Yaegi without Traefik, beside one that does nothing.
 func BenchmarkInterpreted(b *testing.B) {
 	bob, _ := fakeorganizr.Find("bob")
-	cookie := fakeorganizr.CookieName + "=" + bob.Token(hash)
+	cookie := fakeorganizr.Cookie(bob.Token(hash))
 	one := []string{cookie}
 	changing := load.Changing(cookie)
 	firstSeen := load.Sessions(bob, hash)
@@ -271,7 +271,7 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		odd[fmt.Sprintf("X_%d", i)] = []string{"1"}
 	}
 	rules := map[string]any{"Rules": []string{"/secret/=Admin", "/api/=Guest"}}
-	forgery := fakeorganizr.CookieName + "=" + bob.Token("another-key-that-is-long-enough-for-HS256")
+	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
 	for _, request := range []interpretedRequest{
 		{name: "an ordinary request", status: 401},

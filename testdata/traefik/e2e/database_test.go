@@ -319,7 +319,7 @@ func TestDatabaseIsFollowed(t *testing.T) {
 		changed := time.Now()
 		t.Run(step.what, func(t *testing.T) {
 			for {
-				got := s.in(t).ask("GET", step.host+".example.com", "/", "Cookie", fakeorganizr.CookieName+"="+step.token)
+				got := s.in(t).ask("GET", step.host+".example.com", "/", "Cookie", fakeorganizr.Cookie(step.token))
 				user := got.seen().Header.Get("X-User")
 				if got.StatusCode == step.status && user == step.user {
 					return

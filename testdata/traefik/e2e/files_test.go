@@ -35,7 +35,7 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 		}}
 	})
 	bob, _ := fakeorganizr.Find("bob")
-	oldCookie := fakeorganizr.CookieName + "=" + bob.Token(o.Hash())
+	oldCookie := fakeorganizr.Cookie(bob.Token(o.Hash()))
 	if got := s.ask("GET", "user.example.com", "/", "Cookie", oldCookie).StatusCode; got != 200 {
 		t.Fatalf("at first: got %d", got)
 	}
@@ -70,7 +70,7 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	turned := time.Now()
-	newCookie := fakeorganizr.CookieName + "=" + bob.Token(o.Hash())
+	newCookie := fakeorganizr.Cookie(bob.Token(o.Hash()))
 	for {
 		before := s.ask("GET", "user.example.com", "/", "Cookie", oldCookie).StatusCode
 		after := s.ask("GET", "user.example.com", "/", "Cookie", newCookie).StatusCode
@@ -182,12 +182,8 @@ func TestFilesThatArentThereYet(t *testing.T) {
 	}
 	bob, _ := fakeorganizr.Find("bob")
 	session := as("bob")
-	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups,
-		fakeorganizr.Accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := database.Begin(bob, strings.TrimPrefix(session[1], fakeorganizr.CookieName+"=")); err != nil {
+	database := newDatabase(t, filepath.Join(t.TempDir(), "orgdb.db"))
+	if err := database.Begin(bob, strings.TrimPrefix(session[1], fakeorganizr.Cookie(""))); err != nil {
 		t.Fatal(err)
 	}
 	tables, err := os.ReadFile(database.Path())
@@ -272,11 +268,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 // Accounts are as the database has them: a change in Organizr counts a second later, and a login at once.
 func TestDatabaseFile(t *testing.T) {
 	folder := t.TempDir()
-	database, err := fakeorganizr.NewDatabase(filepath.Join(folder, "orgdb.db"), fakeorganizr.Groups,
-		fakeorganizr.Accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	database := newDatabase(t, filepath.Join(folder, "orgdb.db"))
 	text, err := os.ReadFile(data("organizr", "database", "config.php"))
 	if err != nil {
 		t.Fatal(err)
@@ -433,8 +425,7 @@ func TestDatabaseFile(t *testing.T) {
 			})
 			// The next source begins where this one did.
 			must(os.Remove(database.Path()))
-			database, err = fakeorganizr.NewDatabase(database.Path(), fakeorganizr.Groups, fakeorganizr.Accounts)
-			must(err)
+			database = newDatabase(t, database.Path())
 		})
 	}
 }

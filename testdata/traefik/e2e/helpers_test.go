@@ -305,13 +305,23 @@ func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan st
 	}
 }
 
+// newDatabase makes a database at the path with the fake Organizr's groups and accounts, and without sessions.
+func newDatabase(t *testing.T, path string) *fakeorganizr.Database {
+	t.Helper()
+	database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, fakeorganizr.Accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return database
+}
+
 // as returns a Cookie header with a new session of the account, for ask.
 func as(username string) []string {
 	account, ok := fakeorganizr.Find(username)
 	if !ok {
 		panic("no account " + username)
 	}
-	return []string{"Cookie", fakeorganizr.CookieName + "=" + account.Token(hash)}
+	return []string{"Cookie", fakeorganizr.Cookie(account.Token(hash))}
 }
 
 // needs skips the test if this machine lacks the program. In CI, where no test may be skipped, the test fails.

@@ -65,7 +65,7 @@ func TestKubernetesFile(t *testing.T) {
 		bob, _ := fakeorganizr.Find("bob")
 		s := s.in(t)
 		s.becomes(200, nil, "sonarr.example.com", "Cookie",
-			fakeorganizr.CookieName+"="+bob.Token("another-hash-of-thirty-letters"))
+			fakeorganizr.Cookie(bob.Token("another-hash-of-thirty-letters")))
 		s.becomes(401, nil, "sonarr.example.com", as("bob")...)
 	})
 }

@@ -24,7 +24,7 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 		{"a group too low", as("bob"), []string{"status=403", "group 4, and 0 is asked for", "bob"}},
 		{
 			"a name that looks like a line",
-			[]string{"Cookie", fakeorganizr.CookieName + "=" + odd.Token(hash)},
+			[]string{"Cookie", fakeorganizr.Cookie(odd.Token(hash))},
 			[]string{"status=403"},
 		},
 	} {
@@ -72,7 +72,7 @@ func TestWeakSecretsAreWarnedOfOnce(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := s.in(t)
 			for _, router := range []string{"one", "other"} {
-				session := fakeorganizr.CookieName + "=" + bob.Token(secrets[test.secret])
+				session := fakeorganizr.Cookie(bob.Token(secrets[test.secret]))
 				if got := s.ask("GET", test.secret+"-"+router+".example.com", "/", "Cookie", session).StatusCode; got != 200 {
 					t.Errorf("at %s: got %d, want 200", router, got)
 				}

@@ -22,11 +22,7 @@ func TestEveryOptionFromLabels(t *testing.T) {
 	bob, _ := fakeorganizr.Find("bob")
 	token := bob.Token(hash)
 	bearer := []string{"Authorization", "Bearer " + token}
-	database, err := fakeorganizr.NewDatabase(filepath.Join(t.TempDir(), "orgdb.db"), fakeorganizr.Groups,
-		fakeorganizr.Accounts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	database := newDatabase(t, filepath.Join(t.TempDir(), "orgdb.db"))
 	if err := database.Begin(bob, token); err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +70,8 @@ func TestEveryOptionFromLabels(t *testing.T) {
 		},
 		{
 			name: "forwardToken", labels: []string{"group=User", "forwardToken=true"},
-			headers: []string{"Cookie", fakeorganizr.CookieName + "=" + token}, want: 200,
-			received: map[string]string{"Cookie": fakeorganizr.CookieName + "=" + token},
+			headers: []string{"Cookie", fakeorganizr.Cookie(token)}, want: 200,
+			received: map[string]string{"Cookie": fakeorganizr.Cookie(token)},
 		},
 		{
 			name: "acceptBearer", labels: []string{"group=User", "acceptBearer=true"}, headers: bearer, want: 200,
@@ -99,7 +95,7 @@ func TestEveryOptionFromLabels(t *testing.T) {
 		},
 		{
 			name: "databaseFile, of a session that it lists", labels: []string{"group=User", "databaseFile=" + database.Path()},
-			headers: []string{"Cookie", fakeorganizr.CookieName + "=" + token}, want: 200,
+			headers: []string{"Cookie", fakeorganizr.Cookie(token)}, want: 200,
 		},
 		{
 			name: "databaseFile, of a session that it doesn't list", labels: []string{

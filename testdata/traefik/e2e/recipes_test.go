@@ -133,7 +133,7 @@ func TestTheRecipes(t *testing.T) {
 		}
 		for name, want := range map[string]int{"admin": 403, "Admin": 403, "administrator": 200} {
 			renamed := fakeorganizr.Account{Username: name, Group: "User", GroupID: 4, UserID: 2}
-			cookie := fakeorganizr.CookieName + "=" + renamed.Token(hash)
+			cookie := fakeorganizr.Cookie(renamed.Token(hash))
 			if got := s.ask("GET", "grafana.example.com", "/", "Cookie", cookie).StatusCode; got != want {
 				t.Errorf("a user who chose the name %s: got %d, want %d", name, got, want)
 			}

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// A patch overwrites bytes of a file, given in hexadecimal.
+// A patch overwrites bytes of a file, with bytes given in hexadecimal.
 type patch struct {
 	offset int
 	bytes  string
 }
 
-// patched returns what makes the patches in a file.
+// patched returns a function that applies the patches to a file.
 func patched(patches ...patch) func(path string) error {
 	return func(path string) error {
 		content, err := os.ReadFile(path)
@@ -38,7 +38,7 @@ func patched(patches ...patch) func(path string) error {
 	}
 }
 
-// writeBusy leaves a database as it is while somebody writes: the file, and its journal beside it.
+// writeBusy leaves a database as it is during a write: the file, with its journal beside it.
 func writeBusy(folder string) ([]sample, error) {
 	const file = "busy-journal.db"
 	if _, err := leaveOpen(filepath.Join(folder, file), "DELETE", "-journal", "BEGIN", setAll); err != nil {
@@ -49,7 +49,7 @@ func writeBusy(folder string) ([]sample, error) {
 
 const setAll = "UPDATE users SET group_id = 0; UPDATE tokens SET user_id = 1"
 
-// writeLogged leaves databases as they are while somebody has them open: the file, and its write-ahead log beside it.
+// writeLogged leaves databases as they are while a program has them open: the file, with its write-ahead log beside it.
 func writeLogged(folder string) ([]sample, error) {
 	var samples []sample
 	for _, one := range []struct {
@@ -74,7 +74,7 @@ func writeLogged(folder string) ([]sample, error) {
 			[]string{emptyLog, "DELETE FROM tokens WHERE id > 2", "VACUUM"},
 		},
 		{"log-of-a-larger.db", "the log makes the database larger", []string{
-			emptyLog, "INSERT INTO tokens (token, user_id, expires) "+
+			emptyLog, "INSERT INTO tokens (token, user_id, expires) " +
 				"SELECT token || id || hex(zeroblob(900)), 1, expires FROM tokens",
 		}},
 	} {
@@ -89,8 +89,8 @@ func writeLogged(folder string) ([]sample, error) {
 
 const emptyLog = "PRAGMA wal_checkpoint(TRUNCATE)"
 
-// leaveOpen makes a database and changes it, and copies it with what lies beside it while it is open. It returns what
-// SQLite finds in it if that is a write-ahead log.
+// leaveOpen makes a database and changes it. While it is open, it copies it with the files beside it. If that is a
+// write-ahead log, it returns what SQLite finds.
 func leaveOpen(path, mode, beside string, changes ...string) (*content, error) {
 	work, err := os.MkdirTemp("", "open-")
 	if err != nil {
@@ -103,7 +103,7 @@ func leaveOpen(path, mode, beside string, changes ...string) (*content, error) {
 		return nil, err
 	}
 	defer db.Close()
-	// So small a cache spills what is changed into the file before the change is finished.
+	// A cache this small spills changes into the file before they are committed.
 	journal := "PRAGMA journal_mode = " + mode
 	if err := run(db, "PRAGMA page_size = 512", "PRAGMA cache_size = 2", journal, plain); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func leaveOpen(path, mode, beside string, changes ...string) (*content, error) {
 	return read(context.Background(), source+"?mode=ro")
 }
 
-// A victim is a whole database that is then broken: its bytes, and the pages where its table of tokens is.
+// A victim is a sound database to be broken: its bytes, and the pages of its table of tokens.
 type victim struct {
 	content []byte
 	root    int // the table's first page, which points to others
@@ -145,7 +145,7 @@ func newVictim() (victim, error) {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "victim.db")
-	// The first row goes on on other pages.
+	// The first row overflows to other pages.
 	long := func(db *sql.DB) error { return addSession(db, text("long", 1300), 1, "") }
 	alice := statements("INSERT INTO users (username, group_id) VALUES ('alice', 0)",
 		"INSERT INTO [groups] ([group], group_id) VALUES ('Admin', 0)")
@@ -172,16 +172,16 @@ func newVictim() (victim, error) {
 	return v, nil
 }
 
-// What the first byte of a table's page says.
+// The first byte of a table's page.
 const (
 	interiorPage = 5
 	leafPage     = 13
 )
 
-// page returns where the page begins.
+// page returns the offset of the page.
 func (v victim) page(number int) int { return (number - 1) * victimPage }
 
-// cell returns where the page's first cell begins.
+// cell returns the offset of the page's first cell.
 func (v victim) cell(number int) int {
 	header := v.page(number) + 8
 	if v.content[v.page(number)] == interiorPage {
@@ -190,7 +190,7 @@ func (v victim) cell(number int) int {
 	return v.page(number) + int(binary.BigEndian.Uint16(v.content[header:]))
 }
 
-// overflow returns where the first cell of child says on which page it goes on.
+// overflow returns the offset of the number of the page to which the first cell of child overflows.
 func (v victim) overflow() int {
 	start := v.cell(v.child)
 	payload, width := 0, 0
@@ -205,7 +205,7 @@ func (v victim) overflow() int {
 	return start + width + 1 + local
 }
 
-// with returns the victim's bytes with the patches made.
+// with returns the victim's bytes with the patches applied.
 func (v victim) with(patches ...patch) []byte {
 	content := bytes.Clone(v.content)
 	for _, one := range patches {
@@ -218,27 +218,27 @@ func (v victim) with(patches ...patch) []byte {
 	return content
 }
 
-// payload returns the victim's bytes with another length, as the file holds it, for the first row of child. All that
-// such a length changes in a row is done: 39 of its bytes stay on the page, and the others are where they were.
+// payload returns the victim's bytes with another length, as the file stores it, for the first row of child. The rest
+// of the row fits that length: 39 of its bytes stay on the page, and the others are where they were.
 func (v victim) payload(length string) []byte {
 	cell, overflow := v.cell(v.child), v.overflow()
-	row := v.content[cell+2 : cell+3+39] // its id, and what stays of it
+	row := v.content[cell+2 : cell+3+39] // its id, and the bytes that stay on the page
 	return v.with(patch{cell, length + hex.EncodeToString(row) + hex.EncodeToString(v.content[overflow:overflow+4])})
 }
 
-// four returns a page's number as the file holds it.
+// four returns a page's number as the file stores it.
 func four(number int) string { return fmt.Sprintf("%08x", uint32(number)) }
 
-// A breakage is a broken database. Some are such that SQLite reads something all the same, or would read for ever.
+// A breakage is a broken database. SQLite reads something from some of them nevertheless, or would read forever.
 type breakage struct {
 	file, about string
 	content     []byte
 }
 
-// breakages returns what must be refused.
+// breakages returns the databases that must be refused.
 func (v victim) breakages() []breakage {
 	root, child, first, size := v.page(v.root), v.page(v.child), v.cell(v.child), len(v.content)
-	record := first + 3 // behind the payload's length, of two bytes, and the row id
+	record := first + 3 // after the payload's length, which takes two bytes, and the row id
 	broken := []breakage{
 		{"empty.db", "an empty file", nil},
 		{"garbage.db", "text that is no database", []byte(text("garbage", 3000))},
@@ -305,7 +305,7 @@ func (v victim) breakages() []breakage {
 	return broken
 }
 
-// unnoticed returns what SQLite doesn't notice: it reads something, though nothing that anybody wrote.
+// unnoticed returns breakages that SQLite doesn't notice: it reads something that was never written.
 func (v victim) unnoticed() []breakage {
 	next := int(binary.BigEndian.Uint32(v.content[v.overflow():]))
 	root, child, record := v.page(v.root), v.page(v.child), v.cell(v.child)+3
@@ -330,7 +330,7 @@ func (v victim) unnoticed() []breakage {
 	}
 }
 
-// bomb returns the victim with its table of tokens as a tree whose pages have many pointers to one next page each.
+// bomb returns the victim with its table of tokens as a tree in which each page has many pointers to the same next page.
 func (v victim) bomb() []byte {
 	const levels = 20
 	content := bytes.Clone(v.content)
@@ -358,7 +358,7 @@ func (v victim) bomb() []byte {
 	return content
 }
 
-// rewritten are databases that SQLite itself makes, and in which an Organizr isn't to be found.
+// rewritten are databases that SQLite itself makes, but that aren't an Organizr's.
 var rewritten = []recipe{
 	{
 		file: "utf-16.db", about: "text in UTF-16, little-endian, which Organizr never writes",
@@ -453,7 +453,7 @@ var rewritten = []recipe{
 	},
 }
 
-// numbered adds sessions to a table that gives no ids by itself.
+// numbered adds sessions to a table that doesn't assign ids.
 func numbered(db *sql.DB) error {
 	return run(db, "INSERT INTO users (username, group_id) VALUES ('alice', 0)",
 		"INSERT INTO tokens (id, token, user_id) VALUES (1, 'a', 1), (2, 'b', 1)")
@@ -468,7 +468,7 @@ func schemaText(text string) func(db *sql.DB) error {
 	return statements("PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET sql = "+text+" WHERE name = 'tokens'")
 }
 
-// writeBroken writes what must be refused, and what must at least end.
+// writeBroken writes the databases that must be refused, and those that may be read, but must come to an end.
 func writeBroken(folder string) (refused, ends []sample, err error) {
 	for _, r := range rewritten {
 		path := filepath.Join(folder, r.file)
@@ -498,7 +498,7 @@ func writeBroken(folder string) (refused, ends []sample, err error) {
 	return refused, ends, nil
 }
 
-// verdict returns what SQLite says to the file, if it says so within a second.
+// verdict returns what SQLite says about the file within a second.
 func verdict(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

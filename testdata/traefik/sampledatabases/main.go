@@ -1,6 +1,6 @@
-// Command sampledatabases writes testdata/databases: small SQLite files, as real SQLite writes them in all the shapes
-// that an Organizr's can have, and broken ones; and databases.json, which says what a right reader finds in each. What
-// is to be found is what SQLite itself finds.
+// Command sampledatabases writes testdata/databases: small SQLite files, as real SQLite writes them, in all the shapes
+// that an Organizr's can have, and broken ones. It also writes databases.json, which says what a correct reader finds in
+// each: what SQLite itself finds.
 package main
 
 import (
@@ -24,31 +24,31 @@ func main() {
 	}
 }
 
-// A sample is a database file, and what there is to find in it.
+// A sample is a database file, with what there is to find in it.
 type sample struct {
 	File    string   `json:"file"`
 	About   string   `json:"about"`
-	SQLite  string   `json:"sqlite,omitempty"` // what SQLite says when it is asked to read it
+	SQLite  string   `json:"sqlite,omitempty"` // what SQLite says when it reads the file
 	Content *content `json:"content,omitempty"`
 }
 
-// content is what an Organizr's database says about who may get in.
+// content is what an Organizr's database says about users, groups and sessions.
 type content struct {
 	Users  []user            `json:"users"`
 	Groups map[string]string `json:"groups"` // names by group_id
-	Tokens map[string]*int64 `json:"tokens"` // user_id by token; null: nothing that is a user's id
+	Tokens map[string]*int64 `json:"tokens"` // user_id by token; null if that isn't a user's id
 }
 
 type user struct {
 	ID       int64  `json:"id"`
 	Username string `json:"username"`
 	Email    string `json:"email"`
-	GroupID  *int   `json:"groupID"` // null: nothing that is a group's number, so this user is nobody
+	GroupID  *int   `json:"groupID"` // null if it isn't a group's number, so that this user isn't admitted
 	Locked   bool   `json:"locked"`
 	Image    string `json:"image"`
 }
 
-// write writes everything into the folder, and takes out what stood there.
+// write replaces the content of the folder.
 func write(folder string) error {
 	old, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil {
@@ -92,7 +92,7 @@ const about = "What a right reader finds in the databases of this folder: " +
 	"those under ends may be refused or read, " +
 	"but reading comes to an end soon. Written by testdata/traefik/sampledatabases, most of it by SQLite."
 
-// writeIndex writes what read, busy, refused and ends have, a line for each file.
+// writeIndex writes databases.json: the lists read, busy, refused and ends, with a line for each file.
 func writeIndex(path string, index [4][]sample) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -114,7 +114,7 @@ func writeIndex(path string, index [4][]sample) error {
 	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
-// open opens or makes a database, on one connection, so that pragmas hold for all that follows.
+// open opens or makes a database. It has one connection only, so that pragmas hold for all statements.
 func open(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -134,8 +134,8 @@ func run(db *sql.DB, statements ...string) error {
 	return nil
 }
 
-// read returns what SQLite finds at the path, which options can follow. A number counts if it is a whole one, stored as
-// number or as digits.
+// read returns what SQLite finds at the path, which can have options after it. Whole numbers count, stored as numbers
+// or as digits.
 func read(ctx context.Context, path string) (*content, error) {
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
@@ -176,7 +176,7 @@ func read(ctx context.Context, path string) (*content, error) {
 	return found, err
 }
 
-// each calls the function with every row.
+// each calls the function for every row.
 func each(ctx context.Context, db *sql.DB, query string, scan func(rows *sql.Rows) error) error {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {

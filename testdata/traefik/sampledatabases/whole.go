@@ -16,16 +16,16 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 )
 
-// plain is Organizr's schema without what takes pages of its own: indexes and counters.
+// plain is Organizr's schema without indexes and counters, which take pages of their own.
 var plain = strings.NewReplacer(" AUTOINCREMENT", "", " UNIQUE", "").Replace(fakeorganizr.Schema)
 
-// A recipe is how a whole database is made.
+// A recipe makes a sound database.
 type recipe struct {
 	file, about string
 	settings    []string // pragmas before the first table
 	schema      string   // fakeorganizr.Schema if empty
 	fill        func(db *sql.DB) error
-	finish      func(path string) error // what is done to the closed file
+	finish      func(path string) error // changes the closed file
 }
 
 var recipes = []recipe{
@@ -295,7 +295,7 @@ var recipes = []recipe{
 	},
 }
 
-// writeWhole makes all recipes in the folder, and returns what SQLite finds in them.
+// writeWhole makes the databases of all recipes in the folder, and returns what SQLite finds in them.
 func writeWhole(folder string) ([]sample, error) {
 	samples := make([]sample, 0, len(recipes))
 	for _, r := range recipes {
@@ -343,8 +343,8 @@ func (r recipe) make(path string) error {
 	return nil
 }
 
-// reserve makes an empty database that reserves so many bytes of each page. SQLite has no statement for it, but goes
-// on as the header says, so it is told by the header.
+// reserve makes an empty database that reserves that many bytes of each page. SQLite has no statement for that, but it
+// keeps to the header, so the header is changed.
 func reserve(path string, size, bytes int) error {
 	db, err := open(path)
 	if err != nil {
@@ -358,7 +358,7 @@ func reserve(path string, size, bytes int) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	end := fmt.Sprintf("%04x", size-bytes) // where the content of the page begins: at its end, since there is none
+	end := fmt.Sprintf("%04x", size-bytes) // the offset of the content: the end of the page, since it is empty
 	return patched(patch{20, fmt.Sprintf("%02x", bytes)}, patch{105, end})(path)
 }
 
@@ -392,13 +392,13 @@ func statements(texts ...string) func(db *sql.DB) error {
 	return func(db *sql.DB) error { return run(db, texts...) }
 }
 
-// began is when all sessions of these files began, so that the files come out the same every time.
+// began is when all sessions of these files began. It is fixed, so that the files are the same every time.
 var began = time.Unix(1795284470, 792391000)
 
 // expires is when the database ends all of these sessions, as Organizr writes it.
 const expires = "2030-01-01 23:59:59"
 
-// people adds Organizr's groups, and an account of each with a session.
+// people adds Organizr's groups, and an account with a session in each.
 func people(db *sql.DB) error {
 	for _, group := range fakeorganizr.Groups {
 		if _, err := db.Exec("INSERT INTO [groups] ([group], group_id) VALUES (?, ?)", group.Name, group.ID); err != nil {
@@ -420,7 +420,7 @@ func people(db *sql.DB) error {
 	return nil
 }
 
-// everybody adds the same people, and the rest of what Organizr writes about them where the tables have room for it.
+// everybody adds the same people, with all that Organizr writes about them, if the tables have columns for it.
 func everybody(db *sql.DB) error {
 	if err := people(db); err != nil {
 		return err
@@ -430,7 +430,7 @@ func everybody(db *sql.DB) error {
 	return err
 }
 
-// text returns characters as a token has them, the same ones for the same name.
+// text returns characters that a token can have, the same ones for the same name.
 func text(name string, length int) string {
 	var made strings.Builder
 	for i := 0; made.Len() < length; i++ {
@@ -440,7 +440,7 @@ func text(name string, length int) string {
 	return made.String()[:length]
 }
 
-// sessions adds so many short sessions of alice and bob by turns.
+// sessions adds that many short sessions, of alice and bob in turn.
 func sessions(count int) func(db *sql.DB) error {
 	return func(db *sql.DB) error {
 		for i := range count {
@@ -452,8 +452,8 @@ func sessions(count int) func(db *sql.DB) error {
 	}
 }
 
-// longRow has more before the group and the lock of the account 2 than is read of a row, and nearly so much before
-// those of 3.
+// longRow has more before the group and the lock of account 2 than the plugin reads of a row, and nearly as much before
+// those of account 3.
 var longRow = recipe{
 	file: "long-row.db", about: "an account with so much before its group and its lock that neither is read",
 	fill: then(everybody, func(db *sql.DB) error {
@@ -484,7 +484,7 @@ func overflow(db *sql.DB) error {
 	return err
 }
 
-// rowEdges adds rows of all lengths around those at which SQLite begins to let them overflow.
+// rowEdges adds rows of all lengths around those at which they begin to overflow.
 func rowEdges(db *sql.DB) error {
 	for length := 440; length < 470; length++ {
 		if err := addSession(db, text("edge", length), 3, ""); err != nil {
@@ -559,7 +559,7 @@ func names(db *sql.DB) error {
 	return run(db, "INSERT INTO users (id, username, email, group_id) VALUES (200, NULL, NULL, 4)")
 }
 
-// appendZeros returns what makes a file longer.
+// appendZeros returns a function that appends zeros to a file.
 func appendZeros(count int) func(path string) error {
 	return func(path string) error {
 		file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)

@@ -217,7 +217,7 @@ func mixture(list []user) func(hit int64) load.Request {
 			}
 		}
 		if token != "" {
-			request.Header["Cookie"] = []string{"theme=dark; " + fakeorganizr.CookieName + "=" + token}
+			request.Header["Cookie"] = []string{"theme=dark; " + fakeorganizr.Cookie(token)}
 		}
 		return request
 	}

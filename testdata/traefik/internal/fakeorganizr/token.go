@@ -1,4 +1,4 @@
-// Package fakeorganizr stands in for Organizr 2.1: its tokens, cookies, config.php, login page and sign-out.
+// Package fakeorganizr stands in for Organizr 2.1: its tokens, cookies, config.php, database, login and log-out.
 package fakeorganizr
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Account is somebody who can log in.
+// An Account can log in.
 type Account struct {
 	Username string
 	Group    string
@@ -22,8 +22,8 @@ type Account struct {
 	UserID   int
 }
 
-// Accounts are one of each of Organizr's groups, one of a group that an administrator added, and one whose name is
-// beyond ASCII.
+// Accounts has one account in each of Organizr's groups, one in a group that an administrator added, and one whose name
+// isn't ASCII.
 var Accounts = []Account{
 	{"alice", "Admin", 0, 1},
 	{"carol", "Co-Admin", 1, 3},
@@ -43,7 +43,7 @@ func Find(username string) (Account, bool) {
 	return Accounts[at], true
 }
 
-// Claims returns what Organizr writes into the account's token, in its order, for a session that began at the time.
+// Claims returns the claims of the account's token, in Organizr's order, for a session that began at that time.
 func (account Account) Claims(began time.Time, lifetime time.Duration) string {
 	numeric := func(at time.Time) string { return fmt.Sprintf("%d.%06d", at.Unix(), at.Nanosecond()/1000) }
 	return fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","jti":"4f1g23a12aa","iat":%s,"nbf":%s,"exp":%s,`+
@@ -52,7 +52,7 @@ func (account Account) Claims(began time.Time, lifetime time.Duration) string {
 		account.GroupID, quote(account.Email()), Image, account.UserID)
 }
 
-// Email returns the account's address, in the letters that Organizr takes for one.
+// Email returns the account's address, in letters that Organizr accepts.
 func (account Account) Email() string {
 	first, _, _ := strings.Cut(strings.ToLower(account.Username), " ")
 	return strings.ReplaceAll(first, "ë", "e") + "@example.com"
@@ -82,13 +82,16 @@ func SignText(text, hash string) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Token returns a token for the account that is good for a week from now.
+// Token returns a token of the account that is valid for a week.
 func (account Account) Token(hash string) string {
 	return Sign(Header, account.Claims(time.Now().Add(-time.Second), 7*24*time.Hour), hash)
 }
 
-// keepsToItsHost are the providers under which Organizr sets its cookie for its own host only (its parseDomain).
-var keepsToItsHost = []string{
+// Cookie returns the Cookie header that a browser sends with the token and no other cookies.
+func Cookie(token string) string { return CookieName + "=" + token }
+
+// hostOnlyProviders are the providers under which Organizr sets its cookie for its own host only (its parseDomain).
+var hostOnlyProviders = []string{
 	"ddns.net", "ddnsking.com", "3utilities.com", "bounceme.net", "freedynamicdns.net", "freedynamicdns.org",
 	"gotdns.ch", "hopto.org", "myddns.me", "myds.me", "myftp.biz", "myftp.org", "myvnc.com", "noip.com",
 	"onthewifi.com", "redirectme.net", "serveblog.net", "servecounterstrike.com", "serveftp.com", "servegame.com",
@@ -96,7 +99,8 @@ var keepsToItsHost = []string{
 	"servequake.com", "sytes.net", "viewdns.net", "webhop.me", "zapto.org",
 }
 
-// CookieDomain returns the first domain that Organizr, opened under the host, sets its cookie for; empty for none.
+// CookieDomain returns the first domain that Organizr sets its cookie for when it is opened under the host; empty for
+// none.
 func CookieDomain(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -109,13 +113,13 @@ func CookieDomain(host string) string {
 		return "." + host
 	}
 	labels = labels[max(0, len(labels)-4):]
-	if slices.Contains(keepsToItsHost, strings.Join(labels[len(labels)-2:], ".")) {
+	if slices.Contains(hostOnlyProviders, strings.Join(labels[len(labels)-2:], ".")) {
 		return "." + strings.Join(labels, ".")
 	}
 	return "." + strings.Join(labels[1:], ".")
 }
 
-// SetCookie sends the session as Organizr does, or ends it if there is no token: for its domain, and for its host.
+// SetCookie sets the session cookie as Organizr does, for its domain and for its host. Without a token it deletes it.
 func SetCookie(rw http.ResponseWriter, req *http.Request, name, token string) {
 	host := req.Host
 	if only, _, err := net.SplitHostPort(host); err == nil {

@@ -40,7 +40,7 @@ func Sessions(account fakeorganizr.Account, hash string) []string {
 	list := make([]string, many)
 	for i := range list {
 		claims := account.Claims(began, 24*time.Hour+time.Duration(i)*time.Millisecond)
-		list[i] = fakeorganizr.CookieName + "=" + fakeorganizr.Sign(fakeorganizr.Header, claims, hash)
+		list[i] = fakeorganizr.Cookie(fakeorganizr.Sign(fakeorganizr.Header, claims, hash))
 	}
 	return list
 }
@@ -53,7 +53,7 @@ func Database(path string, account fakeorganizr.Account, cookies []string) error
 	}
 	tokens := make([]string, len(cookies))
 	for i, cookie := range cookies {
-		tokens[i] = strings.TrimPrefix(cookie, fakeorganizr.CookieName+"=")
+		tokens[i] = strings.TrimPrefix(cookie, fakeorganizr.Cookie(""))
 	}
 	return database.Begin(account, tokens...)
 }
