@@ -43,7 +43,7 @@ func TestConfigFileIsRewrittenUnderLoad(t *testing.T) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	var sent, refused int64
 	go func() {
-		sent, refused = poll(t, s.traefik.Addr, "user.example.com", oldCookie, 500, stop)
+		sent, refused = s.poll("user.example.com", oldCookie, 500, stop)
 		close(done)
 	}()
 	for i := range 200 {
@@ -174,7 +174,8 @@ func (file lateFile) isLogged(t *testing.T, s *scene, pattern string) {
 	}
 }
 
-// Traefik starts first. Each file that the plugin reads is complete only later, without a restart or a new configuration.
+// Traefik starts first. Each file that the plugin reads is complete only later, without a restart or a new
+// configuration.
 func TestFilesThatArentThereYet(t *testing.T) {
 	config, err := os.ReadFile(data("organizr", "config.php"))
 	if err != nil {

@@ -224,8 +224,8 @@ func (v *visitor) get(t *testing.T, host string, cookie *http.Cookie) *http.Resp
 	return resp
 }
 
-// logged returns the lines of Traefik's log that match, once there are that many. It waits for them, since the log comes
-// through a pipe and can lag behind the responses.
+// logged returns the lines of Traefik's log that match, once there are that many. It waits for them, since the log
+// comes through a pipe and can lag behind the responses.
 func (s *scene) logged(pattern string, count int) []string {
 	s.t.Helper()
 	match := regexp.MustCompile(`(?m)^.*` + pattern + `.*$`)
@@ -267,10 +267,11 @@ func (s *scene) figure(path, pattern string) float64 {
 
 // poll sends that many requests a second to the host until stop is closed. It returns the number of requests, and how
 // many of them were refused.
-func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
-	t.Helper()
+func (s *scene) poll(host, cookie string, perSecond int, stop <-chan struct{}) (sent, refused int64) {
+	s.t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
+	url := "http://" + s.traefik.Addr + "/"
 	var running sync.WaitGroup
 	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer ticker.Stop()
@@ -284,16 +285,16 @@ func poll(t *testing.T, addr, host, cookie string, perSecond int, stop <-chan st
 			running.Add(1)
 			go func() {
 				defer running.Done()
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/", http.NoBody)
+				req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, url, http.NoBody)
 				if err != nil {
-					t.Error(err)
+					s.t.Error(err)
 					return
 				}
 				req.Host = host
 				req.Header.Set("Cookie", cookie)
 				resp, err := client.Do(req)
 				if err != nil {
-					t.Error(err)
+					s.t.Error(err)
 					return
 				}
 				resp.Body.Close()

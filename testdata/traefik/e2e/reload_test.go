@@ -38,7 +38,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	var sent, refused int64
 	go func() {
-		sent, refused = poll(t, s.traefik.Addr, "service-7.example.com", as("bob")[1], 100, stop)
+		sent, refused = s.poll("service-7.example.com", as("bob")[1], 100, stop)
 		close(done)
 	}()
 	var report strings.Builder

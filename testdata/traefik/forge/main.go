@@ -1,7 +1,7 @@
 // Command forge writes testdata/tokens.json: every known way to impersonate someone with a JSON Web Token.
 //
-// They come from RFC 8725 (JWT best current practices), RFC 7515 section 10 (JWS security considerations), known CVEs of
-// JWT libraries and the usual lists of penetration testers.
+// They come from RFC 8725 (JWT best current practices), RFC 7515 section 10 (JWS security considerations), known CVEs
+// of JWT libraries and the usual lists of penetration testers.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command pictures makes the readme's pictures: screenshots of the running demo, and PNG versions of the SVG drawings. The
-// plugin catalog shows the readme without its repository, and no SVG.
+// Command pictures makes the readme's pictures: screenshots of the running demo, and PNG versions of the SVG drawings.
+// The plugin catalog shows the readme without its repository, and no SVG.
 package main
 
 import (

@@ -330,7 +330,8 @@ func (v victim) unnoticed() []breakage {
 	}
 }
 
-// bomb returns the victim with its table of tokens as a tree in which each page has many pointers to the same next page.
+// bomb returns the victim with its table of tokens as a tree in which each page has many pointers to the same next
+// page.
 func (v victim) bomb() []byte {
 	const levels = 20
 	content := bytes.Clone(v.content)

@@ -1,6 +1,6 @@
 // Command sampledatabases writes testdata/databases: small SQLite files, as real SQLite writes them, in all the shapes
-// that an Organizr's can have, and broken ones. It also writes databases.json, which says what a correct reader finds in
-// each: what SQLite itself finds.
+// that an Organizr's can have, and broken ones. It also writes databases.json, which says what a correct reader finds
+// in each: what SQLite itself finds.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package floor is a Traefik plugin that does as little as possible. With it the benchmark shows which part of a cost is
-// the interpreter's and the standard library's. It protects nothing: it checks too little.
+// Package floor is a Traefik plugin that does as little as possible. With it the benchmark shows which part of a cost
+// is the interpreter's and the standard library's. It protects nothing: it checks too little.
 package floor
 
 import (

@@ -1,0 +1,12 @@
+// Package e2e tests the plugin in a real Traefik, and the documents against what they describe.
+//
+//   - who gets in: access, options, log, attack, crosssite
+//   - Organizr's files: files, database, reload
+//   - a real Organizr beside the plugin: agreement, firststart
+//   - a real browser at the demo: browser
+//   - what passes through Traefik: transport
+//   - the documents: readme, recipes, compose, composerules, staticconfig, keyvalue, kubernetes, catalog
+//   - the plugin's own tests and its speed under Yaegi: unittests, benchmark
+//
+// What several of them use is in helpers_test.go.
+package e2e
