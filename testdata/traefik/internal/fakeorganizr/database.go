@@ -10,7 +10,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// Schema makes those of Organizr's tables that say who may get in, as Organizr 2.1.2460 makes them.
+// Schema makes Organizr's tables of users, sessions and groups, as Organizr 2.1.2460 does.
 const Schema = `CREATE TABLE [users] (
 						[id]	INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
 						[username]	TEXT UNIQUE,
@@ -47,7 +47,7 @@ type Group struct {
 	Name string
 }
 
-// Groups are those that Organizr begins with, and one that an administrator added.
+// Groups has Organizr's default groups, and one that an administrator added.
 var Groups = []Group{
 	{0, "Admin"}, {1, "Co-Admin"}, {2, "Super User"}, {3, "Power User"}, {4, "User"}, {5, "Family"}, {999, "Guest"},
 }
@@ -151,7 +151,7 @@ func (d *Database) Delete(userID int) error {
 	})
 }
 
-// SetJournalMode chooses how changes are made safe: DELETE, as Organizr begins, or WAL, for which it has a button.
+// SetJournalMode sets SQLite's journal mode: DELETE, which is Organizr's default, or WAL, for which it has a button.
 func (d *Database) SetJournalMode(mode string) error {
 	db, err := sql.Open("sqlite", d.path)
 	if err != nil {
@@ -168,8 +168,8 @@ func (d *Database) SetJournalMode(mode string) error {
 	return nil
 }
 
-// Hold opens the database and reads from it, as a program does with which somebody looks into it. It has it open until
-// it is released, and as long a write-ahead log stays.
+// Hold opens the database and reads from it, as a database browser does. It stays open until it is released, and with it
+// the write-ahead log.
 func (d *Database) Hold() (release func() error, err error) {
 	db, err := sql.Open("sqlite", d.path)
 	if err != nil {
@@ -229,7 +229,7 @@ func (d *Database) run(statement string, values ...any) error {
 	})
 }
 
-// transact makes all steps or none of them. Whoever comes while another writes waits.
+// transact makes all steps or none. It waits while another transaction writes.
 func (d *Database) transact(steps func(tx *sql.Tx) error) error {
 	db, err := sql.Open("sqlite", "file:"+d.path+"?_pragma=busy_timeout(10000)&_txlock=immediate")
 	if err != nil {

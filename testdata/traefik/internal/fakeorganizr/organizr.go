@@ -29,7 +29,7 @@ const (
 // Link is a service that the home page shows.
 type Link struct{ Name, URL, About string }
 
-// Organizr is an Organizr of which only what has to do with the login works.
+// Organizr is an Organizr of which only the login and the accounts work.
 type Organizr struct {
 	Links    []Link
 	Database *Database
@@ -63,7 +63,7 @@ func (o *Organizr) Hash() string {
 	return o.hash
 }
 
-// TurnKey makes a new key. Whoever was logged in has to do so again.
+// TurnKey makes a new key, which ends all sessions.
 func (o *Organizr) TurnKey() error {
 	random := make([]byte, 24)
 	_, _ = rand.Read(random)
@@ -100,8 +100,8 @@ func (o *Organizr) Rewrite(meanwhile func(state string)) error {
 	return file.Close()
 }
 
-// ServeHTTP answers as Organizr does where the login is concerned, and does by form what Organizr's pages do with
-// accounts. It asks nobody who they are.
+// ServeHTTP answers requests to log in and out as Organizr does. It also has a page with forms to change accounts, which
+// anyone may use.
 func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	var err error
 	switch req.Method + " " + req.URL.Path {
@@ -135,7 +135,7 @@ func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	http.Redirect(rw, req, "/", http.StatusSeeOther)
 }
 
-// number returns a number of a form; -1, which no account and no group has, if there is none.
+// number returns a number of the form, or -1, which no account and no group has.
 func number(req *http.Request, name string) int {
 	value, err := strconv.Atoi(req.PostFormValue(name))
 	if err != nil {
@@ -144,7 +144,7 @@ func number(req *http.Request, name string) int {
 	return value
 }
 
-// logIn begins a session of the account that is named. Passwords are none of the plugin's business.
+// logIn begins a session of the named account. The plugin never sees passwords, so there are none.
 func (o *Organizr) logIn(rw http.ResponseWriter, req *http.Request) {
 	users, err := o.Database.Users()
 	if err != nil {
@@ -180,10 +180,10 @@ func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
 	groups := slices.DeleteFunc(slices.Clone(Groups), func(group Group) bool { return group.ID == 999 })
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.Header().Set("Cache-Control", "no-store")
-	_ = homePage.Execute(rw, map[string]any{"Who": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links})
+	_ = homePage.Execute(rw, map[string]any{"User": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links})
 }
 
-// loggedIn returns whose session the request's first good cookie carries; nil for nobody.
+// loggedIn returns the account of the request's first valid session, or nil.
 func (o *Organizr) loggedIn(req *http.Request) *User {
 	for _, cookie := range req.CookiesNamed(CookieName) {
 		parts := strings.Split(cookie.Value, ".")
