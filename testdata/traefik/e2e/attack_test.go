@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -191,7 +192,7 @@ func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 				headers = as(test.visitor)
 			}
 			if got := s.in(t).ask("GET", test.host+".example.com", test.target, headers...).StatusCode; got != test.want {
-				t.Errorf("%s at %.80s: got %d, want %d", or(test.visitor, "nobody"), test.target, got, test.want)
+				t.Errorf("%s at %.80s: got %d, want %d", cmp.Or(test.visitor, "nobody"), test.target, got, test.want)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -134,7 +135,7 @@ type interpretedRequest struct {
 // sender returns a function that sends the request to the handler once.
 func (request interpretedRequest) sender(t testing.TB, handler http.Handler) func() {
 	t.Helper()
-	address, err := url.ParseRequestURI(or(request.target, "/some/path"))
+	address, err := url.ParseRequestURI(cmp.Or(request.target, "/some/path"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +303,7 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{name: "40,000 odd headers, to log in", header: odd, status: 401},
 		{name: "40,000 odd headers, where nobody needs to log in", options: rules, target: "/api/", header: odd, status: 431},
 	} {
-		request.accept = or(request.accept, "*/*")
+		request.accept = cmp.Or(request.accept, "*/*")
 		b.Run(request.name, func(b *testing.B) { request.run(b, made.handler(b, inForce(request.options))) })
 		request.status = 0
 		b.Run(request.name+", does nothing", func(b *testing.B) { request.run(b, nothing.handler(b, nil)) })

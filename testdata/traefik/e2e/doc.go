@@ -8,5 +8,5 @@
 //   - the documents: readme, recipes, compose, composerules, staticconfig, keyvalue, kubernetes, catalog
 //   - the plugin's own tests and its speed under Yaegi: unittests, benchmark
 //
-// What several of them use is in helpers_test.go.
+// Helpers that belong to none of these subjects are in helpers_test.go.
 package e2e

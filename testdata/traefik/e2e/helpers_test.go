@@ -357,11 +357,3 @@ func readData(t *testing.T, into any, names ...string) {
 		t.Fatal(err)
 	}
 }
-
-// or returns the first of two texts that isn't empty.
-func or(one, other string) string {
-	if one == "" {
-		return other
-	}
-	return one
-}

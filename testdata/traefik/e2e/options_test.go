@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -124,7 +125,7 @@ func TestEveryOptionFromLabels(t *testing.T) {
 			if test.visitor != "" {
 				headers = append(headers, as(test.visitor)...)
 			}
-			got := s.ask(or(test.method, "GET"), "sonarr.example.com", or(test.target, "/"), headers...)
+			got := s.ask(cmp.Or(test.method, "GET"), "sonarr.example.com", cmp.Or(test.target, "/"), headers...)
 			if got.StatusCode != test.want {
 				t.Fatalf("got %d, want %d: %s\n%s", got.StatusCode, test.want, got.Body,
 					s.traefik.Log()[max(0, len(s.traefik.Log())-2000):])

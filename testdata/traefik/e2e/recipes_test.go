@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -34,7 +35,7 @@ func fromLabels(t *testing.T, given map[string]string, backend string) table {
 		middlewares[name] = table{"plugin": middleware.Plugin}
 	}
 	for name, router := range decoded.HTTP.Routers {
-		rule := or(router.Rule, "Host(`"+name+".example.com`)")
+		rule := cmp.Or(router.Rule, "Host(`"+name+".example.com`)")
 		routers[name] = table{"rule": rule, "middlewares": router.Middlewares, "service": "service"}
 	}
 	return table{"http": table{

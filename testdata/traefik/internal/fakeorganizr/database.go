@@ -168,8 +168,8 @@ func (d *Database) SetJournalMode(mode string) error {
 	return nil
 }
 
-// Hold opens the database and reads from it, as a database browser does. It stays open until it is released, and with it
-// the write-ahead log.
+// Hold opens the database and reads from it, as a database browser does. It stays open until it is released, and
+// with it the write-ahead log.
 func (d *Database) Hold() (release func() error, err error) {
 	db, err := sql.Open("sqlite", d.path)
 	if err != nil {

@@ -100,8 +100,8 @@ func (o *Organizr) Rewrite(meanwhile func(state string)) error {
 	return file.Close()
 }
 
-// ServeHTTP answers requests to log in and out as Organizr does. It also has a page with forms to change accounts, which
-// anyone may use.
+// ServeHTTP answers requests to log in and out as Organizr does. It also has a page with forms to change accounts,
+// which anyone may use.
 func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	var err error
 	switch req.Method + " " + req.URL.Path {
