@@ -6,11 +6,11 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 )
 
-// Unlike times, allocations under Yaegi are the same on every machine, so a test can limit them. Each limit includes the
-// allocations of sending the request, as the one of the middleware that does nothing shows.
+// Unlike times, allocations under Yaegi are the same on every machine, so a test can limit them. Each limit includes
+// the allocations of sending the request, as the one of the middleware that does nothing shows.
 func TestInterpretedAllocations(t *testing.T) {
 	bob, _ := fakeorganizr.Find("bob")
-	cookie := []string{fakeorganizr.CookieName + "=" + bob.Token(hash)}
+	cookie := []string{fakeorganizr.Cookie(bob.Token(hash))}
 	oneRule := map[string]any{"Rules": []string{"/api/=Guest"}}
 	visitor := interpretedRequest{name: "a returning visitor", cookies: cookie}
 	visitorByRule := interpretedRequest{name: "a returning visitor, one rule", options: oneRule, cookies: cookie}

@@ -6,7 +6,7 @@
 //   - a real browser at the demo: browser
 //   - what passes through Traefik: transport
 //   - the documents: readme, recipes, compose, composerules, staticconfig, keyvalue, kubernetes, catalog
-//   - the plugin's own tests and its speed under Yaegi: unittests, benchmark
+//   - the plugin's own tests and its cost under Yaegi: unittests, allocations, benchmark
 //
 // Helpers that belong to none of these subjects are in helpers_test.go.
 package e2e
