@@ -97,13 +97,28 @@ func (d *Database) Path() string { return d.path }
 // moment returns a time as Organizr writes it.
 func moment(at time.Time) string { return at.UTC().Format(time.DateTime) }
 
-// Begin lists tokens as sessions of the account, all in one transaction.
+// A Session is a row of the table tokens. Browser, Address and Expires are texts, or nil for NULL.
+type Session struct {
+	Token                     string
+	Browser, Address, Expires any
+}
+
+// Begin lists tokens as sessions of the account that last for a week, all in one transaction.
 func (d *Database) Begin(account Account, tokens ...string) error {
+	end := moment(time.Now().Add(7 * 24 * time.Hour))
+	sessions := make([]Session, len(tokens))
+	for i, token := range tokens {
+		sessions[i] = Session{Token: token, Browser: "Mozilla/5.0", Address: "127.0.0.1", Expires: end}
+	}
+	return d.List(account, sessions...)
+}
+
+// List adds rows for sessions of the account, all in one transaction.
+func (d *Database) List(account Account, sessions ...Session) error {
 	return d.transact(func(tx *sql.Tx) error {
-		for _, token := range tokens {
-			_, err := tx.Exec("INSERT INTO tokens (token, user_id, browser, ip, created, expires) "+
-				"VALUES (?, ?, 'Mozilla/5.0', '127.0.0.1', ?, ?)",
-				token, account.UserID, moment(time.Now()), moment(time.Now().Add(7*24*time.Hour)))
+		for _, session := range sessions {
+			_, err := tx.Exec("INSERT INTO tokens (token, user_id, browser, ip, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+				session.Token, account.UserID, session.Browser, session.Address, moment(time.Now()), session.Expires)
 			if err != nil {
 				return err
 			}
@@ -134,6 +149,20 @@ func (d *Database) Rename(userID int, username string) error {
 // RenameGroup gives a group another name.
 func (d *Database) RenameGroup(groupID int, name string) error {
 	return d.run("UPDATE [groups] SET [group] = ? WHERE group_id = ?", name, groupID)
+}
+
+// SetEmail gives an account another e-mail address.
+func (d *Database) SetEmail(userID int, email string) error {
+	return d.run("UPDATE users SET email = ? WHERE id = ?", email, userID)
+}
+
+// Swell gives an account a Plex token of so many bytes, as its owner can, and takes it away again. The file stays as
+// large as it was meanwhile.
+func (d *Database) Swell(userID, bytes int) error {
+	return errors.Join(
+		d.run("UPDATE users SET plex_token = hex(zeroblob(? / 2)) WHERE id = ?", bytes, userID),
+		d.run("UPDATE users SET plex_token = '' WHERE id = ?", userID),
+	)
 }
 
 // Fill gives an account a picture and a text as its group's name of so many bytes, as its owner can.

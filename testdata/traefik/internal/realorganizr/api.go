@@ -22,9 +22,34 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
+// A Visit is how somebody comes to Organizr. What is empty isn't sent.
+type Visit struct {
+	Session string // the token that the cookie holds
+	Address string // from which they come, as a proxy before Organizr says it
+	Browser string // its User-Agent
+}
+
+// prepare lets a request come as the visit says.
+func (o *Organizr) prepare(req *http.Request, visit Visit) {
+	if visit.Session != "" {
+		req.AddCookie(&http.Cookie{Name: o.CookieName(), Value: visit.Session})
+	}
+	if visit.Address != "" {
+		req.Header.Set("X-Forwarded-For", visit.Address)
+	}
+	req.Header.Set("User-Agent", visit.Browser) // where it is empty, Go sends none
+}
+
 // call asks Organizr's API with a session, with the API key, which is the administrator's, or with none (empty), and
 // decodes the data of the answer unless into is nil. Whatever Organizr doesn't call a success is an error.
 func (o *Organizr) call(ctx context.Context, credential, method, path string, body, into any) (*http.Response, error) {
+	return o.callAs(ctx, Visit{Session: credential}, method, path, body, into)
+}
+
+// callAs is call for a visit, whose session may be the API key.
+func (o *Organizr) callAs(
+	ctx context.Context, visit Visit, method, path string, body, into any,
+) (*http.Response, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -34,13 +59,11 @@ func (o *Organizr) call(ctx context.Context, credential, method, path string, bo
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	switch credential {
-	case "":
-	case o.key:
+	if visit.Session != "" && visit.Session == o.key {
 		req.Header.Set("Token", o.key)
-	default:
-		req.AddCookie(&http.Cookie{Name: o.CookieName(), Value: credential})
+		visit.Session = ""
 	}
+	o.prepare(req, visit)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -157,8 +180,13 @@ func (o *Organizr) ID(username string) int {
 // LogIn logs in with an account's name or address, and "remember me". It returns the session: the token that Organizr's
 // cookie holds.
 func (o *Organizr) LogIn(ctx context.Context, account string) (string, error) {
+	return o.LogInAs(ctx, account, Visit{})
+}
+
+// LogInAs is LogIn for somebody who comes as the visit says.
+func (o *Organizr) LogInAs(ctx context.Context, account string, visit Visit) (string, error) {
 	form := map[string]any{"username": account, "password": Password, "remember": true}
-	resp, err := o.call(ctx, "", http.MethodPost, "login", form, nil)
+	resp, err := o.callAs(ctx, visit, http.MethodPost, "login", form, nil)
 	if err != nil {
 		return "", err
 	}
@@ -230,22 +258,36 @@ func (o *Organizr) Rename(ctx context.Context, username, name, email string) err
 	return nil
 }
 
+// Change changes an account as its owner does, with a session of theirs.
+func (o *Organizr) Change(ctx context.Context, session string, id int, change map[string]any) error {
+	_, err := o.call(ctx, session, http.MethodPut, fmt.Sprint("users/", id), change, nil)
+	return err
+}
+
+// Renumber gives an account another id, as an administrator does.
+func (o *Organizr) Renumber(ctx context.Context, id, another int) error {
+	return o.Change(ctx, o.key, id, map[string]any{"id": another})
+}
+
+// Configure changes settings, which are keys of config.php.
+func (o *Organizr) Configure(ctx context.Context, settings map[string]any) error {
+	_, err := o.call(ctx, o.key, http.MethodPut, "config", settings, nil)
+	return err
+}
+
 // Delete deletes an account.
 func (o *Organizr) Delete(ctx context.Context, username string) error {
 	_, err := o.call(ctx, o.key, http.MethodDelete, fmt.Sprint("users/", o.ID(username)), nil, nil)
 	return err
 }
 
-// Check asks Organizr's own check whether a session, which may be empty, is enough for the group. The answer's body is
-// closed.
-func (o *Organizr) Check(ctx context.Context, group int, session string) (*http.Response, error) {
+// Check asks Organizr's own check whether a visit is enough for the group. The answer's body is closed.
+func (o *Organizr) Check(ctx context.Context, group int, visit Visit) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprint(o.URL, "/api/v2/auth/", group), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	if session != "" {
-		req.AddCookie(&http.Cookie{Name: o.CookieName(), Value: session})
-	}
+	o.prepare(req, visit)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err

@@ -99,7 +99,9 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 		}
 	}
 	o.URL = "http://" + o.Addr
-	o.process = exec.Command(php, "-d", "error_reporting=0", "-d", "display_errors=0", "-S", o.Addr, "-t", o.Web, script)
+	o.process = exec.Command(php, "-d", "error_reporting=0", "-d", "display_errors=0",
+		"-d", "opcache.revalidate_freq=0", // else a change of config.php counts up to two seconds later
+		"-S", o.Addr, "-t", o.Web, script)
 	o.process.Dir = o.Web
 	o.process.Env = append(os.Environ(), "ORGANIZR_ROOT="+o.Web, "PHP_CLI_SERVER_WORKERS="+strconv.Itoa(options.Workers))
 	o.process.Stdout, o.process.Stderr = &o.log, &o.log

@@ -31,7 +31,7 @@ func TestAllProcessesCountAndEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := o.Check(t.Context(), 999, ""); err != nil || resp.StatusCode == http.StatusNotFound {
+	if resp, err := o.Check(t.Context(), 999, Visit{}); err != nil || resp.StatusCode == http.StatusNotFound {
 		t.Fatal(resp, err)
 	}
 	if after, err := o.CPU(); err != nil || after <= before {
