@@ -1,0 +1,58 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/writeload"
+)
+
+// One ordinary user makes the database large and writes to it without a pause. Nobody else may notice: a log-out counts
+// soon, a login counts at once, and no visitor waits. `go run ./writeload` tries more combinations, and for longer.
+func TestLogOutsCountWhateverUsersWrite(t *testing.T) {
+	const (
+		longestLogOut = 2 * time.Second // the second that the plugin may take, and another for a slow machine
+		longestWait   = 250 * time.Millisecond
+		agent         = 7000 // bytes of a User-Agent, nearly as long as Organizr's web server takes one
+	)
+	for _, test := range []struct {
+		name    string
+		options writeload.Options
+		byPHP   bool
+	}{
+		{"a small file", writeload.Options{Sessions: 100, Writers: 1}, false},
+		{"years of sessions", writeload.Options{Sessions: 9000, Browser: 100, Writers: 1}, false},
+		{"a large file", writeload.Options{Megabytes: 75, Sessions: 1000, Browser: agent, Writers: 1}, false},
+		{
+			"a large file with a write-ahead log",
+			writeload.Options{Megabytes: 44, Sessions: 1000, Browser: agent, Writers: 2, Journal: "WAL"}, false,
+		},
+		{"four writers", writeload.Options{Megabytes: 79, Sessions: 9000, Browser: agent, Writers: 4}, false},
+		{"by Organizr's API", writeload.Options{Megabytes: 44, Sessions: 5000, Browser: agent, Writers: 2}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.options.Duration, test.options.PerSecond = 6*time.Second, 100/test.options.Writers
+			if test.byPHP {
+				test.options.Organizr = writeload.PHP(realOrganizr(t))
+			}
+			got, err := writeload.Run(t.Context(), test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%+v", got)
+			if got.Writes < 100 || got.LogOuts < 2 || got.LogIns == 0 || got.Visits < 100 {
+				t.Error("hardly anything happened")
+			}
+			if got.LongestLogOut > longestLogOut || got.Uncounted > 0 {
+				t.Errorf("a log-out counted after %v, and %d never did", got.LongestLogOut, got.Uncounted)
+			}
+			if got.TurnedAway > 0 || got.LongestLogIn > longestLogOut {
+				t.Errorf("%d of %d were refused right after a login, for up to %v",
+					got.TurnedAway, got.LogIns, got.LongestLogIn)
+			}
+			if got.Refused > 0 || got.P99 > longestWait {
+				t.Errorf("%d of %d visits were refused, and one in a hundred took %v", got.Refused, got.Visits, got.P99)
+			}
+		})
+	}
+}
