@@ -109,15 +109,18 @@ func (a *answered) Write(text []byte) (int, error) { return len(text), nil }
 // this process. Unlike wall-clock time that includes the garbage collector on other cores, but not other processes.
 func reportCPU(b *testing.B) func() {
 	b.ReportAllocs()
-	used := func() time.Duration {
-		spent, err := load.CPU(os.Getpid())
-		if err != nil {
-			b.Fatal(err)
-		}
-		return spent
+	before := ownCPU(b)
+	return func() { b.ReportMetric(float64((ownCPU(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }
+}
+
+// ownCPU returns the CPU time that this process has used.
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	used, err := load.CPU(os.Getpid())
+	if err != nil {
+		b.Fatal(err)
 	}
-	before := used()
-	return func() { b.ReportMetric(float64((used()-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }
+	return used
 }
 
 // An interpretedRequest is a row of the benchmark: the request, and the status of the response, or 0 if the request
@@ -231,36 +234,92 @@ func databaseWith(b *testing.B, account fakeorganizr.Account, cookies []string) 
 	return file
 }
 
-// BenchmarkInterpretedDatabase measures how long it takes to make a middleware and to answer its first request, without
-// a database and with an unread one of that many sessions. The difference is the time to read the database.
+// BenchmarkInterpretedDatabase measures two things for a database in which years of logins have left so many sessions:
+// what it takes to make a middleware, which then reads all of it at the first request; and the first request after
+// another login, for which the middleware reads what has changed.
 func BenchmarkInterpretedDatabase(b *testing.B) {
+	const secret = "a key that is long enough, and not the documented one"
 	bob, _ := fakeorganizr.Find("bob")
-	sessions := load.Sessions(bob, hash)
 	made := plugin(b)
-	for _, count := range []int{0, 1, 100, 1000} {
-		b.Run(fmt.Sprintf("%d sessions", count), func(b *testing.B) {
-			options := inForce(nil)
-			file := databaseWith(b, bob, sessions[:count])
+	for _, count := range []int{100, 1000, 10_000, 100_000} {
+		database, session := yearsOfLogins(b, secret, count)
+		options := inForce(map[string]any{"Secret": secret})
+		first := func(b *testing.B, path string) http.Handler {
+			b.Helper()
+			options["DatabaseFile"] = path
+			handler := made.handler(b, options)
+			mustBeAdmitted(b, handler, session)
+			return handler
+		}
+		b.Run(fmt.Sprintf("%d sessions, first reading", count), func(b *testing.B) {
 			defer reportCPU(b)()
 			for i := 0; b.Loop(); i++ {
-				if count > 0 {
-					unread := fmt.Sprintf("%s.%d", file, i) // middlewares share what one of them has read
-					if err := os.Link(file, unread); err != nil {
-						b.Fatal(err)
-					}
-					options["DatabaseFile"] = unread
+				unread := fmt.Sprintf("%s.%d", database.Path(), i) // middlewares share what one of them has read
+				if err := os.Link(database.Path(), unread); err != nil {
+					b.Fatal(err)
 				}
-				header := load.Browser()
-				header["Cookie"] = sessions[:1]
-				req := &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: &url.URL{Path: "/"}, Header: header}
-				rw := &answered{header: http.Header{}}
-				made.handler(b, options).ServeHTTP(rw, req)
-				if rw.status != 0 {
-					b.Fatalf("got %d", rw.status)
-				}
+				first(b, unread)
 			}
 		})
+		b.Run(fmt.Sprintf("%d sessions, a login", count), func(b *testing.B) {
+			handler := first(b, database.Path())
+			var used time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				fresh := bob.Token(secret)
+				if err := database.Begin(bob, fresh); err != nil {
+					b.Fatal(err)
+				}
+				before := ownCPU(b)
+				b.StartTimer()
+				mustBeAdmitted(b, handler, fresh)
+				used += ownCPU(b) - before
+			}
+			b.ReportMetric(float64(used.Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
 	}
+}
+
+// mustBeAdmitted sends a request with a session, which must reach the service.
+func mustBeAdmitted(b *testing.B, handler http.Handler, session string) {
+	b.Helper()
+	header := load.Browser()
+	header.Set("Cookie", fakeorganizr.Cookie(session))
+	rw := &answered{header: http.Header{}}
+	req := &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: &url.URL{Path: "/"}, Header: header}
+	handler.ServeHTTP(rw, req)
+	if rw.status != 0 {
+		b.Fatalf("got %d", rw.status)
+	}
+}
+
+// yearsOfLogins returns a database that lists so many sessions of bob, and a valid one of them. Nine of ten have
+// expired: Organizr never deletes those.
+func yearsOfLogins(b *testing.B, secret string, count int) (database *fakeorganizr.Database, session string) {
+	b.Helper()
+	bob, _ := fakeorganizr.Find("bob")
+	path := filepath.Join(b.TempDir(), "organizr.db")
+	database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, fakeorganizr.Accounts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now().UTC()
+	sessions := make([]fakeorganizr.Session, count)
+	for i := range sessions {
+		began := now.Add(-time.Duration(count-i) * time.Hour / 10)
+		end := now.AddDate(-1, 0, 0)
+		if i >= count*9/10 {
+			end = now.AddDate(0, 0, 2)
+		}
+		sessions[i] = fakeorganizr.Session{
+			Token:   fakeorganizr.Sign(fakeorganizr.Header, bob.Claims(began, end.Sub(began)), secret),
+			Browser: load.Browser().Get("User-Agent"), Address: "203.0.113.5", Expires: end.Format(time.DateTime),
+		}
+	}
+	if err := database.List(bob, sessions...); err != nil {
+		b.Fatal(err)
+	}
+	return database, sessions[count-1].Token
 }
 
 // BenchmarkInterpretedHostile measures requests that are meant to be expensive, in this plugin and in one that does
