@@ -25,9 +25,17 @@ func TestWhereForwardAuthLetsStrangersIn(t *testing.T) {
 			"routers": table{
 				"asked": table{"rule": "Host(`asked.example.com`)", "service": "service", "middlewares": []string{"asked"}},
 				"known": table{"rule": "Host(`known.example.com`)", "service": "service", "middlewares": []string{"known"}},
+				"without-client-ip": table{
+					"rule": "Host(`without-client-ip.example.com`)", "service": "service",
+					"middlewares": []string{"no-client-ip", "asked"},
+				},
 			},
-			"middlewares": table{"asked": forwardAuth, "known": table{"plugin": table{"organizrjwt": table{"group": "Admin"}}}},
-			"services":    table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
+			"middlewares": table{
+				"asked":        forwardAuth,
+				"known":        table{"plugin": table{"organizrjwt": table{"group": "Admin"}}},
+				"no-client-ip": table{"headers": table{"customRequestHeaders": table{"Client-IP": ""}}},
+			},
+			"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
 		}}
 	})
 	blacklist := func() error {
@@ -43,20 +51,29 @@ func TestWhereForwardAuthLetsStrangersIn(t *testing.T) {
 		return errors.Join(err, os.Truncate(o.ConfigFile(), 0))
 	}
 	nothing := func() error { return nil }
+	const asked, withoutClientIP = "asked.example.com", "without-client-ip.example.com"
 	for _, test := range []struct {
 		name     string
+		host     string
 		change   func() error
 		headers  []string
 		organizr int
 	}{
-		{"a stranger", nothing, []string{"X-Forwarded-For", "203.0.113.66"}, 401},
-		{"a stranger, while others are in the blacklist", blacklist, []string{"X-Forwarded-For", "203.0.113.7"}, 401},
-		{"a stranger in the blacklist", nothing, []string{"X-Forwarded-For", "203.0.113.66"}, 200},
+		{"a stranger", asked, nothing, []string{"X-Forwarded-For", "203.0.113.66"}, 401},
+		{"a stranger, while others are in the blacklist", asked, blacklist, []string{"X-Forwarded-For", "203.0.113.7"}, 401},
+		{"a stranger in the blacklist", asked, nothing, []string{"X-Forwarded-For", "203.0.113.66"}, 200},
 		{
-			"a stranger who says that they are in it", nothing,
+			"a stranger who says that they are in it", asked, nothing,
 			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"}, 200,
 		},
-		{"a stranger, while config.php is being written", emptyConfig, []string{"X-Forwarded-For", "203.0.113.7"}, 200},
+		{
+			"a stranger who says so, where Traefik removes that", withoutClientIP, nothing,
+			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"}, 401,
+		},
+		{
+			"a stranger, while config.php is being written", asked, emptyConfig,
+			[]string{"X-Forwarded-For", "203.0.113.7"}, 200,
+		},
 	} {
 		if err := test.change(); err != nil {
 			t.Fatal(err)
@@ -64,7 +81,7 @@ func TestWhereForwardAuthLetsStrangersIn(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			part := s.in(t)
 			for began := time.Now(); ; time.Sleep(50 * time.Millisecond) { // PHP looks at config.php again after two seconds
-				asked := part.ask("GET", "asked.example.com", "/", test.headers...)
+				asked := part.ask("GET", test.host, "/", test.headers...)
 				if asked.StatusCode == test.organizr {
 					break
 				}
