@@ -232,6 +232,14 @@ func (d *Database) Find(token string) (user User, found bool) {
 	return user, found && err == nil
 }
 
+// Lists reports whether there is a row for the token.
+func (d *Database) Lists(token string) (listed bool, err error) {
+	err = d.transact(func(tx *sql.Tx) error {
+		return tx.QueryRow("SELECT count(*) > 0 FROM tokens WHERE token = ?", token).Scan(&listed)
+	})
+	return listed, err
+}
+
 // query returns the accounts that the clauses select.
 func query(tx *sql.Tx, clauses string, values ...any) ([]User, error) {
 	rows, err := tx.Query("SELECT username, [group], group_id, id, ifnull(locked, 0) FROM users "+clauses, values...)
