@@ -44,6 +44,61 @@ func fromLabels(t *testing.T, given map[string]string, backend string) table {
 	}}
 }
 
+// A visit is what somebody, or nobody, asks of a host, and the status of the answer.
+type visit struct {
+	who, method, host, path string
+	want                    int
+}
+
+// labelRecipes are those of the readme's recipes that consist of labels for one service.
+var labelRecipes = []struct {
+	heading string
+	visits  []visit
+	told    map[string]string // to bob at the first host
+}{
+	{"A public API path on a private service", []visit{
+		{"", "GET", "sonarr", "/api/x", 200},
+		{"", "GET", "sonarr", "/feed/", 200},
+		{"", "GET", "sonarr", "/", 401},
+		{"bob", "GET", "sonarr", "/", 200},
+	}, nil},
+	{"Only one custom group", []visit{
+		{"fay", "GET", "photos", "/", 200},
+		{"bob", "GET", "photos", "/", 403},
+		{"alice", "GET", "photos", "/", 200},
+	}, nil},
+	{"One more user", []visit{
+		{"bob", "GET", "radarr", "/", 200},
+		{"pat", "GET", "radarr", "/", 403},
+	}, nil},
+	{"A whole service open to the home network", []visit{
+		{"", "GET", "plex", "/", 401},
+		{"bob", "GET", "plex", "/", 200},
+	}, nil},
+	{"CORS preflight", []visit{
+		{"", "OPTIONS", "api", "/x", 200},
+		{"", "GET", "api", "/x", 401},
+		{"", "POST", "api", "/x", 401},
+	}, nil},
+	{"A web app's manifest and icons", []visit{
+		{"", "GET", "app", "/manifest.json", 200},
+		{"", "GET", "app", "/icons/1.png", 200},
+		{"", "GET", "app", "/favicon.ico", 200},
+		{"", "GET", "app", "/", 401},
+	}, nil},
+	{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{
+		{"bob", "GET", "grafana", "/", 200},
+	}, map[string]string{"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob"}},
+	{"Handing the token on", []visit{
+		{"bob", "GET", "backend", "/", 200},
+	}, map[string]string{"Authorization": "Bearer eyJ"}},
+	{"Services under paths of Organizr's host", []visit{
+		{"bob", "GET", "home", "/sonarr/x", 200},
+		{"", "GET", "home", "/sonarr/x", 401},
+		{"", "GET", "home", "/", 404},
+	}, nil},
+}
+
 func TestTheRecipes(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
@@ -52,57 +107,7 @@ func TestTheRecipes(t *testing.T) {
 			"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com",
 		}
 	})
-	type visit struct {
-		who, method, host, path string
-		want                    int
-	}
-	for _, recipe := range []struct {
-		heading string
-		visits  []visit
-		told    map[string]string // to bob at the first host
-	}{
-		{"A public API path on a private service", []visit{
-			{"", "GET", "sonarr", "/api/x", 200},
-			{"", "GET", "sonarr", "/feed/", 200},
-			{"", "GET", "sonarr", "/", 401},
-			{"bob", "GET", "sonarr", "/", 200},
-		}, nil},
-		{"Only one custom group", []visit{
-			{"fay", "GET", "photos", "/", 200},
-			{"bob", "GET", "photos", "/", 403},
-			{"alice", "GET", "photos", "/", 200},
-		}, nil},
-		{"One more user", []visit{
-			{"bob", "GET", "radarr", "/", 200},
-			{"pat", "GET", "radarr", "/", 403},
-		}, nil},
-		{"A whole service open to the home network", []visit{
-			{"", "GET", "plex", "/", 401},
-			{"bob", "GET", "plex", "/", 200},
-		}, nil},
-		{"CORS preflight", []visit{
-			{"", "OPTIONS", "api", "/x", 200},
-			{"", "GET", "api", "/x", 401},
-			{"", "POST", "api", "/x", 401},
-		}, nil},
-		{"A web app's manifest and icons", []visit{
-			{"", "GET", "app", "/manifest.json", 200},
-			{"", "GET", "app", "/icons/1.png", 200},
-			{"", "GET", "app", "/favicon.ico", 200},
-			{"", "GET", "app", "/", 401},
-		}, nil},
-		{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{
-			{"bob", "GET", "grafana", "/", 200},
-		}, map[string]string{"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob"}},
-		{"Handing the token on", []visit{
-			{"bob", "GET", "backend", "/", 200},
-		}, map[string]string{"Authorization": "Bearer eyJ"}},
-		{"Services under paths of Organizr's host", []visit{
-			{"bob", "GET", "home", "/sonarr/x", 200},
-			{"", "GET", "home", "/sonarr/x", 401},
-			{"", "GET", "home", "/", 404},
-		}, nil},
-	} {
+	for _, recipe := range labelRecipes {
 		t.Run(recipe.heading, func(t *testing.T) {
 			s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
 			if err := s.traefik.Configure(t.Context(), fromLabels(t, labels(t, recipe.heading), backend.URL)); err != nil {

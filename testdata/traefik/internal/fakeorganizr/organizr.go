@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,23 +35,55 @@ type Organizr struct {
 	Links    []Link
 	Database *Database
 
-	folder string // of config.php and the database
+	folder string // of config.php
 	model  string // a config.php that a real Organizr wrote
 	mutex  sync.Mutex
 	hash   string
 }
 
 // New returns an Organizr with the config.php that the model says, but a key and a database of its own, in the folder.
-func New(model, folder string) (*Organizr, error) {
+func New(model, folder string) (*Organizr, error) { return Install(model, folder, folder) }
+
+// Install is New with a folder for config.php and another for the database.
+func Install(model, folder, databaseFolder string) (*Organizr, error) {
+	o, err := inFolders(model, folder, databaseFolder)
+	if err != nil {
+		return nil, err
+	}
+	if o.Database, err = NewDatabase(o.Database.Path(), Groups, Accounts); err != nil {
+		return nil, err
+	}
+	return o, o.TurnKey()
+}
+
+// Open returns the Organizr that Install left in the folders.
+func Open(model, folder, databaseFolder string) (*Organizr, error) {
+	o, err := inFolders(model, folder, databaseFolder)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(o.ConfigFile())
+	if err != nil {
+		return nil, err
+	}
+	found := regexp.MustCompile(`(?m)^\t'organizrHash' => '(.*)',$`).FindSubmatch(text)
+	if found == nil {
+		return nil, fmt.Errorf("%s has no organizrHash", o.ConfigFile())
+	}
+	o.hash = string(found[1])
+	return o, nil
+}
+
+func inFolders(model, folder, databaseFolder string) (*Organizr, error) {
 	text, err := os.ReadFile(model)
 	if err != nil {
 		return nil, err
 	}
-	o := &Organizr{folder: folder, model: strings.Replace(string(text), "'/config/db/'", "'"+folder+"/'", 1)}
-	if o.Database, err = NewDatabase(filepath.Join(folder, "orgdb.db"), Groups, Accounts); err != nil {
-		return nil, err
-	}
-	return o, o.TurnKey()
+	return &Organizr{
+		Database: OpenDatabase(filepath.Join(databaseFolder, "orgdb.db")),
+		folder:   folder,
+		model:    strings.Replace(string(text), "'/config/db/'", "'"+databaseFolder+"/'", 1),
+	}, nil
 }
 
 // ConfigFile returns the path of config.php.

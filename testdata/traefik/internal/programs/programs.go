@@ -13,6 +13,7 @@ type Program struct {
 	Name     string
 	Names    []string // under which it can be found, if not under its own
 	Modules  []string // of PHP, which have to be there too
+	Commands []string // one of which has to succeed, if more than the program has to be there
 	Packages []string // of Debian and its kin
 }
 
@@ -36,7 +37,23 @@ func All() []Program {
 		php.Modules = []string{"curl", "mbstring", "pdo_sqlite", "SimpleXML", "sqlite3", "zip"}
 		php.Packages = append(php.Packages, "php-curl", "php-mbstring", "php-sqlite3", "php-xml", "php-zip")
 	}
-	return append(all, php)
+	return append(append(all, php), Docker()...)
+}
+
+// Docker are the programs that run containers. The engine is one of them unless DOCKER_HOST names one that runs already.
+func Docker() []Program {
+	all := []Program{
+		{Name: "docker", Packages: []string{"docker.io"}},
+		{
+			Name:     "docker-compose",
+			Commands: []string{"docker compose version", "docker-compose version"},
+			Packages: []string{"docker-compose"},
+		},
+	}
+	if os.Getenv("DOCKER_HOST") == "" {
+		all = append(all, Program{Name: "dockerd", Packages: []string{"docker.io", "iproute2", "iptables"}})
+	}
+	return all
 }
 
 // Missing returns those of all programs that this machine lacks.
@@ -46,6 +63,12 @@ func Missing() []Program {
 
 // Installed reports whether the program can be run.
 func (program Program) Installed() bool {
+	if len(program.Commands) > 0 {
+		return slices.ContainsFunc(program.Commands, func(command string) bool {
+			words := strings.Fields(command)
+			return exec.Command(words[0], words[1:]...).Run() == nil
+		})
+	}
 	names := program.Names
 	if len(names) == 0 {
 		names = []string{program.Name}

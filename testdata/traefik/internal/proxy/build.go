@@ -50,6 +50,7 @@ func Build(progress io.Writer) (string, error) {
 	}
 	build := exec.Command("go", "build", "-v", "-o", program, traefikPackage)
 	build.Dir = Module()
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // so that it also runs in a container with nothing else
 	output, err := build.StderrPipe()
 	if err != nil {
 		return "", err

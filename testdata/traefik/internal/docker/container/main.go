@@ -1,0 +1,89 @@
+// Command container is the program in the images of the tests: it stands in for Organizr, or is a service that shows what it
+// was told.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run does what the arguments say.
+func run(ctx context.Context, arguments []string) error {
+	switch {
+	case len(arguments) == 1 && arguments[0] == "organizr":
+		handler, err := newOrganizr("/config/www/organizr")
+		if err != nil {
+			return err
+		}
+		return serve(ctx, "80", handler)
+	case len(arguments) == 1 && arguments[0] == "check":
+		return check(ctx)
+	case len(arguments) == 2 && arguments[0] == "service":
+		return serve(ctx, arguments[1], http.HandlerFunc(service.Handler))
+	case len(arguments) == 2 && arguments[0] == "empty":
+		return empty(arguments[1])
+	}
+	return fmt.Errorf("want organizr, check, service PORT, or empty FOLDER, not %q", arguments)
+}
+
+// serve answers on the port until the container is stopped.
+func serve(ctx context.Context, port string, handler http.Handler) error {
+	server := &http.Server{Addr: ":" + port, Handler: handler, ReadHeaderTimeout: time.Minute}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// check asks the Organizr in this container whether it is well, as its image's health check does.
+func check(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}
+
+// empty removes all that is in a folder, which a container may do with what containers have written.
+func empty(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(folder, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+)
+
+// model is where the image has a config.php that a real Organizr wrote.
+const model = "/config.php"
+
+// A container's Organizr installs itself into its web root, has a wizard until it is set up, and from then on is
+// fakeorganizr's.
+type organizr struct {
+	web   string
+	mutex sync.Mutex
+	setUp *fakeorganizr.Organizr // nil until the wizard is done
+	ill   bool
+}
+
+// newOrganizr returns the Organizr in the web root. As in the real image, a first start needs an empty folder, and data
+// is closed to all but its owner, and to its group but for being listed.
+func newOrganizr(web string) (*organizr, error) {
+	o := &organizr{web: web}
+	if _, err := os.Stat(o.page()); err != nil {
+		if entries, err := os.ReadDir(web); err == nil && len(entries) > 0 {
+			return nil, fmt.Errorf("%s isn't empty, so Organizr can't be cloned into it", web)
+		}
+		if err := os.MkdirAll(filepath.Join(web, "data"), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(filepath.Join(web, "data"), 0o760); err != nil {
+			return nil, err
+		}
+		return o, os.WriteFile(o.page(), []byte("<!DOCTYPE html>Organizr's wizard"), 0o644)
+	}
+	if _, err := os.Stat(filepath.Join(o.settings(), "config.php")); err != nil {
+		return o, nil
+	}
+	var err error
+	o.setUp, err = fakeorganizr.Open(model, o.settings(), o.database())
+	return o, err
+}
+
+func (o *organizr) page() string     { return filepath.Join(o.web, "index.html") }
+func (o *organizr) settings() string { return filepath.Join(o.web, "data", "config") }
+func (o *organizr) database() string { return filepath.Join(o.web, "data", "kq2xn7vrtb") }
+
+func (o *organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	o.mutex.Lock()
+	setUp, ill := o.setUp, o.ill
+	o.mutex.Unlock()
+	switch {
+	case ill:
+		http.Error(rw, "as if PHP had ended", http.StatusBadGateway)
+	case req.URL.Path == "/fall-ill":
+		o.mutex.Lock()
+		o.ill = true
+		o.mutex.Unlock()
+	case setUp != nil:
+		setUp.ServeHTTP(rw, req)
+	case req.URL.Path == "/wizard":
+		if err := o.wizard(); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+		}
+	default:
+		http.ServeFile(rw, req, o.page())
+	}
+}
+
+// wizard sets Organizr up, as its owner does on the first evening.
+func (o *organizr) wizard() error {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for _, folder := range []string{o.settings(), o.database()} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	var err error
+	o.setUp, err = fakeorganizr.Install(model, o.settings(), o.database())
+	return err
+}
