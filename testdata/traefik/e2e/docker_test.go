@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -92,7 +93,8 @@ func startEngine() error {
 		"traefik:v3.7": "COPY traefik /\nEXPOSE 80\nENTRYPOINT [\"/traefik\"]",
 		"organizr/organizr": "COPY container config.php /\nEXPOSE 80\nVOLUME /config\nENTRYPOINT [\"/container\", \"organizr\"]\n" +
 			"HEALTHCHECK --interval=30s --start-period=60s CMD [\"/container\", \"check\"]", // as the real image has it
-		"linuxserver/sonarr": serviceOn("8989"), "deluan/navidrome": serviceOn("4533"), "traefik/whoami": serviceOn("80"),
+		"linuxserver/sonarr": serviceOn("8989"), "linuxserver/radarr": serviceOn("7878"),
+		"deluan/navidrome": serviceOn("4533"), "traefik/whoami": serviceOn("80"),
 	} {
 		files := map[string]string{"container": container, "config.php": data("organizr", "config.php")}
 		if strings.HasPrefix(image, "traefik:") {
@@ -114,6 +116,7 @@ func serviceOn(port string) string {
 // A stack is a Compose project with a Traefik, which serves the containers of all projects whose names begin with its own.
 type stack struct {
 	t       *testing.T
+	name    string
 	engine  engine
 	folder  string
 	project *docker.Project
@@ -130,7 +133,7 @@ type stack struct {
 func newStack(t *testing.T, name string, changes ...string) *stack {
 	t.Helper()
 	e := needsDocker(t)
-	s := &stack{t: t, engine: e, folder: filepath.Join(t.TempDir(), name), scheme: "https", domain: ".example.com"}
+	s := &stack{t: t, name: name, engine: e, folder: filepath.Join(t.TempDir(), name), scheme: "https", domain: ".example.com"}
 	for _, addr := range []*string{&s.plain, &s.addr} {
 		var err error
 		if *addr, err = proxy.FreeAddr(); err != nil {
@@ -154,8 +157,9 @@ func newStack(t *testing.T, name string, changes ...string) *stack {
 	s.client = e.clientOf(t, s.addr)
 	t.Cleanup(func() {
 		if t.Failed() {
-			log, _ := s.project.Compose(context.Background(), "logs", "--no-color", "--tail", "100")
-			t.Log(log)
+			log, _ := s.project.Compose(context.Background(), "logs", "--no-color")
+			noise := regexp.MustCompile("(?m)^.*(ACME|dashboard).*\n") // of a Traefik that was built without them
+			t.Log(noise.ReplaceAllString(log, ""))
 		}
 		if err := s.project.Down(context.Background()); err != nil {
 			t.Error(err)

@@ -1,94 +1,305 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/docker"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
+// A household uses the Organizr of a stack, as its pages do.
+type household interface {
+	setUp()                       // does what the wizard asks for, and makes the accounts
+	logIn(username string) string // returns a Cookie header
+	logOut(cookie string)
+	lock(username string, locked bool)
+	move(username string, group int)
+	fallIll() // lets Organizr's health check fail, until recover
+	recover()
+}
+
+// fakeHousehold uses the stand-in for Organizr.
+type fakeHousehold struct{ *stack }
+
+func (h fakeHousehold) setUp()               { h.post("/wizard", "", nil) }
+func (h fakeHousehold) logOut(cookie string) { h.post("/api/v2/logout", cookie, nil) }
+func (h fakeHousehold) fallIll()             { h.post("/fall-ill", "", nil) }
+func (h fakeHousehold) recover()             { h.compose("restart", "organizr") }
+
+func (h fakeHousehold) lock(username string, locked bool) {
+	h.post(map[bool]string{true: "/accounts/lock", false: "/accounts/unlock"}[locked], "", url.Values{"id": {numberOf(username)}})
+}
+
+func (h fakeHousehold) move(username string, group int) {
+	h.post("/accounts/move", "", url.Values{"id": {numberOf(username)}, "group": {strconv.Itoa(group)}})
+}
+
+// numberOf returns the number that the account has in the stand-in's database.
+func numberOf(username string) string {
+	account, _ := fakeorganizr.Find(username)
+	return strconv.Itoa(account.UserID)
+}
+
+// realHousehold uses a real Organizr.
+type realHousehold struct {
+	*stack
+	organizr *realorganizr.Organizr
+	volume   string // the folder of Organizr's volume on this machine
+}
+
+func (h *realHousehold) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *realHousehold) web() string { return filepath.Join(h.volume, "www", "organizr") }
+
+func (h *realHousehold) setUp() {
+	client := *h.client
+	client.Timeout = 0
+	h.organizr = realorganizr.At("https://organizr.example.com", h.web(), "/config/www/organizr", &client)
+	h.must(h.organizr.SetUp(h.t.Context()))
+}
+
+func (h *realHousehold) logIn(username string) string {
+	session, err := h.organizr.LogIn(h.t.Context(), username)
+	h.must(err)
+	return h.organizr.CookieName() + "=" + session
+}
+
+func (h *realHousehold) logOut(cookie string) {
+	_, session, _ := strings.Cut(cookie, "=")
+	h.must(h.organizr.LogOut(h.t.Context(), session))
+}
+
+func (h *realHousehold) lock(username string, locked bool) {
+	if locked {
+		h.must(h.organizr.Lock(h.t.Context(), username))
+	} else {
+		h.must(h.organizr.Unlock(h.t.Context(), username))
+	}
+}
+
+func (h *realHousehold) move(username string, group int) {
+	h.must(h.organizr.Move(h.t.Context(), username, group))
+}
+
+func (h *realHousehold) fallIll() {
+	h.must(os.Rename(filepath.Join(h.web(), "index.php"), filepath.Join(h.web(), "index.old")))
+}
+
+func (h *realHousehold) recover() {
+	h.must(os.Rename(filepath.Join(h.web(), "index.old"), filepath.Join(h.web(), "index.php")))
+}
+
 func TestTheFirstEveningInDocker(t *testing.T) {
-	s := newStack(t, "evening")
+	t.Run("with the stand-in for Organizr", func(t *testing.T) {
+		s := newStack(t, "evening")
+		changeLabels(liveThrough(s, fakeHousehold{s}, func(string) {}))
+	})
+	t.Run("with a real Organizr", func(t *testing.T) {
+		needsOrganizr(t)
+		s := newStack(t, "realevening", "image: organizr/organizr\n", "image: "+realImage(t)+"\n")
+		h := &realHousehold{stack: s, volume: filepath.Join(s.folder, "organizr")}
+		liveThrough(s, h, func(volume string) { h.volume = volume })
+	})
+}
+
+// realImage returns the name of an image with a real Organizr, in this machine's PHP.
+func realImage(t *testing.T) string {
+	t.Helper()
+	e := needsDocker(t)
+	root := t.TempDir()
+	if err := realorganizr.Layout(root); err != nil {
+		t.Fatal(err)
+	}
+	name, err := e.Image(t.Context(), "real-organizr", map[string]string{"root": root}, "FROM "+e.images["organizr/organizr"],
+		"COPY root /", `ENTRYPOINT ["/container", "real-organizr"]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// A householdsLife is the life of the readme's Compose file.
+type householdsLife struct {
+	*life
+	*stack
+	alice, bob, other, nobody, guest, owner *watcher
+}
+
+// away are the answers while a container is on its way.
+var away = []int{refused, 404, 502, 504}
+
+// restarting are the outcomes for everybody when Traefik is restarted, unless one is among the exceptions.
+func (l *householdsLife) restarting(exceptions ...outcome) []outcome {
+	for _, w := range l.watchers {
+		exceptions = append(exceptions, w.during(away...)) // the first outcome of a watcher counts
+	}
+	return exceptions
+}
+
+// liveThrough lets happen what happens to Organizr. When its volume becomes another one, moved is told its folder on this
+// machine.
+func liveThrough(s *stack, h household, moved func(volume string)) *householdsLife {
+	t := s.t
 	alice := &watcher{name: "alice at sonarr", host: "sonarr"}
 	bob := &watcher{name: "bob at navidrome", host: "navidrome"}
+	other := &watcher{name: "bob at radarr", host: "radarr"}
 	nobody := &watcher{name: "nobody at navidrome", host: "navidrome"}
 	guest := &watcher{name: "nobody at whoami", host: "whoami"}
 	owner := &watcher{name: "Organizr", host: "organizr"}
-	l := newLife(t, s.client, alice, bob, nobody, guest, owner)
-	number := func(username string) string {
-		account, _ := fakeorganizr.Find(username)
-		return strconv.Itoa(account.UserID)
+	l := &householdsLife{newLife(t, s.client, alice, bob, other, nobody, guest, owner), s, alice, bob, other, nobody, guest, owner}
+	logIn := func() {
+		session := h.logIn("bob")
+		alice.logIn(h.logIn("alice"))
+		bob.logIn(session)
+		other.logIn(session)
 	}
-	starting := []int{refused, 404, 502}
 
 	l.event("docker compose up", func() { s.compose("up", "-d") },
-		alice.gets(503, starting...), bob.gets(503, starting...), nobody.gets(503, starting...),
-		guest.gets(200, starting...), owner.gets(200, starting...))
-	l.event("the wizard", func() { s.post("/wizard", "", nil) }, alice.gets(401), bob.gets(401), nobody.gets(401))
-	l.event("alice and bob log in", func() {
-		alice.logIn(s.logIn("alice"))
-		bob.logIn(s.logIn("bob"))
-	}, alice.gets(200), bob.gets(200))
-	l.event("bob logs out", func() { s.post("/api/v2/logout", bob.session(), nil) }, bob.gets(401))
-	l.event("bob logs in", func() { bob.logIn(s.logIn("bob")) }, bob.gets(200))
-	l.event("bob is locked", func() { s.post("/accounts/lock", "", url.Values{"id": {number("bob")}}) }, bob.gets(403))
-	l.event("bob is unlocked", func() { s.post("/accounts/unlock", "", url.Values{"id": {number("bob")}}) }, bob.gets(200))
-	move := func(username, group string) {
-		s.post("/accounts/move", "", url.Values{"id": {number(username)}, "group": {group}})
-	}
-	l.event("bob's group is Family", func() { move("bob", "5") }, bob.gets(403))
-	l.event("bob's group is User", func() { move("bob", "4") }, bob.gets(200))
+		alice.gets(503, away...), bob.gets(503, away...), other.gets(404), nobody.gets(503, away...),
+		guest.gets(200, away...), owner.gets(200, away...))
+	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
+	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+	l.event("bob logs out", func() { h.logOut(bob.session()) }, bob.gets(401))
+	l.event("bob logs in", logIn, bob.gets(200))
+	l.event("bob is locked", func() { h.lock("bob", true) }, bob.gets(403))
+	l.event("bob is unlocked", func() { h.lock("bob", false) }, bob.gets(200))
+	l.event("bob's group is Family", func() { h.move("bob", 5) }, bob.gets(403))
+	l.event("bob's group is User", func() { h.move("bob", 4) }, bob.gets(200))
 
-	l.event("Organizr is restarted", func() { s.compose("restart", "organizr") }, owner.during(refused, 404, 502, 504))
-	l.event("Organizr is stopped", func() { s.compose("stop", "organizr") }, owner.gets(404, 502, 504))
-	l.event("Organizr is started", func() { s.compose("start", "organizr") }, owner.gets(200, 404, 502, 504))
-	l.event("Organizr falls ill", func() { s.post("/fall-ill", "", nil) }, owner.gets(502))
-	l.event("Organizr is restarted", func() { s.compose("restart", "organizr") }, owner.gets(200, 404, 502, 504))
+	l.event("Organizr is restarted", func() { s.compose("restart", "organizr") }, owner.during(away...))
+	l.event("Organizr is stopped", func() { s.compose("stop", "organizr") }, owner.gets(404, away...))
+	l.event("Organizr is started", func() { s.compose("start", "organizr") }, owner.gets(200, away...))
+	const quick = "    healthcheck:\n      test: [CMD, /container, check]\n      interval: 1s\n      retries: 1\n"
+	l.event("Organizr gets a health check", func() { s.change(healthCheckOff, quick) }, owner.during(away...))
+	l.event("Organizr is unhealthy", func() {
+		h.fallIll()
+		s.awaitHealth("unhealthy")
+	}, owner.gets(404, away...))
+	l.event("Organizr is healthy again", func() {
+		h.recover()
+		s.awaitHealth("healthy")
+	}, owner.gets(200, away...))
+	l.event("Organizr loses its health check", func() { s.change(quick, healthCheckOff) }, owner.during(away...))
 
-	l.event("Traefik is restarted", func() { s.compose("restart", "traefik") },
-		alice.during(starting...), bob.during(starting...), nobody.during(starting...), guest.during(starting...), owner.during(starting...))
-
-	change := func(changes ...string) func() {
-		return func() {
-			path := filepath.Join(s.folder, "docker-compose.yml")
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.file("docker-compose.yml", replaceAll(t, string(text), changes...))
-			s.compose("up", "-d")
-		}
-	}
-	const label = "traefik.http.routers.navidrome.middlewares: "
-	stopped := []int{refused, 404, 502, 504}
-	l.event("navidrome is for admins", change(label+"user", label+"admin"), bob.gets(403, stopped...), nobody.during(stopped...))
-	l.event("navidrome's middleware is misspelt", change(label+"admin", label+"admim"), bob.gets(404, stopped...), nobody.gets(404, stopped...))
-	l.event("navidrome has no labels", change("    labels:\n      traefik.enable: \"true\"\n      "+label+"admim\n", ""))
-	l.event("navidrome is as before", change("    image: "+s.engine.images["deluan/navidrome"]+"\n    restart: unless-stopped\n",
-		"    image: "+s.engine.images["deluan/navidrome"]+"\n    restart: unless-stopped\n    labels:\n      traefik.enable: \"true\"\n      "+label+"user\n"),
-		bob.gets(200, stopped...), nobody.gets(401, stopped...))
+	l.event("Traefik is restarted", func() { s.compose("restart", "traefik") }, l.restarting()...)
 
 	l.event("Organizr is recreated with an empty volume", func() {
 		s.compose("rm", "--stop", "--force", "organizr")
 		s.empty(filepath.Join(s.folder, "organizr"))
 		s.compose("up", "-d")
-	}, owner.during(stopped...))
-	l.event("the wizard", func() { s.post("/wizard", "", nil) }, alice.gets(401), bob.gets(401))
-	l.event("alice and bob log in", func() {
-		alice.logIn(s.logIn("alice"))
-		bob.logIn(s.logIn("bob"))
-	}, alice.gets(200), bob.gets(200))
+	}, owner.during(away...))
+	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401))
+	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+
+	l.event("a named volume", func() {
+		s.change("- ./organizr:/config:ro", "- organizr:/config:ro", "      - ./organizr:/config\n", "      - organizr:/config\n",
+			"\nvolumes:\n", "\nvolumes:\n  organizr:\n")
+	}, l.restarting(alice.gets(503, away...), bob.gets(503, away...), nobody.gets(503, away...))...)
+	folder, err := s.engine.Docker(t.Context(), "volume", "inspect", "--format", "{{.Mountpoint}}", s.project.Name+"_organizr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved(strings.TrimSpace(folder))
+	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
+	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+
+	return l
+}
+
+// changeLabels lets happen what happens to services and to the middlewares, at the end of the life.
+func changeLabels(l *householdsLife) {
+	s, t := l.stack, l.stack.t
+	bob, nobody := l.bob, l.nobody
+	const users = "traefik.http.routers.navidrome.middlewares: user\n"
+	const enabled = "      traefik.enable: \"true\"\n      "
+	l.event("navidrome is for admins", func() { s.change(users, strings.Replace(users, "user", "admin", 1)) },
+		bob.gets(403, away...), nobody.during(away...))
+	l.event("navidrome's middleware is misspelt", func() {
+		s.change(strings.Replace(users, "user", "admin", 1), strings.Replace(users, "user", "admim", 1))
+	},
+		bob.gets(404, away...), nobody.gets(404, away...))
+	l.event("navidrome names no middleware", func() { s.change("      "+strings.Replace(users, "user", "admim", 1), "      unused: \"\"\n") },
+		bob.gets(200, away...), nobody.gets(200, away...))
+	l.event("navidrome has no labels", func() { s.change("    labels:\n"+enabled+"unused: \"\"\n", "    # no labels\n") },
+		bob.gets(404, away...), nobody.gets(404, away...))
+	l.event("navidrome is as before", func() { s.change("    # no labels\n", "    labels:\n"+enabled+users) },
+		bob.gets(200, away...), nobody.gets(401, away...))
+
+	const group = "organizrjwt.group: User\n"
+	l.event("a group is misspelt", func() { s.change(group, "organizrjwt.group: Usr\n") },
+		l.restarting(bob.gets(404, away...), nobody.gets(404, away...))...)
+	if log := s.compose("logs", "--no-color", "traefik"); !regexp.MustCompile(`ERR.*organizrjwt: group: .*Usr`).MatchString(log) {
+		t.Errorf("the log doesn't complain about the group:\n%s", log)
+	}
+	l.event("the group is right again", func() { s.change("organizrjwt.group: Usr\n", group) },
+		l.restarting(bob.gets(200, away...), nobody.gets(401, away...))...)
+
+	network := "    name: " + s.engine.Name("evening-proxy") + "\n"
+	s.project.Files = append(s.project.Files, s.file("network.yml", replaceAll(t, yamlBlocks(section(t, "The middlewares"))[2], "    name: proxy\n", network)))
+	l.event("a network for other projects", func() { s.compose("up", "-d") }, l.restarting()...)
+	second := s.engine.Project(s.name+"-second", s.file("second.yml",
+		replaceAll(t, yamlBlocks(section(t, "The middlewares"))[3], "    external: true\n", "    external: true\n"+network)))
+	t.Cleanup(func() { down(t, second) })
+	l.event("radarr in another project", func() {
+		if _, err := second.Compose(t.Context(), "up", "-d"); err != nil {
+			t.Fatal(err)
+		}
+	}, l.other.gets(200, 502))
 
 	resp, err := s.engine.clientOf(t, s.plain).Get("http://organizr.example.com/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != http.StatusMovedPermanently {
-		t.Error(resp.Status)
+	if location := resp.Header.Get("Location"); resp.StatusCode != http.StatusMovedPermanently || location != "https://organizr.example.com/" {
+		t.Errorf("over http: %s, to %s", resp.Status, location)
+	}
+}
+
+// change replaces texts of the project's Compose file, and brings the project up with it.
+func (s *stack) change(changes ...string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.project.Files[0])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.file(filepath.Base(s.project.Files[0]), replaceAll(s.t, string(text), changes...))
+	s.compose("up", "-d")
+}
+
+// awaitHealth waits until Docker says that of Organizr's container.
+func (s *stack) awaitHealth(want string) {
+	s.t.Helper()
+	id := strings.TrimSpace(s.compose("ps", "--quiet", "organizr"))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		got, err := s.engine.Docker(s.t.Context(), "inspect", "--format", "{{.State.Health.Status}}", id)
+		if err == nil && strings.TrimSpace(got) == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("Organizr is %q, %v", got, err)
+		}
+	}
+}
+
+// down removes a project at the end of a test.
+func down(t *testing.T, project *docker.Project) {
+	if err := project.Down(context.Background()); err != nil {
+		t.Error(err)
 	}
 }

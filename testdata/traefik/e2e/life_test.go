@@ -32,20 +32,20 @@ type statusAt struct {
 }
 
 // logIn gives the visitor a session; an empty one takes it away.
-func (v *watcher) logIn(cookie string) {
-	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	v.cookie = cookie
+func (w *watcher) logIn(cookie string) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.cookie = cookie
 }
 
-func (v *watcher) session() string {
-	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	return v.cookie
+func (w *watcher) session() string {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.cookie
 }
 
 // visit asks until stop is closed.
-func (v *watcher) visit(client *http.Client, stop <-chan struct{}) {
+func (w *watcher) visit(client *http.Client, stop <-chan struct{}) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -53,17 +53,17 @@ func (v *watcher) visit(client *http.Client, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-ticker.C:
-			v.ask(client)
+			w.ask(client)
 		}
 	}
 }
 
-func (v *watcher) ask(client *http.Client) {
-	req, err := http.NewRequest(http.MethodGet, "https://"+v.host+".example.com/", http.NoBody)
+func (w *watcher) ask(client *http.Client) {
+	req, err := http.NewRequest(http.MethodGet, "https://"+w.host+".example.com/", http.NoBody)
 	if err != nil {
 		panic(err)
 	}
-	cookie := v.session()
+	cookie := w.session()
 	req.Header.Set("Cookie", cookie)
 	began := time.Now()
 	status := refused
@@ -72,33 +72,33 @@ func (v *watcher) ask(client *http.Client) {
 		resp.Body.Close()
 		status = resp.StatusCode
 	}
-	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	if v.cookie == cookie { // who has logged in meanwhile asks anew
-		v.answers = append(v.answers, statusAt{began, status})
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.cookie == cookie { // who has logged in meanwhile asks anew
+		w.answers = append(w.answers, statusAt{began, status})
 	}
 }
 
 // A life is what happens to a stack while visitors use it.
 type life struct {
 	t          *testing.T
-	visitors   []*watcher
+	watchers   []*watcher
 	rows       [][]string // of the table
 	total      int        // answers
 	unexpected int
 }
 
 // newLife sends the visitors on their way until the test ends, which logs what has happened to them.
-func newLife(t *testing.T, client *http.Client, visitors ...*watcher) *life {
+func newLife(t *testing.T, client *http.Client, watchers ...*watcher) *life {
 	t.Helper()
-	l := &life{t: t, visitors: visitors, rows: [][]string{{"event", "took"}}}
-	for _, v := range visitors {
-		l.rows[0] = append(l.rows[0], v.name)
+	l := &life{t: t, watchers: watchers, rows: [][]string{{"event", "took"}}}
+	for _, w := range watchers {
+		l.rows[0] = append(l.rows[0], w.name)
 	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup
-	for _, v := range visitors {
-		running.Go(func() { v.visit(client, stop) })
+	for _, w := range watchers {
+		running.Go(func() { w.visit(client, stop) })
 	}
 	t.Cleanup(func() {
 		close(stop)
@@ -116,56 +116,56 @@ func newLife(t *testing.T, client *http.Client, visitors ...*watcher) *life {
 
 // An outcome is what an event changes for a visitor.
 type outcome struct {
-	visitor *watcher
+	watcher *watcher
 	status  int   // that the visitor gets from then on
 	between []int // other statuses that the visitor may get until then
 }
 
 // during names statuses that the visitor may get while an event goes on, and after which all is as it was.
-func (v *watcher) during(statuses ...int) outcome { return outcome{v, v.want, statuses} }
+func (w *watcher) during(statuses ...int) outcome { return outcome{w, w.want, statuses} }
 
 // gets names the status that an event leads to, and others that the visitor may get until then.
-func (v *watcher) gets(status int, between ...int) outcome { return outcome{v, status, between} }
+func (w *watcher) gets(status int, between ...int) outcome { return outcome{w, status, between} }
 
 // event lets something happen, waits until each visitor gets what is expected, and adds a row to the table. Visitors that no
 // outcome names must not notice anything.
 func (l *life) event(name string, happen func(), outcomes ...outcome) {
 	l.t.Helper()
-	for _, v := range l.visitors {
-		v.mutex.Lock()
-		v.answers = nil
-		v.mutex.Unlock()
+	for _, w := range l.watchers {
+		w.mutex.Lock()
+		w.answers = nil
+		w.mutex.Unlock()
 	}
 	began := time.Now()
 	happen()
 	happened := time.Now()
 	row := []string{name, fmt.Sprintf("%.1f s", happened.Sub(began).Seconds())}
-	for _, v := range l.visitors {
-		expected := outcome{visitor: v, status: v.want}
-		if at := slices.IndexFunc(outcomes, func(o outcome) bool { return o.visitor == v }); at >= 0 {
+	for _, w := range l.watchers {
+		expected := outcome{watcher: w, status: w.want}
+		if at := slices.IndexFunc(outcomes, func(o outcome) bool { return o.watcher == w }); at >= 0 {
 			expected = outcomes[at]
 		}
-		answers := l.settle(v, expected.status, happened)
-		row = append(row, l.judge(name, v, expected, answers, happened))
-		v.want = expected.status
+		answers := l.settle(w, expected.status, happened)
+		row = append(row, l.judge(name, w, expected, answers, happened))
+		w.want = expected.status
 	}
 	l.rows = append(l.rows, row)
 }
 
 // settle waits until a visitor has got the status ten times in a row, and returns all answers until then.
-func (l *life) settle(v *watcher, status int, happened time.Time) []statusAt {
+func (l *life) settle(w *watcher, status int, happened time.Time) []statusAt {
 	l.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		v.mutex.Lock()
-		answers := slices.Clone(v.answers)
-		v.mutex.Unlock()
+		w.mutex.Lock()
+		answers := slices.Clone(w.answers)
+		w.mutex.Unlock()
 		settled := len(answers) >= 10 && answers[len(answers)-1].at.After(happened) &&
 			!slices.ContainsFunc(answers[len(answers)-10:], func(a statusAt) bool { return a.status != status })
 		if settled {
 			return answers
 		}
 		if time.Now().After(deadline) {
-			l.t.Errorf("%s isn't answered %d, but %v", v.name, status, answers[max(0, len(answers)-3):])
+			l.t.Errorf("%s isn't answered %d, but %v", w.name, status, answers[max(0, len(answers)-3):])
 			return answers
 		}
 	}
@@ -173,13 +173,13 @@ func (l *life) settle(v *watcher, status int, happened time.Time) []statusAt {
 
 // judge counts answers that weren't expected, and returns what the table says of the visitor: the status, for how long at
 // most it was neither the one before nor the one after, and how long after the event it changed.
-func (l *life) judge(name string, v *watcher, expected outcome, answers []statusAt, happened time.Time) string {
+func (l *life) judge(name string, w *watcher, expected outcome, answers []statusAt, happened time.Time) string {
 	var longest time.Duration
 	var others []string
 	var outSince, changed time.Time
 	for _, answer := range answers {
 		l.total++
-		good := answer.status == v.want || answer.status == expected.status
+		good := answer.status == w.want || answer.status == expected.status
 		switch {
 		case good && !outSince.IsZero():
 			longest = max(longest, answer.at.Sub(outSince))
@@ -190,20 +190,20 @@ func (l *life) judge(name string, v *watcher, expected outcome, answers []status
 		if answer.status == expected.status && changed.IsZero() {
 			changed = answer.at
 		}
-		wentBack := answer.status == v.want && v.want != expected.status && !changed.IsZero()
+		wentBack := answer.status == w.want && w.want != expected.status && !changed.IsZero()
 		if (wentBack || !good) && !slices.Contains(expected.between, answer.status) {
 			l.unexpected++
-			l.t.Errorf("%s: %s is answered %d", name, v.name, answer.status)
+			l.t.Errorf("%s: %s is answered %d", name, w.name, answer.status)
 		}
 		if shown := fmt.Sprint(answer.status); !good && !slices.Contains(others, shown) {
 			others = append(others, shown)
 		}
 	}
 	shown := fmt.Sprint(expected.status)
-	if v.want != expected.status {
-		shown = fmt.Sprintf("%d → %d after %.1f s", v.want, expected.status, max(0, changed.Sub(happened).Seconds()))
+	if w.want != expected.status {
+		shown = fmt.Sprintf("%d → %d after %.1f s", w.want, expected.status, max(0, changed.Sub(happened).Seconds()))
 		if took := changed.Sub(happened); took > soon && len(expected.between) == 0 {
-			l.t.Errorf("%s: %s is answered %d only %v later", name, v.name, expected.status, took)
+			l.t.Errorf("%s: %s is answered %d only %v later", name, w.name, expected.status, took)
 		}
 	}
 	if longest > 0 {

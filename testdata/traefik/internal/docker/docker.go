@@ -149,14 +149,13 @@ func (engine *Engine) Socket() string { return strings.TrimPrefix(engine.host, "
 
 // Docker runs the docker command, and returns what it prints.
 func (engine *Engine) Docker(ctx context.Context, arguments ...string) (string, error) {
-	return engine.command(ctx, "", "docker", arguments...)
+	return engine.command(ctx, "docker", arguments...)
 }
 
 // command runs a program that talks to the engine, and returns what it prints.
-func (engine *Engine) command(ctx context.Context, input, name string, arguments ...string) (string, error) {
+func (engine *Engine) command(ctx context.Context, name string, arguments ...string) (string, error) {
 	program := exec.CommandContext(ctx, name, arguments...)
 	program.Env = append(os.Environ(), Variable+"="+engine.host)
-	program.Stdin = strings.NewReader(input)
 	var complaints strings.Builder
 	program.Stderr = &complaints
 	printed, err := program.Output()
@@ -169,7 +168,7 @@ func (engine *Engine) command(ctx context.Context, input, name string, arguments
 // Name returns a name in the engine that no other run of the tests uses.
 func (engine *Engine) Name(name string) string { return "organizrjwt-" + engine.run + "-" + name }
 
-// Image makes an image of the lines of a Dockerfile and of the files, by their names there, and returns its name.
+// Image makes an image of the lines of a Dockerfile and of files and folders, by their names there, and returns its name.
 func (engine *Engine) Image(ctx context.Context, name string, files map[string]string, lines ...string) (string, error) {
 	folder, err := os.MkdirTemp("", "organizrjwt-image-")
 	if err != nil {
@@ -177,10 +176,8 @@ func (engine *Engine) Image(ctx context.Context, name string, files map[string]s
 	}
 	defer os.RemoveAll(folder)
 	for file, path := range files {
-		if err := os.Link(path, filepath.Join(folder, file)); err != nil {
-			if err := copyFile(path, filepath.Join(folder, file)); err != nil {
-				return "", err
-			}
+		if output, err := exec.CommandContext(ctx, "cp", "-R", path, filepath.Join(folder, file)).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("copying %s: %w: %s", path, err, output)
 		}
 	}
 	dockerfile := strings.Join(append(lines, "LABEL "+label+"="+engine.run), "\n")
@@ -190,18 +187,4 @@ func (engine *Engine) Image(ctx context.Context, name string, files map[string]s
 	name = engine.Name(name)
 	_, err = engine.Docker(ctx, "build", "--quiet", "--tag", name, folder)
 	return name, err
-}
-
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Close())
 }

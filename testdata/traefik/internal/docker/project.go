@@ -4,7 +4,6 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // Project is a Compose project in the engine.
@@ -28,7 +27,7 @@ func (project *Project) Compose(ctx context.Context, arguments ...string) (strin
 		command = append(command, "--file", file)
 	}
 	command = append(command, arguments...)
-	return project.engine.command(ctx, "", command[0], command[1:]...)
+	return project.engine.command(ctx, command[0], command[1:]...)
 }
 
 // compose returns how Docker Compose is called here: as Docker's own command, or as the one of its first version.
@@ -37,12 +36,6 @@ func compose() []string {
 		return []string{"docker", "compose"}
 	}
 	return []string{"docker-compose"}
-}
-
-// Container returns the id of the container of a service.
-func (project *Project) Container(ctx context.Context, service string) (string, error) {
-	id, err := project.Compose(ctx, "ps", "--quiet", service)
-	return strings.TrimSpace(id), err
 }
 
 // Down removes the project's containers, networks and volumes.

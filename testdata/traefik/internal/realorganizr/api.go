@@ -16,10 +16,12 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 )
 
-// client asks Organizr. It keeps no cookies: each call says whose session it is made with.
-var client = &http.Client{
-	Timeout:       30 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// newClient returns what asks Organizr. It keeps no cookies: each call says whose session it is made with.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // A Visit is how somebody comes to Organizr. What is empty isn't sent.
@@ -64,7 +66,7 @@ func (o *Organizr) callAs(
 		visit.Session = ""
 	}
 	o.prepare(req, visit)
-	resp, err := client.Do(req)
+	resp, err := o.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func (o *Organizr) SetUp(ctx context.Context) error {
 func (o *Organizr) Wizard(ctx context.Context) error {
 	admin := fakeorganizr.Accounts[0]
 	o.key = rand.Text()[:20]
-	folder := filepath.Join(o.Web, "data", strings.ToLower(rand.Text()[:10])) + "/"
+	folder := filepath.Join(o.inside, "data", strings.ToLower(rand.Text()[:10])) + "/"
 	_, err := o.call(ctx, "", http.MethodPost, "wizard", map[string]any{
 		"license": "personal", "username": admin.Username, "password": Password, "email": admin.Email(),
 		"hashKey": rand.Text() + "0123", "registrationPassword": rand.Text(), "api": o.key,
@@ -288,7 +290,7 @@ func (o *Organizr) Check(ctx context.Context, group int, visit Visit) (*http.Res
 		return nil, err
 	}
 	o.prepare(req, visit)
-	resp, err := client.Do(req)
+	resp, err := o.client.Do(req)
 	if err != nil {
 		return nil, err
 	}

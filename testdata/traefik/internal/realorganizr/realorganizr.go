@@ -47,8 +47,10 @@ type Organizr struct {
 	URL  string
 	Web  string // its web root
 
-	uuid string
-	key  string // the API key, with which whoever has it is administrator
+	client *http.Client
+	inside string // its web root as it sees it itself
+	uuid   string
+	key    string // the API key, with which whoever has it is administrator
 
 	mutex sync.Mutex
 	ids   map[string]int // by name; guarded by mutex
@@ -74,7 +76,7 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Organizr{ended: make(chan struct{}), ids: map[string]int{}}
+	o := &Organizr{client: newClient(), ended: make(chan struct{}), ids: map[string]int{}}
 	if o.folder, err = os.MkdirTemp("", "organizrjwt-organizr-"); err != nil {
 		return nil, err
 	}
@@ -86,6 +88,7 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if o.Web = options.Folder; o.Web == "" {
 		o.Web = filepath.Join(o.folder, "web")
 	}
+	o.inside = o.Web
 	if err := copySource(o.Web, options.Source); err != nil {
 		return nil, err
 	}
@@ -115,6 +118,12 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 		close(o.ended)
 	}()
 	return o, o.await(ctx)
+}
+
+// At returns the Organizr that runs in a container, at the address as the client finds it. Its web root is there under another
+// path than here.
+func At(address, web, inside string, client *http.Client) *Organizr {
+	return &Organizr{URL: address, Web: web, inside: inside, client: client, ids: map[string]int{}}
 }
 
 // copySource copies Organizr's source to the web root, without what Git keeps beside it and without what an Organizr
@@ -157,7 +166,7 @@ func (o *Organizr) await(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if resp, err := client.Do(req); err == nil {
+		if resp, err := o.client.Do(req); err == nil {
 			return resp.Body.Close()
 		}
 		select {

@@ -1,5 +1,5 @@
-// Command container is the program in the images of the tests: it stands in for Organizr, or is a service that shows what it
-// was told.
+// Command container is the program in the images of the tests: it stands in for Organizr, starts a real one, or is a service
+// that shows what it was told.
 package main
 
 import (
@@ -34,6 +34,8 @@ func run(ctx context.Context, arguments []string) error {
 			return err
 		}
 		return serve(ctx, "80", handler)
+	case len(arguments) == 1 && arguments[0] == "real-organizr":
+		return runRealOrganizr(ctx, "/config/www/organizr")
 	case len(arguments) == 1 && arguments[0] == "check":
 		return check(ctx)
 	case len(arguments) == 2 && arguments[0] == "service":
@@ -41,7 +43,7 @@ func run(ctx context.Context, arguments []string) error {
 	case len(arguments) == 2 && arguments[0] == "empty":
 		return empty(arguments[1])
 	}
-	return fmt.Errorf("want organizr, check, service PORT, or empty FOLDER, not %q", arguments)
+	return fmt.Errorf("want organizr, real-organizr, check, service PORT, or empty FOLDER, not %q", arguments)
 }
 
 // serve answers on the port until the container is stopped.

@@ -1,12 +1,14 @@
 package main
 
 import (
-	_ "embed"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 )
@@ -28,8 +30,8 @@ type organizr struct {
 func newOrganizr(web string) (*organizr, error) {
 	o := &organizr{web: web}
 	if _, err := os.Stat(o.page()); err != nil {
-		if entries, err := os.ReadDir(web); err == nil && len(entries) > 0 {
-			return nil, fmt.Errorf("%s isn't empty, so Organizr can't be cloned into it", web)
+		if err := mustBeEmpty(web); err != nil {
+			return nil, err
 		}
 		if err := os.MkdirAll(filepath.Join(web, "data"), 0o755); err != nil {
 			return nil, err
@@ -85,4 +87,31 @@ func (o *organizr) wizard() error {
 	var err error
 	o.setUp, err = fakeorganizr.Install(model, o.settings(), o.database())
 	return err
+}
+
+// mustBeEmpty returns an error as git clone has it, unless the folder is empty or isn't there.
+func mustBeEmpty(web string) error {
+	if entries, err := os.ReadDir(web); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s isn't empty, so Organizr can't be cloned into it", web)
+	}
+	return nil
+}
+
+// runRealOrganizr copies Organizr's source to the web root at the first start, and runs it in PHP's own server.
+func runRealOrganizr(ctx context.Context, web string) error {
+	if _, err := os.Stat(filepath.Join(web, "index.php")); err != nil {
+		if err := mustBeEmpty(web); err != nil {
+			return err
+		}
+		if err := os.CopyFS(web, os.DirFS("/organizr")); err != nil {
+			return err
+		}
+	}
+	php := exec.CommandContext(ctx, "/usr/bin/php", "-d", "error_reporting=0", "-d", "display_errors=0", "-S", "0.0.0.0:80", "-t", web, "/router.php")
+	php.Dir = web
+	php.Env = append(os.Environ(), "ORGANIZR_ROOT="+web, "PHP_CLI_SERVER_WORKERS=4")
+	php.Stdout, php.Stderr = os.Stdout, os.Stderr
+	php.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers are processes too
+	php.Cancel = func() error { return syscall.Kill(-php.Process.Pid, syscall.SIGKILL) }
+	return php.Run()
 }

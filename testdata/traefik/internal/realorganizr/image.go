@@ -1,0 +1,56 @@
+package realorganizr
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+// Layout lays out the root folder of an image that holds this machine's PHP and, in /organizr, Organizr's source.
+func Layout(root string) error {
+	output, err := exec.Command("php", "-r",
+		`echo PHP_BINARY, "\n", ini_get("extension_dir"), "\n", dirname(dirname(php_ini_loaded_file()));`).Output()
+	if err != nil {
+		return err
+	}
+	var php, extensions, settings string
+	if _, err := fmt.Sscan(string(output), &php, &extensions, &settings); err != nil {
+		return err
+	}
+	programs, err := filepath.Glob(filepath.Join(extensions, "*.so"))
+	if err != nil {
+		return err
+	}
+	programs = append(programs, php)
+	libraries, err := exec.Command("ldd", programs...).Output()
+	if err != nil {
+		return err
+	}
+	copied := append([]string{settings, "/usr/share/zoneinfo", "/etc/passwd"}, programs...)
+	for _, library := range regexp.MustCompile(`(?m)\s(/[^\s:]+)\s\(`).FindAllStringSubmatch(string(libraries), -1) {
+		copied = append(copied, library[1])
+	}
+	slices.Sort(copied)
+	command := append([]string{"-RL", "--parents", "--target-directory", root}, slices.Compact(copied)...)
+	if output, err := exec.Command("cp", command...).CombinedOutput(); err != nil {
+		return fmt.Errorf("copying PHP: %w: %s", err, output)
+	}
+	for path, target := range map[string]string{"usr/bin/php": php, "tmp": ""} {
+		path = filepath.Join(root, path)
+		if target == "" {
+			err = os.Mkdir(path, 0o777)
+		} else if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil && filepath.Join(root, target) != path {
+			err = os.Symlink(target, path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "router.php"), router, 0o644); err != nil {
+		return err
+	}
+	return copySource(filepath.Join(root, "organizr"), Source())
+}
