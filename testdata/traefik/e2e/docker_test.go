@@ -150,8 +150,9 @@ func newStack(t *testing.T, name string, changes ...string) *stack {
 	text := replaceAll(t, yamlBlocks(section(t, "Docker Compose"))[0], append(changes,
 		module+"      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_VERSION: v1.0.0\n",
 		"      TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS: LabelRegex(`com.docker.compose.project`, `^"+e.Name(name)+"`)\n",
-		`"80:80"`, `"`+s.plain+`:80"`, `"443:443"`, `"`+s.addr+`:443"`,
+		`"80:80"`, `"`+s.plain+`:80"`,
 		"/var/run/docker.sock:/", e.Socket()+":/")...)
+	text = strings.Replace(text, `"443:443"`, `"`+s.addr+`:443"`, 1) // which a change may have removed
 	s.project = e.Project(name, s.file("docker-compose.yml", text),
 		s.file("without-catalog.yml", yamlBlocks(section(t, "The plugin without the catalog"))[0]))
 	s.client = e.clientOf(t, s.addr)
@@ -231,7 +232,14 @@ func (s *stack) compose(arguments ...string) string {
 // post sends Organizr a form through Traefik, as a click on its page does.
 func (s *stack) post(path, cookie string, form url.Values) *http.Response {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.scheme+"://organizr"+s.domain+path, strings.NewReader(form.Encode()))
+	return s.postTo("organizr", path, cookie, form)
+}
+
+// postTo sends a form to the Organizr of that name.
+func (s *stack) postTo(name, path, cookie string, form url.Values) *http.Response {
+	s.t.Helper()
+	address := s.scheme + "://" + name + s.domain + path
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -251,7 +259,13 @@ func (s *stack) post(path, cookie string, form url.Values) *http.Response {
 // logIn returns the Cookie header of somebody who has just logged in at Organizr.
 func (s *stack) logIn(username string) string {
 	s.t.Helper()
-	for _, cookie := range s.post("/api/v2/login", "", url.Values{"username": {username}}).Cookies() {
+	return s.logInAt("organizr", username)
+}
+
+// logInAt is logIn at the Organizr of that name.
+func (s *stack) logInAt(name, username string) string {
+	s.t.Helper()
+	for _, cookie := range s.postTo(name, "/api/v2/login", "", url.Values{"username": {username}}).Cookies() {
 		if cookie.Name == fakeorganizr.CookieName {
 			return cookie.Name + "=" + cookie.Value
 		}

@@ -149,11 +149,11 @@ func (engine *Engine) Socket() string { return strings.TrimPrefix(engine.host, "
 
 // Docker runs the docker command, and returns what it prints.
 func (engine *Engine) Docker(ctx context.Context, arguments ...string) (string, error) {
-	return engine.command(ctx, "docker", arguments...)
+	return engine.Run(ctx, "docker", arguments...)
 }
 
-// command runs a program that talks to the engine, and returns what it prints.
-func (engine *Engine) command(ctx context.Context, name string, arguments ...string) (string, error) {
+// Run runs a program that talks to the engine, and returns what it prints.
+func (engine *Engine) Run(ctx context.Context, name string, arguments ...string) (string, error) {
 	program := exec.CommandContext(ctx, name, arguments...)
 	program.Env = append(os.Environ(), Variable+"="+engine.host)
 	var complaints strings.Builder

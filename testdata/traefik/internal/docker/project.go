@@ -27,7 +27,7 @@ func (project *Project) Compose(ctx context.Context, arguments ...string) (strin
 		command = append(command, "--file", file)
 	}
 	command = append(command, arguments...)
-	return project.engine.command(ctx, command[0], command[1:]...)
+	return project.engine.Run(ctx, command[0], command[1:]...)
 }
 
 // compose returns how Docker Compose is called here: as Docker's own command, or as the one of its first version.

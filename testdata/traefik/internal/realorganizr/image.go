@@ -11,6 +11,17 @@ import (
 
 // Layout lays out the root folder of an image that holds this machine's PHP and, in /organizr, Organizr's source.
 func Layout(root string) error {
+	if err := LayoutPHP(root); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, "router.php"), router, 0o644); err != nil {
+		return err
+	}
+	return copySource(filepath.Join(root, "organizr"), Source())
+}
+
+// LayoutPHP lays out the root folder of an image that holds this machine's PHP.
+func LayoutPHP(root string) error {
 	output, err := exec.Command("php", "-r",
 		`echo PHP_BINARY, "\n", ini_get("extension_dir"), "\n", dirname(dirname(php_ini_loaded_file()));`).Output()
 	if err != nil {
@@ -38,19 +49,11 @@ func Layout(root string) error {
 	if output, err := exec.Command("cp", command...).CombinedOutput(); err != nil {
 		return fmt.Errorf("copying PHP: %w: %s", err, output)
 	}
-	for path, target := range map[string]string{"usr/bin/php": php, "tmp": ""} {
-		path = filepath.Join(root, path)
-		if target == "" {
-			err = os.Mkdir(path, 0o777)
-		} else if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil && filepath.Join(root, target) != path {
-			err = os.Symlink(target, path)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, "router.php"), router, 0o644); err != nil {
+	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o777); err != nil {
 		return err
 	}
-	return copySource(filepath.Join(root, "organizr"), Source())
+	if link := filepath.Join(root, "usr", "bin", "php"); filepath.Join(root, php) != link {
+		return os.Symlink(php, link)
+	}
+	return nil
 }

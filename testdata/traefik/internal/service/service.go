@@ -15,6 +15,7 @@ type Seen struct {
 	Method string
 	Host   string
 	Target string // as it stood in the request line
+	From   string // the address of who connected
 	Header http.Header
 }
 
@@ -24,7 +25,7 @@ func Handler(rw http.ResponseWriter, req *http.Request) {
 		Echo(rw, req)
 		return
 	}
-	seen := Seen{Method: req.Method, Host: req.Host, Target: req.RequestURI, Header: req.Header}
+	seen := Seen{Method: req.Method, Host: req.Host, Target: req.RequestURI, From: req.RemoteAddr, Header: req.Header}
 	rw.Header().Set("Cache-Control", "no-store")
 	if !strings.Contains(req.Header.Get("Accept"), "text/html") {
 		rw.Header().Set("Content-Type", "application/json")

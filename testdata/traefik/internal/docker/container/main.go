@@ -40,10 +40,13 @@ func run(ctx context.Context, arguments []string) error {
 		return check(ctx)
 	case len(arguments) == 2 && arguments[0] == "service":
 		return serve(ctx, arguments[1], http.HandlerFunc(service.Handler))
+	case len(arguments) == 2 && arguments[0] == "read":
+		_, err := os.ReadFile(arguments[1])
+		return err
 	case len(arguments) == 2 && arguments[0] == "empty":
 		return empty(arguments[1])
 	}
-	return fmt.Errorf("want organizr, real-organizr, check, service PORT, or empty FOLDER, not %q", arguments)
+	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, or empty FOLDER, not %q", arguments)
 }
 
 // serve answers on the port until the container is stopped.

@@ -16,6 +16,9 @@ import (
 // model is where the image has a config.php that a real Organizr wrote.
 const model = "/config.php"
 
+// owner is the user and group of Organizr's files, as PUID and PGID of the real image say.
+const owner = 1000
+
 // A container's Organizr installs itself into its web root, has a wizard until it is set up, and from then on is
 // fakeorganizr's.
 type organizr struct {
@@ -37,6 +40,9 @@ func newOrganizr(web string) (*organizr, error) {
 			return nil, err
 		}
 		if err := os.Chmod(filepath.Join(web, "data"), 0o760); err != nil {
+			return nil, err
+		}
+		if err := os.Chown(filepath.Join(web, "data"), owner, owner); err != nil {
 			return nil, err
 		}
 		return o, os.WriteFile(o.page(), []byte("<!DOCTYPE html>Organizr's wizard"), 0o644)
