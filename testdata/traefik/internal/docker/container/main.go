@@ -43,10 +43,12 @@ func run(ctx context.Context, arguments []string) error {
 	case len(arguments) == 2 && arguments[0] == "read":
 		_, err := os.ReadFile(arguments[1])
 		return err
+	case len(arguments) == 2 && arguments[0] == "open": // to its group
+		return os.Chmod(arguments[1], 0o770)
 	case len(arguments) == 2 && arguments[0] == "empty":
 		return empty(arguments[1])
 	}
-	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, or empty FOLDER, not %q", arguments)
+	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, open FOLDER, or empty FOLDER, not %q", arguments)
 }
 
 // serve answers on the port until the container is stopped.
