@@ -5,7 +5,8 @@
 //   - a real Organizr beside the plugin: agreement, firststart
 //   - a real browser at the demo: browser
 //   - what passes through Traefik: transport
-//   - the documents: readme, recipes, compose, composerules, staticconfig, keyvalue, kubernetes, catalog
+//   - a real Docker engine: docker, life, evening, swarm, recipesindocker, athomeindocker, pitfallsindocker
+//   - the documents: readme, recipes, compose, staticconfig, keyvalue, kubernetes, catalog
 //   - the plugin's own tests and its cost under Yaegi: unittests, allocations, benchmark
 //
 // Helpers that belong to none of these subjects are in helpers_test.go.

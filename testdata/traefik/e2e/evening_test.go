@@ -54,7 +54,6 @@ func numberOf(username string) string {
 type realHousehold struct {
 	*stack
 	organizr *realorganizr.Organizr
-	volume   string // the folder of Organizr's volume on this machine
 }
 
 func (h *realHousehold) must(err error) {
@@ -64,12 +63,17 @@ func (h *realHousehold) must(err error) {
 	}
 }
 
-func (h *realHousehold) web() string { return filepath.Join(h.volume, "www", "organizr") }
+// php runs a line of PHP in Organizr's container, and returns what it prints.
+func (h *realHousehold) php(line string) string {
+	return h.compose("exec", "-T", "organizr", "/usr/bin/php", "-r", line)
+}
 
 func (h *realHousehold) setUp() {
 	client := *h.client
 	client.Timeout = 0
-	h.organizr = realorganizr.At("https://organizr.example.com", h.web(), "/config/www/organizr", &client)
+	h.organizr = realorganizr.At("https://organizr.example.com", "/config/www/organizr", &client, func(path string) ([]byte, error) {
+		return []byte(h.php("readfile('" + path + "');")), nil
+	})
 	h.must(h.organizr.SetUp(h.t.Context()))
 }
 
@@ -97,23 +101,21 @@ func (h *realHousehold) move(username string, group int) {
 }
 
 func (h *realHousehold) fallIll() {
-	h.must(os.Rename(filepath.Join(h.web(), "index.php"), filepath.Join(h.web(), "index.old")))
+	h.php("rename('/config/www/organizr/index.php', '/config/index.php');")
 }
-
 func (h *realHousehold) recover() {
-	h.must(os.Rename(filepath.Join(h.web(), "index.old"), filepath.Join(h.web(), "index.php")))
+	h.php("rename('/config/index.php', '/config/www/organizr/index.php');")
 }
 
 func TestTheFirstEveningInDocker(t *testing.T) {
 	t.Run("with the stand-in for Organizr", func(t *testing.T) {
 		s := newStack(t, "evening")
-		changeLabels(liveThrough(s, fakeHousehold{s}, func(string) {}))
+		changeLabels(liveThrough(s, fakeHousehold{s}))
 	})
 	t.Run("with a real Organizr", func(t *testing.T) {
 		needsOrganizr(t)
 		s := newStack(t, "realevening", "image: organizr/organizr\n", "image: "+realImage(t)+"\n")
-		h := &realHousehold{stack: s, volume: filepath.Join(s.folder, "organizr")}
-		liveThrough(s, h, func(volume string) { h.volume = volume })
+		liveThrough(s, &realHousehold{stack: s})
 	})
 }
 
@@ -151,17 +153,15 @@ func (l *householdsLife) restarting(exceptions ...outcome) []outcome {
 	return exceptions
 }
 
-// liveThrough lets happen what happens to Organizr. When its volume becomes another one, moved is told its folder on this
-// machine.
-func liveThrough(s *stack, h household, moved func(volume string)) *householdsLife {
-	t := s.t
+// liveThrough lets happen what happens to Organizr.
+func liveThrough(s *stack, h household) *householdsLife {
 	alice := &watcher{name: "alice at sonarr", host: "sonarr"}
 	bob := &watcher{name: "bob at navidrome", host: "navidrome"}
 	other := &watcher{name: "bob at radarr", host: "radarr"}
 	nobody := &watcher{name: "nobody at navidrome", host: "navidrome"}
 	guest := &watcher{name: "nobody at whoami", host: "whoami"}
 	owner := &watcher{name: "Organizr", host: "organizr"}
-	l := &householdsLife{newLife(t, s.client, alice, bob, other, nobody, guest, owner), s, alice, bob, other, nobody, guest, owner}
+	l := &householdsLife{newLife(s.t, s.client, alice, bob, other, nobody, guest, owner), s, alice, bob, other, nobody, guest, owner}
 	logIn := func() {
 		session := h.logIn("bob")
 		alice.logIn(h.logIn("alice"))
@@ -210,11 +210,6 @@ func liveThrough(s *stack, h household, moved func(volume string)) *householdsLi
 		s.change("- ./organizr:/config:ro", "- organizr:/config:ro", "      - ./organizr:/config\n", "      - organizr:/config\n",
 			"\nvolumes:\n", "\nvolumes:\n  organizr:\n")
 	}, l.restarting(alice.gets(503, away...), bob.gets(503, away...), nobody.gets(503, away...))...)
-	folder, err := s.engine.Docker(t.Context(), "volume", "inspect", "--format", "{{.Mountpoint}}", s.project.Name+"_organizr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved(strings.TrimSpace(folder))
 	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
 	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
 
@@ -225,29 +220,32 @@ func liveThrough(s *stack, h household, moved func(volume string)) *householdsLi
 func changeLabels(l *householdsLife) {
 	s, t := l.stack, l.stack.t
 	bob, nobody := l.bob, l.nobody
-	const users = "traefik.http.routers.navidrome.middlewares: user\n"
-	const enabled = "      traefik.enable: \"true\"\n      "
-	l.event("navidrome is for admins", func() { s.change(users, strings.Replace(users, "user", "admin", 1)) },
-		bob.gets(403, away...), nobody.during(away...))
-	l.event("navidrome's middleware is misspelt", func() {
-		s.change(strings.Replace(users, "user", "admin", 1), strings.Replace(users, "user", "admim", 1))
-	},
+	const router = "traefik.http.routers.navidrome.middlewares: "
+	users := s.line(router)
+	const admins = router + "admins\n      traefik.http.middlewares.admins.plugin.organizrjwt.group: Admin\n"
+	const misspelt = router + "admims\n"
+	labels := "    labels:\n      traefik.enable: \"true\"\n      "
+	l.event("navidrome is for admins", func() { s.change(users, admins) }, bob.gets(403, away...), nobody.during(away...))
+	l.event("navidrome's middleware is misspelt", func() { s.change(admins, misspelt) }, bob.gets(404, away...), nobody.gets(404, away...))
+	l.event("navidrome names no middleware", func() { s.change(misspelt, "unused: \"\"\n") }, bob.gets(200, away...), nobody.gets(200, away...))
+	l.event("navidrome has no labels", func() { s.change(labels+"unused: \"\"\n", "    # no labels\n") },
 		bob.gets(404, away...), nobody.gets(404, away...))
-	l.event("navidrome names no middleware", func() { s.change("      "+strings.Replace(users, "user", "admim", 1), "      unused: \"\"\n") },
-		bob.gets(200, away...), nobody.gets(200, away...))
-	l.event("navidrome has no labels", func() { s.change("    labels:\n"+enabled+"unused: \"\"\n", "    # no labels\n") },
-		bob.gets(404, away...), nobody.gets(404, away...))
-	l.event("navidrome is as before", func() { s.change("    # no labels\n", "    labels:\n"+enabled+users) },
-		bob.gets(200, away...), nobody.gets(401, away...))
+	l.event("navidrome is as before", func() { s.change("    # no labels\n", labels+users) }, bob.gets(200, away...), nobody.gets(401, away...))
 
-	const group = "organizrjwt.group: User\n"
-	l.event("a group is misspelt", func() { s.change(group, "organizrjwt.group: Usr\n") },
-		l.restarting(bob.gets(404, away...), nobody.gets(404, away...))...)
-	if log := s.compose("logs", "--no-color", "traefik"); !regexp.MustCompile(`ERR.*organizrjwt: group: .*Usr`).MatchString(log) {
+	middleware := strings.TrimSpace(strings.TrimPrefix(users, router))
+	group := s.line("traefik.http.middlewares." + middleware + ".plugin.organizrjwt.group: ")
+	wrong := strings.Replace(group, "group: ", "group: un", 1)
+	var shut, opened []outcome
+	for _, w := range l.watchers {
+		if text := s.line("traefik.http.routers." + w.host + ".middlewares: "); text != "" && strings.HasSuffix(text, ": "+middleware+"\n") {
+			shut, opened = append(shut, w.gets(404, away...)), append(opened, outcome{w, w.want, away})
+		}
+	}
+	l.event("a group is misspelt", func() { s.change(group, wrong) }, l.restarting(shut...)...)
+	if log := s.compose("logs", "--no-color", "traefik"); !regexp.MustCompile(`ERR.*organizrjwt: group: .*isn't a group`).MatchString(log) {
 		t.Errorf("the log doesn't complain about the group:\n%s", log)
 	}
-	l.event("the group is right again", func() { s.change("organizrjwt.group: Usr\n", group) },
-		l.restarting(bob.gets(200, away...), nobody.gets(401, away...))...)
+	l.event("the group is right again", func() { s.change(wrong, group) }, l.restarting(opened...)...)
 
 	network := "    name: " + s.engine.Name("evening-proxy") + "\n"
 	s.project.Files = append(s.project.Files, s.file("network.yml", replaceAll(t, yamlBlocks(section(t, "The middlewares"))[2], "    name: proxy\n", network)))
@@ -280,6 +278,16 @@ func (s *stack) change(changes ...string) {
 	}
 	s.file(filepath.Base(s.project.Files[0]), replaceAll(s.t, string(text), changes...))
 	s.compose("up", "-d")
+}
+
+// line returns the rest of the line of the Compose file from the words on, and its end; empty if there is none.
+func (s *stack) line(words string) string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.project.Files[0])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return regexp.MustCompile(regexp.QuoteMeta(words) + ".*\n").FindString(string(text))
 }
 
 // awaitHealth waits until Docker says that of Organizr's container.

@@ -211,118 +211,17 @@ func databaseOf(t *testing.T, o *fakeorganizr.Organizr) string {
 	return filepath.Join(named["dbLocation"], named["dbName"])
 }
 
-// byVariables returns a scene whose Traefik has the variables, and a Docker engine on which the service sonarr runs,
-// which asks for a login.
-func byVariables(t *testing.T, list []string) *scene {
-	t.Helper()
-	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
-	t.Cleanup(backend.Close)
-	engine := newEngine(t, "home", backend.URL)
-	engine.run("sonarr", map[string]string{
-		"traefik.http.routers.sonarr.middlewares":                  "user",
-		"traefik.http.middlewares.user.plugin.organizrjwt.group":   "User",
-		"traefik.http.middlewares.user.plugin.organizrjwt.uuid":    fakeorganizr.UUID,
-		"traefik.http.middlewares.user.plugin.organizrjwt.secret":  hash,
-		"traefik.http.services.sonarr.loadbalancer.passhostheader": "true",
-	})
-	return setUp(t, nil, func(options *proxy.Options) {
-		options.AsEnv = true
-		options.Flags = []string{"--providers.docker.endpoint=unix://" + engine.serve(t)}
-		options.Env = append([]string{
-			"TRAEFIK_PROVIDERS_DOCKER_DEFAULTRULE=Host(`{{ index .Labels \"com.docker.compose.service\" }}.example.com`)",
-			"ORGANIZR_URL=https://organizr.example.com",
-		}, list...)
-	})
-}
-
-func TestARecipeForTraefikItself(t *testing.T) {
-	t.Run("At home without TLS", func(t *testing.T) {
-		list := variables(t, "At home without TLS")
-		for i, variable := range list { // the port is the one that the test may use
-			if strings.HasPrefix(variable, "TRAEFIK_ENTRYPOINTS_WEB_ADDRESS=") {
-				list[i] = "UNUSED="
-			}
-		}
-		s := byVariables(t, list)
-		got := s.await(http.StatusFound, "sonarr.home.lan", "Accept", pageAccept).Header.Get("Location")
-		if want := "http://organizr.home.lan/?return=http%25253A%25252F%25252Fsonarr.home.lan%25252F"; got != want {
-			t.Errorf("sent to %s, want %s", got, want)
-		}
-	})
-
-	t.Run("the Compose file without what the readme removes for that", func(t *testing.T) {
-		var list []string
-		removed := regexp.MustCompile("`([A-Z]+)`").FindAllStringSubmatch(section(t, "At home without TLS"), -1)
-		for name, value := range compose(t, "docker-compose.yml").Services["traefik"].Environment {
-			isRemoved := func(word []string) bool { return strings.Contains(name, word[1]) }
-			if value != nil && !slices.ContainsFunc(removed, isRemoved) {
-				list = append(list, name+"="+*value)
-			}
-		}
-		taken := staticOf(t, nil, append(list, variables(t, "At home without TLS")...))
-		web := taken.EntryPoints["web"]
-		if len(taken.EntryPoints) != 1 || web == nil || web.HTTP.Redirections != nil || len(taken.CertificatesResolvers) > 0 {
-			t.Errorf("the entry points are %v, the resolvers %v", taken.EntryPoints, taken.CertificatesResolvers)
-		}
-	})
-
-	t.Run("Behind a tunnel or another proxy", func(t *testing.T) {
-		for proxyAddress, scheme := range map[string]string{"127.0.0.1/32": "https", "192.168.1.2/32": "http"} {
-			list := variables(t, "Behind a tunnel or another proxy")
-			list[0] = strings.Replace(list[0], "192.168.1.2/32", proxyAddress, 1)
-			s := byVariables(t, list)
-			headers := []string{"Accept", pageAccept, "X-Forwarded-Proto", "https"}
-			got := s.await(http.StatusFound, "sonarr.example.com", headers...).Header.Get("Location")
-			want := "https://organizr.example.com/?return=" + scheme + "%25253A%25252F%25252Fsonarr.example.com%25252F"
-			if got != want {
-				t.Errorf("with the proxy at %s: sent to %s, want %s", proxyAddress, got, want)
-			}
-		}
-	})
-
-	t.Run("Names in the access log", func(t *testing.T) {
-		file := filepath.Join(t.TempDir(), "access.log")
-		s := byVariables(t, append(variables(t, "Names in the access log"), "TRAEFIK_ACCESSLOG_FILEPATH="+file))
-		s.await(http.StatusOK, "sonarr.example.com", as("bob")...)
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			text, err := os.ReadFile(file)
-			if err == nil && strings.Contains(string(text), `"request_X-Organizr-User":"bob"`) {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%v\n%s", err, text)
-			}
-		}
-	})
-
-	t.Run("A wildcard certificate", func(t *testing.T) {
-		taken := staticOf(t, nil, variables(t, "A wildcard certificate"))
-		resolver := taken.CertificatesResolvers["letsencrypt"]
-		if resolver.ACME == nil || resolver.ACME.DNSChallenge == nil || resolver.ACME.DNSChallenge.Provider != "cloudflare" {
-			t.Errorf("the resolver is %+v", resolver)
-		}
-		entryPoint := taken.EntryPoints["websecure"]
-		if entryPoint == nil || entryPoint.HTTP.TLS == nil || len(entryPoint.HTTP.TLS.Domains) != 1 ||
-			fmt.Sprint(entryPoint.HTTP.TLS.Domains[0].ToStrArray()) != "[example.com *.example.com]" {
-			t.Errorf("the entry point is %+v", entryPoint)
-		}
-	})
-
-	t.Run("The plugin without the catalog", func(t *testing.T) {
-		traefik := blockOf(t, "The plugin without the catalog", 0).Services["traefik"]
-		var list []string
-		for name, value := range traefik.Environment {
-			list = append(list, name+"="+value)
-		}
-		module := staticOf(t, nil, list).Experimental.LocalPlugins["organizrjwt"].ModuleName
-		if module != proxy.PluginModule {
-			t.Errorf("the plugin is %q", module)
-		}
-		want := "./organizrjwt:/plugins-local/src/" + proxy.PluginModule + ":ro"
-		if len(traefik.Volumes) != 1 || traefik.Volumes[0] != want {
-			t.Errorf("mounted %v, want %s", traefik.Volumes, want)
-		}
-	})
+func TestAWildcardCertificate(t *testing.T) {
+	taken := staticOf(t, nil, variables(t, "A wildcard certificate"))
+	resolver := taken.CertificatesResolvers["letsencrypt"]
+	if resolver.ACME == nil || resolver.ACME.DNSChallenge == nil || resolver.ACME.DNSChallenge.Provider != "cloudflare" {
+		t.Errorf("the resolver is %+v", resolver)
+	}
+	entryPoint := taken.EntryPoints["websecure"]
+	if entryPoint == nil || entryPoint.HTTP.TLS == nil || len(entryPoint.HTTP.TLS.Domains) != 1 ||
+		fmt.Sprint(entryPoint.HTTP.TLS.Domains[0].ToStrArray()) != "[example.com *.example.com]" {
+		t.Errorf("the entry point is %+v", entryPoint)
+	}
 }
 
 // A reach is whether a login at an Organizr of one name works at a service of another.

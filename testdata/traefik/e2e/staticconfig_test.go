@@ -1,20 +1,16 @@
 package e2e
 
 import (
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 	"github.com/traefik/paerser/cli"
 	"github.com/traefik/traefik/v3/cmd"
 	traefikcli "github.com/traefik/traefik/v3/pkg/cli"
@@ -81,51 +77,6 @@ func TestThePluginInAStaticConfiguration(t *testing.T) {
 	}
 }
 
-// The middlewares are defined once, by labels or in a file, and services of any provider use them.
-func TestServicesUseMiddlewaresOfOtherProviders(t *testing.T) {
-	o, err := fakeorganizr.New(data("organizr", "config.php"), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
-	t.Cleanup(backend.Close)
-	engine := newEngine(t, "home", backend.URL)
-	engine.run("traefik", blockOf(t, "The middlewares", 0).Labels)
-	engine.run("radarr", blockOf(t, "The middlewares", 3).Services["radarr"].Labels)
-	engine.run("lidarr", map[string]string{"traefik.http.routers.lidarr.middlewares": "users@file"})
-	engine.run("bazarr", map[string]string{"traefik.http.routers.bazarr.middlewares": "admin"})
-
-	text := strings.NewReplacer("/config/www/organizr/data/config/config.php", o.ConfigFile(), "http://sonarr:8989",
-		backend.URL).
-		Replace(yamlBlocks(section(t, "File provider"))[0])
-	var dynamic table
-	if err := yaml.Unmarshal([]byte(text), &dynamic); err != nil {
-		t.Fatal(err)
-	}
-	s := setUp(t, nil, func(options *proxy.Options) {
-		options.Dynamic = dynamic
-		options.Flags = []string{
-			"--providers.docker.endpoint=unix://" + engine.serve(t),
-			"--providers.docker.defaultRule=Host(`{{ index .Labels \"com.docker.compose.service\" }}.example.com`)",
-		}
-		options.Env = []string{
-			"ORGANIZR_CONFIG_FILE=" + o.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto", "ORGANIZR_URL=https://organizr.example.com",
-		}
-	})
-	for host, least := range map[string]int{"sonarr": 4, "radarr": 4, "lidarr": 4, "bazarr": 0} {
-		for _, username := range []string{"alice", "bob", "fay"} {
-			t.Run(username+" at "+host, func(t *testing.T) {
-				account, _ := fakeorganizr.Find(username)
-				want := http.StatusForbidden
-				if account.GroupID <= least {
-					want = http.StatusOK
-				}
-				s.in(t).await(want, host+".example.com", "Cookie", loggedIn(t, o, username))
-			})
-		}
-	}
-}
-
 // fileOf writes the block of YAML that has the number under the heading into a file, and returns its path.
 func fileOf(t *testing.T, heading string, number int) string {
 	t.Helper()
@@ -134,23 +85,6 @@ func fileOf(t *testing.T, heading string, number int) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-func TestANetworkInCommon(t *testing.T) {
-	traefik := composeFiles(t, data("docker-compose.yml"), fileOf(t, "The middlewares", 2))
-	other := composeFiles(t, fileOf(t, "The middlewares", 3))
-	networks := func(project *types.Project, name string) []string {
-		return slices.Sorted(maps.Keys(project.Services[name].Networks))
-	}
-	if got := networks(traefik, "traefik"); !slices.Equal(got, []string{"default", "proxy"}) ||
-		traefik.Networks["proxy"].Name != "proxy" {
-		t.Errorf("Traefik is in %v, of %v", got, traefik.Networks)
-	}
-	if got := networks(other, "radarr"); !slices.Equal(got, []string{"proxy"}) ||
-		!bool(other.Networks["proxy"].External) ||
-		other.Networks["proxy"].Name != traefik.Networks["proxy"].Name {
-		t.Errorf("the service is in %v, of %v", got, other.Networks)
-	}
 }
 
 func TestTheHelmValues(t *testing.T) {
@@ -232,25 +166,6 @@ func TestTheFilesLieInTheMounts(t *testing.T) {
 				t.Errorf("the database is %s", file)
 			}
 		})
-	}
-}
-
-// The command that reads uuid and hash is run here by the PHP of this machine instead of that of the image.
-func TestUUIDAndHashReadByPHP(t *testing.T) {
-	needs(t, "php")
-	_, command, ok := strings.Cut(section(t, "Organizr outside Docker"), "php -r '\n")
-	if !ok {
-		t.Fatal("the readme has no such command")
-	}
-	code, _, _ := strings.Cut(command, "'\n```")
-	named := blockOf(t, "Organizr outside Docker", 0).Environment["ORGANIZR_CONFIG_FILE"]
-	code = strings.Replace(code, named, data("organizr", "config.php"), 1)
-	output, err := exec.CommandContext(t.Context(), "php", "-r", code).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := fakeorganizr.UUID + "\n" + hash + "\n"; string(output) != want {
-		t.Errorf("got %q, want %q", output, want)
 	}
 }
 

@@ -65,6 +65,7 @@ const supervise = `ip link set lo up
 dockerd "$@" & engine=$!
 read -r _
 kill $engine; wait $engine
+umount "$FOLDER"/run/netns/* 2>/dev/null # the engine leaves that of the host's network
 rm -rf "$FOLDER"`
 
 // startDaemon starts the engine in a network of its own, so that it leaves alone the packet filter, the bridges and the
@@ -113,6 +114,11 @@ func (engine *Engine) endDaemon() error {
 func (engine *Engine) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	return errors.Join(engine.Clear(ctx), engine.endDaemon())
+}
+
+// Clear removes all that was made in the engine.
+func (engine *Engine) Clear(ctx context.Context) error {
 	var problems []error
 	filters := []string{"label=" + label + "=" + engine.run}
 	for _, stack := range engine.stacks {
@@ -141,7 +147,7 @@ func (engine *Engine) Stop() error {
 			problems = append(problems, err)
 		}
 	}
-	return errors.Join(append(problems, engine.endDaemon())...)
+	return errors.Join(problems...)
 }
 
 // Socket returns the path of the engine's socket.

@@ -123,7 +123,7 @@ func (o *Organizr) SetUp(ctx context.Context) error {
 func (o *Organizr) Wizard(ctx context.Context) error {
 	admin := fakeorganizr.Accounts[0]
 	o.key = rand.Text()[:20]
-	folder := filepath.Join(o.inside, "data", strings.ToLower(rand.Text()[:10])) + "/"
+	folder := filepath.Join(o.Web, "data", strings.ToLower(rand.Text()[:10])) + "/"
 	_, err := o.call(ctx, "", http.MethodPost, "wizard", map[string]any{
 		"license": "personal", "username": admin.Username, "password": Password, "email": admin.Email(),
 		"hashKey": rand.Text() + "0123", "registrationPassword": rand.Text(), "api": o.key,

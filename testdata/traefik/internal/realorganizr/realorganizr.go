@@ -48,7 +48,7 @@ type Organizr struct {
 	Web  string // its web root
 
 	client *http.Client
-	inside string // its web root as it sees it itself
+	read   func(path string) ([]byte, error) // a file of its own
 	uuid   string
 	key    string // the API key, with which whoever has it is administrator
 
@@ -76,7 +76,7 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Organizr{client: newClient(), ended: make(chan struct{}), ids: map[string]int{}}
+	o := &Organizr{client: newClient(), read: os.ReadFile, ended: make(chan struct{}), ids: map[string]int{}}
 	if o.folder, err = os.MkdirTemp("", "organizrjwt-organizr-"); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,6 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if o.Web = options.Folder; o.Web == "" {
 		o.Web = filepath.Join(o.folder, "web")
 	}
-	o.inside = o.Web
 	if err := copySource(o.Web, options.Source); err != nil {
 		return nil, err
 	}
@@ -120,10 +119,10 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	return o, o.await(ctx)
 }
 
-// At returns the Organizr that runs in a container, at the address as the client finds it. Its web root is there under another
-// path than here.
-func At(address, web, inside string, client *http.Client) *Organizr {
-	return &Organizr{URL: address, Web: web, inside: inside, client: client, ids: map[string]int{}}
+// At returns the Organizr that runs in a container, at the address as the client finds it. The web root is its path there, and
+// read reads a file there.
+func At(address, web string, client *http.Client, read func(path string) ([]byte, error)) *Organizr {
+	return &Organizr{URL: address, Web: web, client: client, read: read, ids: map[string]int{}}
 }
 
 // copySource copies Organizr's source to the web root, without what Git keeps beside it and without what an Organizr
@@ -243,7 +242,7 @@ func (o *Organizr) ConfigFile() string { return filepath.Join(o.Web, "data", "co
 
 // Setting returns the text of a key of config.php.
 func (o *Organizr) Setting(key string) (string, error) {
-	text, err := os.ReadFile(o.ConfigFile())
+	text, err := o.read(o.ConfigFile())
 	if err != nil {
 		return "", err
 	}
