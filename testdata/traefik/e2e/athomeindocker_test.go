@@ -12,7 +12,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
-// fixedAddress gives Traefik an address that no other container gets.
+// fixedAddress is a Compose file that gives Traefik an address of its own.
 const fixedAddress = `
 services:
   traefik:
@@ -27,10 +27,11 @@ networks:
           ip_range: 172.30.0.128/25
 `
 
-// pageAt returns where a browser at the host, which comes with the scheme through another proxy, is sent to.
+// pageAt returns where a browser is sent that opens the host by that scheme through another proxy.
 func (s *stack) pageAt(host, scheme string) string {
 	s.t.Helper()
-	return s.await(http.StatusFound, "GET", host, "/", "", "Accept", pageAccept, "X-Forwarded-Proto", scheme).Header.Get("Location")
+	page := s.await(http.StatusFound, "GET", host, "/", "", "Accept", pageAccept, "X-Forwarded-Proto", scheme)
+	return page.Header.Get("Location")
 }
 
 func TestAtHomeWithoutTLSInDocker(t *testing.T) {
@@ -68,7 +69,7 @@ func TestAtHomeWithoutTLSInDocker(t *testing.T) {
 		}
 	})
 	t.Run("a range that holds Docker's networks lets everybody in", func(t *testing.T) {
-		// As visitors over IPv6 do, who comes over this machine's loopback comes from the gateway of Docker's network.
+		// Visitors over this machine's loopback reach Traefik from the gateway of Docker's network, as those over IPv6 do.
 		if got := s.in(t).ask("GET", "near", "/", "").StatusCode; got != http.StatusOK {
 			t.Errorf("got %d", got)
 		}
@@ -140,7 +141,7 @@ func TestTwoOrganizrsInDocker(t *testing.T) {
 	}
 }
 
-// A secretFile is how Traefik gets the hash without Organizr's files.
+// secretFile is a Compose file that gives Traefik the hash without Organizr's files.
 const secretFile = `
 services:
   traefik:
@@ -155,7 +156,8 @@ secrets:
 `
 
 func TestOrganizrElsewhereInDocker(t *testing.T) {
-	const files = "      ORGANIZR_CONFIG_FILE: /config/www/organizr/data/config/config.php\n      ORGANIZR_DATABASE_FILE: auto\n"
+	const files = "      ORGANIZR_CONFIG_FILE: /config/www/organizr/data/config/config.php\n" +
+		"      ORGANIZR_DATABASE_FILE: auto\n"
 	const mount = "      - ./organizr:/config:ro\n"
 
 	t.Run("on this machine", func(t *testing.T) {
@@ -186,7 +188,7 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 		t.Run("uuid and hash, read by PHP", func(t *testing.T) {
 			needs(t, "php")
 			root := t.TempDir()
-			if err := realorganizr.LayoutPHP(root); err != nil {
+			if err := realorganizr.Layout(root); err != nil {
 				t.Fatal(err)
 			}
 			php, err := s.engine.Image(t.Context(), "php", map[string]string{"root": root}, "FROM scratch", "COPY root /")

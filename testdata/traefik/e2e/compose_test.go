@@ -30,13 +30,14 @@ func compose(t *testing.T, files ...string) *types.Project {
 
 func TestTheComposeFile(t *testing.T) {
 	catalog := compose(t, "docker-compose.yml")
-	if module := catalog.Services["traefik"].Environment["TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_MODULENAME"]; module == nil ||
-		*module != proxy.PluginModule {
+	module := catalog.Services["traefik"].Environment["TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_MODULENAME"]
+	if module == nil || *module != proxy.PluginModule {
 		t.Error("the catalog's plugin isn't this one")
 	}
 	project := compose(t, "docker-compose.yml", "docker-compose.local.yml")
 	environment := project.Services["traefik"].Environment
-	if module := environment["TRAEFIK_EXPERIMENTAL_LOCALPLUGINS_ORGANIZRJWT_MODULENAME"]; module == nil || *module != proxy.PluginModule {
+	module = environment["TRAEFIK_EXPERIMENTAL_LOCALPLUGINS_ORGANIZRJWT_MODULENAME"]
+	if module == nil || *module != proxy.PluginModule {
 		t.Error("the override doesn't name the plugin")
 	}
 	for name, value := range environment {
@@ -75,14 +76,18 @@ func TestTheGroupsInDocker(t *testing.T) {
 			if got.StatusCode != want {
 				t.Errorf("%s at %s: got %d, want %d", account.Username, name, got.StatusCode, want)
 			}
-			if user := got.seen().Header.Get("X-Organizr-User"); want == http.StatusOK && name != "organizr" && user != account.Username {
+			user := got.seen().Header.Get("X-Organizr-User")
+			if want == http.StatusOK && name != "organizr" && user != account.Username {
 				t.Errorf("%s is told that %q is there", name, user)
 			}
 		}
 	}
-	for name, want := range map[string]int{"sonarr": 302, "navidrome": 302, "whoami": 200, "traefik": 302, "unlabelled": 404} {
+	for name, want := range map[string]int{
+		"sonarr": 302, "navidrome": 302, "whoami": 200, "traefik": 302, "unlabelled": 404,
+	} {
 		got := s.ask("GET", name, "/x?a=1", "", "Accept", pageAccept)
-		location := "https://organizr.example.com/?return=https%25253A%25252F%25252F" + name + ".example.com%25252Fx%25253Fa%25253D1"
+		back := "https%25253A%25252F%25252F" + name + ".example.com%25252Fx%25253Fa%25253D1"
+		location := "https://organizr.example.com/?return=" + back
 		if got.StatusCode != want || want == http.StatusFound && got.Header.Get("Location") != location {
 			t.Errorf("nobody at %s: got %d, to %q", name, got.StatusCode, got.Header.Get("Location"))
 		}

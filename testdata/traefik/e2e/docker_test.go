@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,13 +25,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// An engine is Docker's, with images by the names of those that the readme's Compose file uses.
+// An engine is Docker's, with an image for each one that the readme's Compose file names.
 type engine struct {
 	*docker.Engine
 	images map[string]string
 }
 
-// started is the engine of all tests of this package. TestMain stops it.
+// started is the engine that all tests of this package share. TestMain stops it.
 var started struct {
 	once sync.Once
 	engine
@@ -48,7 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// needsDocker returns the engine. It skips the test where there can't be one, but fails it in CI.
+// needsDocker returns the engine, and starts it for the first test that needs it. Where there can't be one, the test is
+// skipped; in CI it fails.
 func needsDocker(t *testing.T) engine {
 	t.Helper()
 	for _, program := range programs.Docker() {
@@ -64,7 +66,7 @@ func needsDocker(t *testing.T) engine {
 	return started.engine
 }
 
-// startEngine starts the engine, and makes the images of static programs of this module.
+// startEngine starts the engine and builds the images, each of a static program of this module.
 func startEngine() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
@@ -91,49 +93,57 @@ func startEngine() error {
 	started.images = map[string]string{}
 	for image, lines := range map[string]string{
 		"traefik:v3.7": "COPY traefik /\nEXPOSE 80\nENTRYPOINT [\"/traefik\"]",
-		"organizr/organizr": "COPY container config.php /\nEXPOSE 80\nVOLUME /config\nENTRYPOINT [\"/container\", \"organizr\"]\n" +
-			"HEALTHCHECK --interval=30s --start-period=60s CMD [\"/container\", \"check\"]", // as the real image has it
-		"linuxserver/sonarr": serviceOn("8989"), "linuxserver/radarr": serviceOn("7878"),
-		"deluan/navidrome": serviceOn("4533"), "traefik/whoami": serviceOn("80"),
+		"organizr/organizr": "COPY container config.php /\nEXPOSE 80\nVOLUME /config\n" +
+			"HEALTHCHECK --interval=30s --start-period=60s CMD [\"/container\", \"check\"]\n" + // as in the real image
+			"ENTRYPOINT [\"/container\", \"organizr\"]",
+		"linuxserver/sonarr": serviceOn("8989"),
+		"linuxserver/radarr": serviceOn("7878"),
+		"deluan/navidrome":   serviceOn("4533"),
+		"traefik/whoami":     serviceOn("80"),
 	} {
 		files := map[string]string{"container": container, "config.php": data("organizr", "config.php")}
 		if strings.HasPrefix(image, "traefik:") {
 			files = map[string]string{"traefik": traefik}
 		}
 		name := strings.NewReplacer("/", "-", ":", "-").Replace(image)
-		if started.images[image], err = started.Image(ctx, name, files, append([]string{"FROM scratch"}, strings.Split(lines, "\n")...)...); err != nil {
+		if started.images[image], err = started.Image(ctx, name, files, "FROM scratch", lines); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// serviceOn returns the lines of an image whose service is on the port.
+// serviceOn returns the lines of an image with a service that listens on the port.
 func serviceOn(port string) string {
 	return "COPY container /\nEXPOSE " + port + "\nENTRYPOINT [\"/container\", \"service\", \"" + port + "\"]"
 }
 
-// A stack is a Compose project with a Traefik, which serves the containers of all projects whose names begin with its own.
+// A stack is a Compose project with a Traefik. It also serves other projects, if their names begin with the stack's.
 type stack struct {
 	t       *testing.T
 	name    string
 	engine  engine
 	folder  string
 	project *docker.Project
-	plain   string // where Traefik answers for http
+	plain   string // Traefik's address for http
 	addr    string // and for https
 	client  *http.Client
 	scheme  string
-	domain  string
+	domain  string // of all hosts, with a dot before it
 }
 
-// newStack returns the readme's Compose file as a project that isn't up yet, with the changes, each an old text and the new
-// one. Only the plugin's source, which is that of the recipe without the catalog, the images' names, the socket and the
-// ports are others than in the readme, and Traefik is told to leave other projects' containers alone.
+// catalogPlugin are the variables that load the plugin from the catalog.
+const catalogPlugin = "      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_MODULENAME: " + proxy.PluginModule + "\n" +
+	"      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_VERSION: v1.0.0\n"
+
+// newStack returns a project of the readme's Compose file, which isn't up yet, with changes to its text: old and new
+// by turns. Besides, the ports, the socket and the names of images are the tests' own, Traefik leaves other projects
+// alone, and the plugin is loaded without the catalog, by the readme's recipe.
 func newStack(t *testing.T, name string, changes ...string) *stack {
 	t.Helper()
 	e := needsDocker(t)
-	s := &stack{t: t, name: name, engine: e, folder: filepath.Join(t.TempDir(), name), scheme: "https", domain: ".example.com"}
+	folder := filepath.Join(t.TempDir(), name)
+	s := &stack{t: t, name: name, engine: e, folder: folder, scheme: "https", domain: ".example.com"}
 	for _, addr := range []*string{&s.plain, &s.addr} {
 		var err error
 		if *addr, err = proxy.FreeAddr(); err != nil {
@@ -146,13 +156,12 @@ func newStack(t *testing.T, name string, changes ...string) *stack {
 	if err := os.Symlink(proxy.Checkout(), filepath.Join(s.folder, "organizrjwt")); err != nil {
 		t.Fatal(err)
 	}
-	module := "      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_MODULENAME: github.com/organizrjwt/organizrjwt\n"
+	own := "LabelRegex(`com.docker.compose.project`, `^" + e.Name(name) + "`)"
 	text := replaceAll(t, yamlBlocks(section(t, "Docker Compose"))[0], append(changes,
-		module+"      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_VERSION: v1.0.0\n",
-		"      TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS: LabelRegex(`com.docker.compose.project`, `^"+e.Name(name)+"`)\n",
+		catalogPlugin, "      TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS: "+own+"\n",
 		`"80:80"`, `"`+s.plain+`:80"`,
 		"/var/run/docker.sock:/", e.Socket()+":/")...)
-	text = strings.Replace(text, `"443:443"`, `"`+s.addr+`:443"`, 1) // which a change may have removed
+	text = strings.Replace(text, `"443:443"`, `"`+s.addr+`:443"`, 1) // a change may have removed this port
 	s.project = e.Project(name, s.file("docker-compose.yml", text),
 		s.file("without-catalog.yml", yamlBlocks(section(t, "The plugin without the catalog"))[0]))
 	s.client = e.clientOf(t, s.addr)
@@ -170,7 +179,7 @@ func newStack(t *testing.T, name string, changes ...string) *stack {
 	return s
 }
 
-// file writes a Compose file, in which images have the names that they have in the engine, and returns its path.
+// file writes a Compose file with the names that the images have in the engine, and returns its path.
 func (s *stack) file(name, text string) string {
 	s.t.Helper()
 	for image, own := range s.engine.images {
@@ -183,7 +192,7 @@ func (s *stack) file(name, text string) string {
 	return path
 }
 
-// replaceAll replaces each old text, which must be there once, by the new one that follows it.
+// replaceAll replaces texts: old and new by turns. Each old one must be there exactly once.
 func replaceAll(t *testing.T, text string, changes ...string) string {
 	t.Helper()
 	for i := 0; i < len(changes); i += 2 {
@@ -195,7 +204,7 @@ func replaceAll(t *testing.T, text string, changes ...string) string {
 	return text
 }
 
-// clientOf returns a client that finds all hosts at the address.
+// clientOf returns a client that looks for all hosts at the address.
 func (e engine) clientOf(t *testing.T, addr string) *http.Client {
 	transport := &http.Transport{
 		TLSClientConfig: insecure,
@@ -210,13 +219,20 @@ func (e engine) clientOf(t *testing.T, addr string) *http.Client {
 	}
 }
 
-// empty removes what containers, whose users may be others, have written into a folder.
+// empty empties a folder into which containers have written, perhaps as other users.
 func (s *stack) empty(folder string) {
 	s.t.Helper()
-	if _, err := s.engine.Docker(context.Background(), "run", "--rm", "--network", "none", "--volume", folder+":/folder",
-		"--entrypoint", "/container", s.engine.images["traefik/whoami"], "empty", "/folder"); err != nil {
+	if err := s.runContainer(folder+":/folder", nil, "empty", "/folder"); err != nil {
 		s.t.Error(err)
 	}
+}
+
+// runContainer runs the program of the images with a folder mounted, and with more of Docker's options.
+func (s *stack) runContainer(mount string, options []string, arguments ...string) error {
+	command := slices.Concat([]string{"run", "--rm", "--network", "none", "--volume", mount}, options,
+		[]string{"--entrypoint", "/container", s.engine.images["traefik/whoami"]}, arguments)
+	_, err := s.engine.Docker(context.Background(), command...) // a test's own context ends before its cleanup
+	return err
 }
 
 // compose runs a command of Docker Compose.

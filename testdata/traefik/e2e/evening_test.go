@@ -12,19 +12,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/docker"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
-// A household uses the Organizr of a stack, as its pages do.
+// A household uses the Organizr of a stack as people use its pages.
 type household interface {
-	setUp()                       // does what the wizard asks for, and makes the accounts
+	setUp()                       // goes through the wizard and adds the accounts
 	logIn(username string) string // returns a Cookie header
 	logOut(cookie string)
 	lock(username string, locked bool)
 	move(username string, group int)
-	fallIll() // lets Organizr's health check fail, until recover
+	fallIll() // makes Organizr's health check fail until recover
 	recover()
 }
 
@@ -37,14 +36,18 @@ func (h fakeHousehold) fallIll()             { h.post("/fall-ill", "", nil) }
 func (h fakeHousehold) recover()             { h.compose("restart", "organizr") }
 
 func (h fakeHousehold) lock(username string, locked bool) {
-	h.post(map[bool]string{true: "/accounts/lock", false: "/accounts/unlock"}[locked], "", url.Values{"id": {numberOf(username)}})
+	path := "/accounts/unlock"
+	if locked {
+		path = "/accounts/lock"
+	}
+	h.post(path, "", url.Values{"id": {numberOf(username)}})
 }
 
 func (h fakeHousehold) move(username string, group int) {
 	h.post("/accounts/move", "", url.Values{"id": {numberOf(username)}, "group": {strconv.Itoa(group)}})
 }
 
-// numberOf returns the number that the account has in the stand-in's database.
+// numberOf returns the account's number in the stand-in's database.
 func numberOf(username string) string {
 	account, _ := fakeorganizr.Find(username)
 	return strconv.Itoa(account.UserID)
@@ -71,9 +74,8 @@ func (h *realHousehold) php(line string) string {
 func (h *realHousehold) setUp() {
 	client := *h.client
 	client.Timeout = 0
-	h.organizr = realorganizr.At("https://organizr.example.com", "/config/www/organizr", &client, func(path string) ([]byte, error) {
-		return []byte(h.php("readfile('" + path + "');")), nil
-	})
+	read := func(path string) ([]byte, error) { return []byte(h.php("readfile('" + path + "');")), nil }
+	h.organizr = realorganizr.At("https://organizr.example.com", "/config/www/organizr", &client, read)
 	h.must(h.organizr.SetUp(h.t.Context()))
 }
 
@@ -103,6 +105,7 @@ func (h *realHousehold) move(username string, group int) {
 func (h *realHousehold) fallIll() {
 	h.php("rename('/config/www/organizr/index.php', '/config/index.php');")
 }
+
 func (h *realHousehold) recover() {
 	h.php("rename('/config/index.php', '/config/www/organizr/index.php');")
 }
@@ -114,12 +117,14 @@ func TestTheFirstEveningInDocker(t *testing.T) {
 	})
 	t.Run("with a real Organizr", func(t *testing.T) {
 		needsOrganizr(t)
-		s := newStack(t, "realevening", "image: organizr/organizr\n", "image: "+realImage(t)+"\n")
+		const volume = "      - ./organizr:/config\n"
+		s := newStack(t, "realevening", "image: organizr/organizr\n", "image: "+realImage(t)+"\n",
+			volume, volume+"      - "+realorganizr.Source()+":/organizr:ro\n")
 		liveThrough(s, &realHousehold{stack: s})
 	})
 }
 
-// realImage returns the name of an image with a real Organizr, in this machine's PHP.
+// realImage builds an image that runs a real Organizr in this machine's PHP, and returns its name.
 func realImage(t *testing.T) string {
 	t.Helper()
 	e := needsDocker(t)
@@ -127,25 +132,25 @@ func realImage(t *testing.T) string {
 	if err := realorganizr.Layout(root); err != nil {
 		t.Fatal(err)
 	}
-	name, err := e.Image(t.Context(), "real-organizr", map[string]string{"root": root}, "FROM "+e.images["organizr/organizr"],
-		"COPY root /", `ENTRYPOINT ["/container", "real-organizr"]`)
+	name, err := e.Image(t.Context(), "real-organizr", map[string]string{"root": root},
+		"FROM "+e.images["organizr/organizr"], "COPY root /", `ENTRYPOINT ["/container", "real-organizr"]`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return name
 }
 
-// A householdsLife is the life of the readme's Compose file.
+// A householdsLife is what happens to the readme's Compose file, and the visitors of its services.
 type householdsLife struct {
 	*life
 	*stack
 	alice, bob, other, nobody, guest, owner *watcher
 }
 
-// away are the answers while a container is on its way.
+// away are the statuses while a container stops or starts.
 var away = []int{refused, 404, 502, 504}
 
-// restarting are the outcomes for everybody when Traefik is restarted, unless one is among the exceptions.
+// restarting returns the outcomes of an event that restarts Traefik: for everybody, but for the exceptions.
 func (l *householdsLife) restarting(exceptions ...outcome) []outcome {
 	for _, w := range l.watchers {
 		exceptions = append(exceptions, w.during(away...)) // the first outcome of a watcher counts
@@ -153,7 +158,7 @@ func (l *householdsLife) restarting(exceptions ...outcome) []outcome {
 	return exceptions
 }
 
-// liveThrough lets happen what happens to Organizr.
+// liveThrough begins the life, and goes on to what can happen to Organizr and its accounts.
 func liveThrough(s *stack, h household) *householdsLife {
 	alice := &watcher{name: "alice at sonarr", host: "sonarr"}
 	bob := &watcher{name: "bob at navidrome", host: "navidrome"}
@@ -161,7 +166,10 @@ func liveThrough(s *stack, h household) *householdsLife {
 	nobody := &watcher{name: "nobody at navidrome", host: "navidrome"}
 	guest := &watcher{name: "nobody at whoami", host: "whoami"}
 	owner := &watcher{name: "Organizr", host: "organizr"}
-	l := &householdsLife{newLife(s.t, s.client, alice, bob, other, nobody, guest, owner), s, alice, bob, other, nobody, guest, owner}
+	l := &householdsLife{
+		life: newLife(s.t, s.client, alice, bob, other, nobody, guest, owner), stack: s,
+		alice: alice, bob: bob, other: other, nobody: nobody, guest: guest, owner: owner,
+	}
 	logIn := func() {
 		session := h.logIn("bob")
 		alice.logIn(h.logIn("alice"))
@@ -207,7 +215,8 @@ func liveThrough(s *stack, h household) *householdsLife {
 	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
 
 	l.event("a named volume", func() {
-		s.change("- ./organizr:/config:ro", "- organizr:/config:ro", "      - ./organizr:/config\n", "      - organizr:/config\n",
+		s.change("- ./organizr:/config:ro", "- organizr:/config:ro",
+			"      - ./organizr:/config\n", "      - organizr:/config\n",
 			"\nvolumes:\n", "\nvolumes:\n  organizr:\n")
 	}, l.restarting(alice.gets(503, away...), bob.gets(503, away...), nobody.gets(503, away...))...)
 	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
@@ -216,7 +225,7 @@ func liveThrough(s *stack, h household) *householdsLife {
 	return l
 }
 
-// changeLabels lets happen what happens to services and to the middlewares, at the end of the life.
+// changeLabels goes on with what can happen to services and middlewares.
 func changeLabels(l *householdsLife) {
 	s, t := l.stack, l.stack.t
 	bob, nobody := l.bob, l.nobody
@@ -225,34 +234,45 @@ func changeLabels(l *householdsLife) {
 	const admins = router + "admins\n      traefik.http.middlewares.admins.plugin.organizrjwt.group: Admin\n"
 	const misspelt = router + "admims\n"
 	labels := "    labels:\n      traefik.enable: \"true\"\n      "
-	l.event("navidrome is for admins", func() { s.change(users, admins) }, bob.gets(403, away...), nobody.during(away...))
-	l.event("navidrome's middleware is misspelt", func() { s.change(admins, misspelt) }, bob.gets(404, away...), nobody.gets(404, away...))
-	l.event("navidrome names no middleware", func() { s.change(misspelt, "unused: \"\"\n") }, bob.gets(200, away...), nobody.gets(200, away...))
+	l.event("navidrome is for admins", func() { s.change(users, admins) },
+		bob.gets(403, away...), nobody.during(away...))
+	l.event("navidrome's middleware is misspelt", func() { s.change(admins, misspelt) },
+		bob.gets(404, away...), nobody.gets(404, away...))
+	l.event("navidrome names no middleware", func() { s.change(misspelt, "unused: \"\"\n") },
+		bob.gets(200, away...), nobody.gets(200, away...))
 	l.event("navidrome has no labels", func() { s.change(labels+"unused: \"\"\n", "    # no labels\n") },
 		bob.gets(404, away...), nobody.gets(404, away...))
-	l.event("navidrome is as before", func() { s.change("    # no labels\n", labels+users) }, bob.gets(200, away...), nobody.gets(401, away...))
+	l.event("navidrome is as before", func() { s.change("    # no labels\n", labels+users) },
+		bob.gets(200, away...), nobody.gets(401, away...))
 
 	middleware := strings.TrimSpace(strings.TrimPrefix(users, router))
 	group := s.line("traefik.http.middlewares." + middleware + ".plugin.organizrjwt.group: ")
 	wrong := strings.Replace(group, "group: ", "group: un", 1)
 	var shut, opened []outcome
 	for _, w := range l.watchers {
-		if text := s.line("traefik.http.routers." + w.host + ".middlewares: "); text != "" && strings.HasSuffix(text, ": "+middleware+"\n") {
-			shut, opened = append(shut, w.gets(404, away...)), append(opened, outcome{w, w.want, away})
+		if strings.HasSuffix(s.line("traefik.http.routers."+w.host+".middlewares: "), ": "+middleware+"\n") {
+			shut, opened = append(shut, w.gets(404, away...)), append(opened, w.during(away...))
 		}
 	}
 	l.event("a group is misspelt", func() { s.change(group, wrong) }, l.restarting(shut...)...)
-	if log := s.compose("logs", "--no-color", "traefik"); !regexp.MustCompile(`ERR.*organizrjwt: group: .*isn't a group`).MatchString(log) {
+	complaint := regexp.MustCompile(`ERR.*organizrjwt: group: .*isn't a group`)
+	if log := s.compose("logs", "--no-color", "traefik"); !complaint.MatchString(log) {
 		t.Errorf("the log doesn't complain about the group:\n%s", log)
 	}
 	l.event("the group is right again", func() { s.change(wrong, group) }, l.restarting(opened...)...)
 
-	network := "    name: " + s.engine.Name("evening-proxy") + "\n"
-	s.project.Files = append(s.project.Files, s.file("network.yml", replaceAll(t, yamlBlocks(section(t, "The middlewares"))[2], "    name: proxy\n", network)))
+	blocks := yamlBlocks(section(t, "The middlewares"))
+	network := "    name: " + s.engine.Name(s.name+"-proxy") + "\n"
+	own := s.file("network.yml", replaceAll(t, blocks[2], "    name: proxy\n", network))
+	s.project.Files = append(s.project.Files, own)
 	l.event("a network for other projects", func() { s.compose("up", "-d") }, l.restarting()...)
-	second := s.engine.Project(s.name+"-second", s.file("second.yml",
-		replaceAll(t, yamlBlocks(section(t, "The middlewares"))[3], "    external: true\n", "    external: true\n"+network)))
-	t.Cleanup(func() { down(t, second) })
+	second := s.engine.Project(s.name+"-second",
+		s.file("second.yml", replaceAll(t, blocks[3], "    external: true\n", "    external: true\n"+network)))
+	t.Cleanup(func() {
+		if err := second.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	l.event("radarr in another project", func() {
 		if _, err := second.Compose(t.Context(), "up", "-d"); err != nil {
 			t.Fatal(err)
@@ -264,12 +284,13 @@ func changeLabels(l *householdsLife) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if location := resp.Header.Get("Location"); resp.StatusCode != http.StatusMovedPermanently || location != "https://organizr.example.com/" {
+	location := resp.Header.Get("Location")
+	if resp.StatusCode != http.StatusMovedPermanently || location != "https://organizr.example.com/" {
 		t.Errorf("over http: %s, to %s", resp.Status, location)
 	}
 }
 
-// change replaces texts of the project's Compose file, and brings the project up with it.
+// change replaces texts of the project's Compose file, and brings the project up again.
 func (s *stack) change(changes ...string) {
 	s.t.Helper()
 	text, err := os.ReadFile(s.project.Files[0])
@@ -280,7 +301,8 @@ func (s *stack) change(changes ...string) {
 	s.compose("up", "-d")
 }
 
-// line returns the rest of the line of the Compose file from the words on, and its end; empty if there is none.
+// line returns what is left of a line of the Compose file from the words on, with its end; empty if there is no such
+// line.
 func (s *stack) line(words string) string {
 	s.t.Helper()
 	text, err := os.ReadFile(s.project.Files[0])
@@ -290,7 +312,7 @@ func (s *stack) line(words string) string {
 	return regexp.MustCompile(regexp.QuoteMeta(words) + ".*\n").FindString(string(text))
 }
 
-// awaitHealth waits until Docker says that of Organizr's container.
+// awaitHealth waits until Organizr's container has that health.
 func (s *stack) awaitHealth(want string) {
 	s.t.Helper()
 	id := strings.TrimSpace(s.compose("ps", "--quiet", "organizr"))
@@ -302,12 +324,5 @@ func (s *stack) awaitHealth(want string) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("Organizr is %q, %v", got, err)
 		}
-	}
-}
-
-// down removes a project at the end of a test.
-func down(t *testing.T, project *docker.Project) {
-	if err := project.Down(context.Background()); err != nil {
-		t.Error(err)
 	}
 }

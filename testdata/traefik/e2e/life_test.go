@@ -88,7 +88,7 @@ type life struct {
 	unexpected int
 }
 
-// newLife sends the visitors on their way until the test ends, which logs what has happened to them.
+// newLife lets the visitors ask until the test ends. The test then logs the table of events.
 func newLife(t *testing.T, client *http.Client, watchers ...*watcher) *life {
 	t.Helper()
 	l := &life{t: t, watchers: watchers, rows: [][]string{{"event", "took"}}}
@@ -114,21 +114,21 @@ func newLife(t *testing.T, client *http.Client, watchers ...*watcher) *life {
 	return l
 }
 
-// An outcome is what an event changes for a visitor.
+// An outcome is what an event means for a visitor.
 type outcome struct {
 	watcher *watcher
-	status  int   // that the visitor gets from then on
-	between []int // other statuses that the visitor may get until then
+	status  int   // what the visitor gets afterwards
+	between []int // other statuses that the visitor may get before that
 }
 
-// during names statuses that the visitor may get while an event goes on, and after which all is as it was.
+// during is the outcome of an event that changes nothing, but meanwhile the visitor may get those statuses.
 func (w *watcher) during(statuses ...int) outcome { return outcome{w, w.want, statuses} }
 
-// gets names the status that an event leads to, and others that the visitor may get until then.
+// gets is the outcome of an event after which the visitor gets another status, and before that perhaps some others.
 func (w *watcher) gets(status int, between ...int) outcome { return outcome{w, status, between} }
 
-// event lets something happen, waits until each visitor gets what is expected, and adds a row to the table. Visitors that no
-// outcome names must not notice anything.
+// event makes something happen, waits until each visitor gets what is expected, and adds a row to the table. A visitor
+// without an outcome must not notice anything.
 func (l *life) event(name string, happen func(), outcomes ...outcome) {
 	l.t.Helper()
 	for _, w := range l.watchers {
@@ -171,8 +171,8 @@ func (l *life) settle(w *watcher, status int, happened time.Time) []statusAt {
 	}
 }
 
-// judge counts answers that weren't expected, and returns what the table says of the visitor: the status, for how long at
-// most it was neither the one before nor the one after, and how long after the event it changed.
+// judge counts the answers that weren't expected, and returns the visitor's cell of the table: the status, how long
+// after the event it changed, and the longest time during which it was neither the old one nor the new one.
 func (l *life) judge(name string, w *watcher, expected outcome, answers []statusAt, happened time.Time) string {
 	var longest time.Duration
 	var others []string
@@ -202,7 +202,7 @@ func (l *life) judge(name string, w *watcher, expected outcome, answers []status
 	shown := fmt.Sprint(expected.status)
 	if w.want != expected.status {
 		shown = fmt.Sprintf("%d → %d after %.1f s", w.want, expected.status, max(0, changed.Sub(happened).Seconds()))
-		if took := changed.Sub(happened); took > soon && len(expected.between) == 0 {
+		if took := changed.Sub(happened); took > 2*soon && len(expected.between) == 0 {
 			l.t.Errorf("%s: %s is answered %d only %v later", name, w.name, expected.status, took)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // healthCheckOff is what the Compose file has because of the image's health check.
 const healthCheckOff = "    healthcheck:\n      disable: true\n"
 
-// Traefik serves no container that is starting, and takes no middleware from one. So each health check is why there is a
-// line in the Compose file, or in the readme.
+// Traefik doesn't serve a container that is starting, and takes no middlewares from its labels. That is why the
+// Compose file switches Organizr's health check off.
 func TestHealthChecksInDocker(t *testing.T) {
 	s := newStack(t, "health", healthCheckOff, "")
 	checked := table{"test": []string{"CMD", "/traefik", "version"}, "interval": "5s"}
@@ -46,14 +46,15 @@ func TestHealthChecksInDocker(t *testing.T) {
 	t.Logf("with the health check of its image Organizr is 404 for %.1f s", time.Since(began).Seconds())
 }
 
-// With the host's network Docker shows Traefik no port of its own container. Without one it drops all of the container's
-// labels, and so the middlewares.
+// In the host's network Docker shows Traefik no port of Traefik's own container. Without one Traefik drops all labels
+// of the container, the middlewares among them.
 func TestTheHostsNetworkInDocker(t *testing.T) {
 	s := newStack(t, "host")
 	text := document(t, "testdata/docker-compose.yml")
 	ports := text[strings.Index(text, "    ports:\n"):strings.Index(text, "    environment:\n")]
 	ports = strings.NewReplacer(`"80:80"`, `"`+s.plain+`:80"`, `"443:443"`, `"`+s.addr+`:443"`).Replace(ports)
-	s.change(ports, "    network_mode: host\n", `ADDRESS: ":80"`, "ADDRESS: "+s.plain, `ADDRESS: ":443"`, "ADDRESS: "+s.addr)
+	s.change(ports, "    network_mode: host\n",
+		`ADDRESS: ":80"`, "ADDRESS: "+s.plain, `ADDRESS: ":443"`, "ADDRESS: "+s.addr)
 	s.await(http.StatusOK, "GET", "organizr", "/", "")
 	if got := s.ask("GET", "navidrome", "/", "").StatusCode; got != http.StatusNotFound {
 		t.Errorf("without the port: got %d", got)
@@ -68,7 +69,7 @@ func TestTheHostsNetworkInDocker(t *testing.T) {
 	s.await(http.StatusOK, "GET", "navidrome", "/", s.logIn("bob"))
 }
 
-// A folder that Organizr's is replaced by isn't the one that Traefik has mounted.
+// If another folder takes the place of Organizr's, Traefik still has the old one mounted.
 func TestAReplacedFolderInDocker(t *testing.T) {
 	s := newStack(t, "replaced")
 	s.setUp()
@@ -90,7 +91,8 @@ func TestAReplacedFolderInDocker(t *testing.T) {
 	s.await(http.StatusOK, "GET", "navidrome", "/", bob)
 }
 
-// A folder in Organizr's volume that Traefik mounts is made before Organizr's first start, which then fails.
+// If Traefik mounts a folder inside Organizr's volume, Docker creates it before Organizr's first start, which then
+// fails.
 func TestAFolderInOrganizrsVolumeInDocker(t *testing.T) {
 	s := newStack(t, "folder", "- ./organizr:/config:ro",
 		"- ./organizr/www/organizr/data/config:/config/www/organizr/data/config:ro")
@@ -105,18 +107,15 @@ func TestAFolderInOrganizrsVolumeInDocker(t *testing.T) {
 	}
 }
 
-// Organizr keeps its data folder to its user, and its group may list it, but not enter.
+// Organizr's data folder has mode 0760: its group can list it, but not enter it.
 func TestWhoMayReadOrganizrsFilesInDocker(t *testing.T) {
 	s := newStack(t, "readers")
 	s.compose("up", "-d", "traefik", "organizr")
 	s.await(http.StatusOK, "GET", "organizr", "/", "")
 	s.post("/wizard", "", nil)
+	folder := filepath.Join(s.folder, "organizr")
 	read := func(options ...string) error {
-		options = append([]string{"run", "--rm", "--network", "none", "--volume", filepath.Join(s.folder, "organizr") + ":/config:ro"}, options...)
-		options = append(options, "--entrypoint", "/container", s.engine.images["traefik/whoami"],
-			"read", "/config/www/organizr/data/config/config.php")
-		_, err := s.engine.Docker(t.Context(), options...)
-		return err
+		return s.runContainer(folder+":/config:ro", options, "read", "/config/www/organizr/data/config/config.php")
 	}
 	for _, one := range []struct {
 		who     string
@@ -132,11 +131,10 @@ func TestWhoMayReadOrganizrsFilesInDocker(t *testing.T) {
 			t.Errorf("%s: %v", one.who, err)
 		}
 	}
-	if _, err := s.engine.Docker(t.Context(), "run", "--rm", "--network", "none", "--volume", filepath.Join(s.folder, "organizr")+":/config",
-		"--entrypoint", "/container", s.engine.images["traefik/whoami"], "open", "/config/www/organizr/data"); err != nil {
+	if err := s.runContainer(folder+":/config", nil, "open", "/config/www/organizr/data"); err != nil {
 		t.Fatal(err)
 	}
 	if err := read("--user", "65532:1000"); err != nil {
-		t.Errorf("another user of Organizr's group, which may enter: %v", err)
+		t.Errorf("another user of Organizr's group, after chmod g+x: %v", err)
 	}
 }

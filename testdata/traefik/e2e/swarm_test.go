@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// As in newStack, only the plugin's source, the images' names, the socket and the ports are others than in the file. The
-// kernel of a small machine may lack IPVS, so a service is found by the addresses of its containers.
+// The stack differs from the file as a project of newStack does. Besides, its services are found by the addresses of
+// their containers (dnsrr), since the kernel of a test machine may lack IPVS.
 func TestTheStackInSwarm(t *testing.T) {
 	e := needsDocker(t)
 	s := &stack{t: t, engine: e, folder: t.TempDir(), scheme: "https", domain: ".example.com"}
@@ -34,12 +35,11 @@ func TestTheStackInSwarm(t *testing.T) {
 	}
 	_, plain, _ := strings.Cut(s.plain, ":")
 	_, secure, _ := strings.Cut(s.addr, ":")
-	const module = "TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_MODULENAME: " + proxy.PluginModule + "\n"
+	const mount = "      - letsencrypt:/letsencrypt\n"
 	text := replaceAll(t, document(t, "testdata/docker-stack.yml"),
-		module+"      TRAEFIK_EXPERIMENTAL_PLUGINS_ORGANIZRJWT_VERSION: v1.0.0\n",
-		strings.Replace(module, "PLUGINS", "LOCALPLUGINS", 1)+
+		catalogPlugin, "      TRAEFIK_EXPERIMENTAL_LOCALPLUGINS_ORGANIZRJWT_MODULENAME: "+proxy.PluginModule+"\n"+
 			"      TRAEFIK_PROVIDERS_SWARM_CONSTRAINTS: Label(`com.docker.stack.namespace`, `"+e.Name("stack")+"`)\n",
-		"      - letsencrypt:/letsencrypt\n", "      - letsencrypt:/letsencrypt\n      - "+proxy.Checkout()+":/plugins-local/src/"+proxy.PluginModule+":ro\n",
+		mount, mount+"      - "+proxy.Checkout()+":/plugins-local/src/"+proxy.PluginModule+":ro\n",
 		"/var/run/docker.sock:/", e.Socket()+":/",
 		"published: 80\n", "published: "+plain+"\n", "published: 443\n", "published: "+secure+"\n",
 		"    external: true\n", "    external: true\n    name: "+e.Name("hash")+"\n")
@@ -50,7 +50,7 @@ func TestTheStackInSwarm(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			log, err := e.Docker(t.Context(), "service", "logs", name+"_traefik")
+			log, err := e.Docker(context.Background(), "service", "logs", name+"_traefik")
 			t.Log(log, err)
 		}
 	})

@@ -1,5 +1,5 @@
-// Package docker runs containers for tests: in the engine that DOCKER_HOST names, or in one of its own. All that it makes
-// there carries a label, and is gone when the engine is stopped.
+// Package docker runs containers for tests, in the engine that DOCKER_HOST names or in one of its own. Everything that
+// it creates there carries a label and is removed when the engine is stopped.
 package docker
 
 import (
@@ -19,7 +19,7 @@ import (
 // label marks the images of the tests, and so their containers.
 const label = "organizrjwt.tests"
 
-// Variable names the environment variable with the address of the engine to use.
+// Variable is the environment variable with the address of the engine to use.
 const Variable = "DOCKER_HOST"
 
 // Engine is a running engine on this machine.
@@ -41,7 +41,8 @@ func Start(ctx context.Context) (*Engine, error) {
 	engine := &Engine{run: strings.ToLower(rand.Text()[:8]), host: os.Getenv(Variable)}
 	if engine.host != "" {
 		if _, found := strings.CutPrefix(engine.host, "unix://"); !found {
-			return nil, fmt.Errorf("%s is %s: tests mount files and open ports of this machine, so they need its socket", Variable, engine.host)
+			return nil, fmt.Errorf("%s is %s, but the tests need the socket of an engine on this machine: "+
+				"they mount files and connect to ports", Variable, engine.host)
 		}
 		_, err := engine.Docker(ctx, "version")
 		return engine, err
@@ -60,7 +61,8 @@ func Start(ctx context.Context) (*Engine, error) {
 	return engine, nil
 }
 
-// supervise runs the engine until standard input ends. That happens however the tests end, so the folder never stays.
+// supervise runs the engine until standard input is closed. That happens however the tests end, so the folder never
+// stays behind.
 const supervise = `ip link set lo up
 dockerd "$@" & engine=$!
 read -r _
@@ -68,8 +70,8 @@ kill $engine; wait $engine
 umount "$FOLDER"/run/netns/* 2>/dev/null # the engine leaves that of the host's network
 rm -rf "$FOLDER"`
 
-// startDaemon starts the engine in a network of its own, so that it leaves alone the packet filter, the bridges and the
-// ports of this machine, and in a part of its own of a containerd that runs already.
+// startDaemon starts the engine in a network namespace of its own, so that it doesn't touch this machine's packet
+// filter, bridges and ports. If a containerd is running already, the engine has a namespace of its own there too.
 func (engine *Engine) startDaemon(ctx context.Context, folder string) error {
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {
@@ -79,11 +81,11 @@ func (engine *Engine) startDaemon(ctx context.Context, folder string) error {
 	engine.daemon = exec.Command("unshare", "--net", "sh", "-c", supervise, "sh",
 		"--host", engine.host, "--pidfile", filepath.Join(folder, "pid"),
 		"--data-root", filepath.Join(folder, "data"), "--exec-root", filepath.Join(folder, "run"),
-		"--containerd-namespace", "organizrjwt-"+engine.run, "--containerd-plugins-namespace", "organizrjwt-plugins-"+engine.run,
+		"--containerd-namespace", engine.Name("containers"), "--containerd-plugins-namespace", engine.Name("plugins"),
 		"--bridge", "none")
 	engine.daemon.Env = append(os.Environ(), "FOLDER="+folder)
 	engine.daemon.Stdout, engine.daemon.Stderr = log, log
-	engine.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the tests, and its end ends the engine
+	engine.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C ends the tests, and they end the engine
 	if engine.lifeline, err = engine.daemon.StdinPipe(); err != nil {
 		return err
 	}
@@ -166,23 +168,28 @@ func (engine *Engine) Run(ctx context.Context, name string, arguments ...string)
 	program.Stderr = &complaints
 	printed, err := program.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, strings.TrimSpace(complaints.String()))
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err,
+			strings.TrimSpace(complaints.String()))
 	}
 	return string(printed), nil
 }
 
-// Name returns a name in the engine that no other run of the tests uses.
+// Name returns a name that no other run of the tests uses in the engine.
 func (engine *Engine) Name(name string) string { return "organizrjwt-" + engine.run + "-" + name }
 
-// Image makes an image of the lines of a Dockerfile and of files and folders, by their names there, and returns its name.
-func (engine *Engine) Image(ctx context.Context, name string, files map[string]string, lines ...string) (string, error) {
+// Image builds an image from the lines of a Dockerfile, and from files and folders by their names in it. It returns the
+// image's name.
+func (engine *Engine) Image(
+	ctx context.Context, name string, files map[string]string, lines ...string,
+) (string, error) {
 	folder, err := os.MkdirTemp("", "organizrjwt-image-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(folder)
 	for file, path := range files {
-		if output, err := exec.CommandContext(ctx, "cp", "-R", path, filepath.Join(folder, file)).CombinedOutput(); err != nil {
+		output, err := exec.CommandContext(ctx, "cp", "-R", path, filepath.Join(folder, file)).CombinedOutput()
+		if err != nil {
 			return "", fmt.Errorf("copying %s: %w: %s", path, err, output)
 		}
 	}

@@ -49,7 +49,8 @@ func TestNothingIsLeftInTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	compose := filepath.Join(t.TempDir(), "docker-compose.yml")
-	text := "services:\n  one:\n    image: " + image + "\n    entrypoint: [/file]\n    volumes: [\"some:/some\"]\nvolumes:\n  some:\n"
+	text := "services:\n  one:\n    image: " + image + "\n    entrypoint: [/file]\n" +
+		"    volumes: [\"some:/some\"]\nvolumes:\n  some:\n"
 	if err := os.WriteFile(compose, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestNothingIsLeftInTheEngine(t *testing.T) {
 	}
 }
 
-// The tests can be killed, and then nothing of theirs removes what they have made.
+// If the tests are killed, they can't clean up themselves.
 func TestTheEngineEndsWithTheTests(t *testing.T) {
 	const child = "ENGINE_OF_A_CHILD"
 	needsEngine(t)

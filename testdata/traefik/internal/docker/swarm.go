@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Swarm makes the engine a swarm of itself alone until it is stopped, unless it is one already. The address is where it
+// Swarm makes the engine a swarm with a single node, unless it is in one already. The address is the one on which it
 // would listen for other nodes.
 func (engine *Engine) Swarm(ctx context.Context, address string) error {
 	state, err := engine.Docker(ctx, "info", "--format", "{{.Swarm.LocalNodeState}}")
@@ -14,11 +14,12 @@ func (engine *Engine) Swarm(ctx context.Context, address string) error {
 		return err
 	}
 	engine.inSwarm = true
-	_, err = engine.Docker(ctx, "swarm", "init", "--listen-addr", address, "--advertise-addr", address, "--data-path-addr", "127.0.0.1")
+	_, err = engine.Docker(ctx, "swarm", "init",
+		"--listen-addr", address, "--advertise-addr", address, "--data-path-addr", "127.0.0.1")
 	return err
 }
 
-// Deploy deploys the stack of a file under the name in this run, and returns that name.
+// Deploy deploys the stack of a file, and returns the stack's name in this run.
 func (engine *Engine) Deploy(ctx context.Context, name, file string) (string, error) {
 	name = engine.Name(name)
 	engine.stacks = append(engine.stacks, name)
@@ -31,7 +32,8 @@ func (engine *Engine) removeStack(ctx context.Context, name string) error {
 	_, err := engine.Docker(ctx, "stack", "rm", name)
 	for err == nil {
 		var left string
-		left, err = engine.Docker(ctx, "container", "ls", "--all", "--quiet", "--filter", "label=com.docker.stack.namespace="+name)
+		left, err = engine.Docker(ctx, "container", "ls", "--all", "--quiet",
+			"--filter", "label=com.docker.stack.namespace="+name)
 		if left == "" {
 			break
 		}

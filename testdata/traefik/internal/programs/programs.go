@@ -40,7 +40,8 @@ func All() []Program {
 	return append(append(all, php), Docker()...)
 }
 
-// Docker are the programs that run containers. The engine is one of them unless DOCKER_HOST names one that runs already.
+// Docker are the programs that run containers. The engine is one of them unless DOCKER_HOST names one that runs
+// already.
 func Docker() []Program {
 	all := []Program{
 		{Name: "docker", Packages: []string{"docker.io"}},

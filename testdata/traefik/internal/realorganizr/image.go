@@ -9,19 +9,9 @@ import (
 	"slices"
 )
 
-// Layout lays out the root folder of an image that holds this machine's PHP and, in /organizr, Organizr's source.
+// Layout fills the root folder of an image with this machine's PHP and all that it loads, and with what Organizr needs
+// beside its source.
 func Layout(root string) error {
-	if err := LayoutPHP(root); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(root, "router.php"), router, 0o644); err != nil {
-		return err
-	}
-	return copySource(filepath.Join(root, "organizr"), Source())
-}
-
-// LayoutPHP lays out the root folder of an image that holds this machine's PHP.
-func LayoutPHP(root string) error {
 	output, err := exec.Command("php", "-r",
 		`echo PHP_BINARY, "\n", ini_get("extension_dir"), "\n", dirname(dirname(php_ini_loaded_file()));`).Output()
 	if err != nil {
@@ -50,6 +40,9 @@ func LayoutPHP(root string) error {
 		return fmt.Errorf("copying PHP: %w: %s", err, output)
 	}
 	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o777); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, "router.php"), router, 0o644); err != nil {
 		return err
 	}
 	if link := filepath.Join(root, "usr", "bin", "php"); filepath.Join(root, php) != link {

@@ -88,7 +88,7 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	if o.Web = options.Folder; o.Web == "" {
 		o.Web = filepath.Join(o.folder, "web")
 	}
-	if err := copySource(o.Web, options.Source); err != nil {
+	if err := CopySource(o.Web, options.Source); err != nil {
 		return nil, err
 	}
 	script := filepath.Join(o.folder, "router.php")
@@ -119,15 +119,14 @@ func Start(ctx context.Context, options Options) (_ *Organizr, err error) {
 	return o, o.await(ctx)
 }
 
-// At returns the Organizr that runs in a container, at the address as the client finds it. The web root is its path there, and
-// read reads a file there.
+// At returns an Organizr that runs in a container. The web root is a path in there, and read returns a file from there.
 func At(address, web string, client *http.Client, read func(path string) ([]byte, error)) *Organizr {
 	return &Organizr{URL: address, Web: web, client: client, read: read, ids: map[string]int{}}
 }
 
-// copySource copies Organizr's source to the web root, without what Git keeps beside it and without what an Organizr
+// CopySource copies Organizr's source to the web root, without what Git keeps beside it and without what an Organizr
 // that runs there has written.
-func copySource(web, source string) error {
+func CopySource(web, source string) error {
 	if _, err := os.Stat(filepath.Join(source, "api", "v2", "index.php")); err != nil {
 		return fmt.Errorf("%s names no folder with Organizr's source: %w", Variable, err)
 	}

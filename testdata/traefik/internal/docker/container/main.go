@@ -1,4 +1,4 @@
-// Command container is the program in the images of the tests: it stands in for Organizr, starts a real one, or is a service
+// Command container is the program in the tests' images: a stand-in for Organizr, the start of a real one, or a service
 // that shows what it was told.
 package main
 
@@ -48,7 +48,8 @@ func run(ctx context.Context, arguments []string) error {
 	case len(arguments) == 2 && arguments[0] == "empty":
 		return empty(arguments[1])
 	}
-	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, open FOLDER, or empty FOLDER, not %q", arguments)
+	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, open FOLDER, or empty FOLDER, "+
+		"not %q", arguments)
 }
 
 // serve answers on the port until the container is stopped.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/realorganizr"
 )
 
 // model is where the image has a config.php that a real Organizr wrote.
@@ -19,7 +20,7 @@ const model = "/config.php"
 // owner is the user and group of Organizr's files, as PUID and PGID of the real image say.
 const owner = 1000
 
-// A container's Organizr installs itself into its web root, has a wizard until it is set up, and from then on is
+// An organizr installs itself into its web root, and has a wizard until it is set up. From then on it is
 // fakeorganizr's.
 type organizr struct {
 	web   string
@@ -28,8 +29,8 @@ type organizr struct {
 	ill   bool
 }
 
-// newOrganizr returns the Organizr in the web root. As in the real image, a first start needs an empty folder, and data
-// is closed to all but its owner, and to its group but for being listed.
+// newOrganizr returns the Organizr in the web root. As in the real image, the first start needs an empty folder, and
+// the group of the data folder can list it but not enter it.
 func newOrganizr(web string) (*organizr, error) {
 	o := &organizr{web: web}
 	if _, err := os.Stat(o.page()); err != nil {
@@ -103,17 +104,19 @@ func mustBeEmpty(web string) error {
 	return nil
 }
 
-// runRealOrganizr copies Organizr's source to the web root at the first start, and runs it in PHP's own server.
+// runRealOrganizr copies Organizr's source from where it is mounted to the web root at the first start, and runs it in
+// PHP's own server.
 func runRealOrganizr(ctx context.Context, web string) error {
 	if _, err := os.Stat(filepath.Join(web, "index.php")); err != nil {
 		if err := mustBeEmpty(web); err != nil {
 			return err
 		}
-		if err := os.CopyFS(web, os.DirFS("/organizr")); err != nil {
+		if err := realorganizr.CopySource(web, "/organizr"); err != nil {
 			return err
 		}
 	}
-	php := exec.CommandContext(ctx, "/usr/bin/php", "-d", "error_reporting=0", "-d", "display_errors=0", "-S", "0.0.0.0:80", "-t", web, "/router.php")
+	php := exec.CommandContext(ctx, "/usr/bin/php", "-d", "error_reporting=0", "-d", "display_errors=0",
+		"-S", "0.0.0.0:80", "-t", web, "/router.php")
 	php.Dir = web
 	php.Env = append(os.Environ(), "ORGANIZR_ROOT="+web, "PHP_CLI_SERVER_WORKERS=4")
 	php.Stdout, php.Stderr = os.Stdout, os.Stderr
