@@ -22,7 +22,7 @@ type watcher struct {
 
 	mutex   sync.Mutex
 	cookie  string
-	answers []statusAt // since the last event
+	answers []statusAt // that nobody has taken yet
 }
 
 // A statusAt is what a visitor was answered, and when.
@@ -103,6 +103,9 @@ func newLife(t *testing.T, client *http.Client, watchers ...*watcher) *life {
 	t.Cleanup(func() {
 		close(stop)
 		running.Wait()
+		for _, w := range watchers {
+			l.judge("the end", w, outcome{watcher: w, status: w.want}, w.take(), time.Now())
+		}
 		var text strings.Builder
 		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		for _, row := range l.rows {
@@ -131,11 +134,6 @@ func (w *watcher) gets(status int, between ...int) outcome { return outcome{w, s
 // without an outcome must not notice anything.
 func (l *life) event(name string, happen func(), outcomes ...outcome) {
 	l.t.Helper()
-	for _, w := range l.watchers {
-		w.mutex.Lock()
-		w.answers = nil
-		w.mutex.Unlock()
-	}
 	began := time.Now()
 	happen()
 	happened := time.Now()
@@ -152,23 +150,42 @@ func (l *life) event(name string, happen func(), outcomes ...outcome) {
 	l.rows = append(l.rows, row)
 }
 
-// settle waits until a visitor has got the status ten times in a row, and returns all answers until then.
+// settle waits until a visitor has got the status ten times in a row since the event, and takes all answers until then.
 func (l *life) settle(w *watcher, status int, happened time.Time) []statusAt {
 	l.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		w.mutex.Lock()
-		answers := slices.Clone(w.answers)
-		w.mutex.Unlock()
-		settled := len(answers) >= 10 && answers[len(answers)-1].at.After(happened) &&
-			!slices.ContainsFunc(answers[len(answers)-10:], func(a statusAt) bool { return a.status != status })
-		if settled {
-			return answers
+		if inARow := w.inARow(status, happened); inARow >= 10 {
+			return w.take()
 		}
 		if time.Now().After(deadline) {
+			answers := w.take()
 			l.t.Errorf("%s isn't answered %d, but %v", w.name, status, answers[max(0, len(answers)-3):])
 			return answers
 		}
 	}
+}
+
+// inARow returns how many of the last answers since a time have the status.
+func (w *watcher) inARow(status int, since time.Time) int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	count := 0
+	for _, answer := range slices.Backward(w.answers) {
+		if answer.status != status || answer.at.Before(since) {
+			break
+		}
+		count++
+	}
+	return count
+}
+
+// take returns the answers that nobody has taken yet.
+func (w *watcher) take() []statusAt {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	answers := w.answers
+	w.answers = nil
+	return answers
 }
 
 // judge counts the answers that weren't expected, and returns the visitor's cell of the table: the status, how long
