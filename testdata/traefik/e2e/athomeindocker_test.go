@@ -195,7 +195,7 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, command, ok := strings.Cut(section(t, "Organizr outside Docker"), "```sh\n")
+			_, command, ok := strings.Cut(section(t, "Without Organizr's files"), "```sh\n")
 			command, _, closed := strings.Cut(command, "```")
 			if !ok || !closed {
 				t.Fatal("the readme has no such command")

@@ -17,7 +17,13 @@ func compose(t *testing.T, files ...string) *types.Project {
 	for i, file := range files {
 		files[i] = data(file)
 	}
-	options, err := cli.NewProjectOptions(files, cli.WithName("home"), cli.WithWorkingDirectory(data()))
+	return composeFiles(t, files...)
+}
+
+// composeFiles reads compose files, the later ones over the earlier ones.
+func composeFiles(t *testing.T, paths ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(paths, cli.WithName("home"), cli.WithWorkingDirectory(data()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -261,13 +261,13 @@ func changeLabels(l *householdsLife) {
 	}
 	l.event("the group is right again", func() { s.change(wrong, group) }, l.restarting(opened...)...)
 
-	blocks := yamlBlocks(section(t, "The middlewares"))
+	blocks := yamlBlocks(section(t, "Services of another Compose project"))
 	network := "    name: " + s.engine.Name(s.name+"-proxy") + "\n"
-	own := s.file("network.yml", replaceAll(t, blocks[2], "    name: proxy\n", network))
+	own := s.file("network.yml", replaceAll(t, blocks[0], "    name: proxy\n", network))
 	s.project.Files = append(s.project.Files, own)
 	l.event("a network for other projects", func() { s.compose("up", "-d") }, l.restarting()...)
 	second := s.engine.Project(s.name+"-second",
-		s.file("second.yml", replaceAll(t, blocks[3], "    external: true\n", "    external: true\n"+network)))
+		s.file("second.yml", replaceAll(t, blocks[1], "    external: true\n", "    external: true\n"+network)))
 	t.Cleanup(func() {
 		if err := second.Down(context.Background()); err != nil {
 			t.Error(err)

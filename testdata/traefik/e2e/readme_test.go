@@ -15,18 +15,27 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-func readme(t *testing.T) string {
+// manuals are the documents that users read: what most of them need, and what few do.
+var manuals = []string{"readme.md", ".github/RECIPES.md"}
+
+// manual returns the text of both manuals.
+func manual(t *testing.T) string {
 	t.Helper()
-	return document(t, "readme.md")
+	var text strings.Builder
+	for _, name := range manuals {
+		text.WriteString(document(t, name) + "\n")
+	}
+	return text.String()
 }
 
-// section returns the part of the readme under the heading.
+// section returns the part of the manuals under the heading.
 func section(t *testing.T, heading string) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(readme(t), "# "+heading+"\n")
-	if !ok {
-		t.Fatalf("the readme has no heading %q", heading)
+	parts := strings.Split(manual(t), "# "+heading+"\n")
+	if len(parts) != 2 {
+		t.Fatalf("the manuals have the heading %q %d times", heading, len(parts)-1)
 	}
+	rest := parts[1]
 	if end := regexp.MustCompile(`(?m)^##+ `).FindStringIndex(rest); end != nil {
 		return rest[:end[0]]
 	}
@@ -42,14 +51,12 @@ func yamlBlocks(text string) []string {
 	return blocks
 }
 
-// A block is what the readme shows of a container, in a block of its own or as a service of a Compose file.
+// A block is what the manuals show of a container, in a block of its own or as a service of a Compose file.
 type block struct {
 	Command     []string
 	Environment map[string]string
 	Labels      map[string]string
 	Volumes     []string
-	Secrets     any // a list of a service's, a map of a Compose file's
-	Deploy      struct{ Labels map[string]string }
 	Services    map[string]block
 }
 
@@ -89,7 +96,7 @@ const (
 )
 
 func TestTheReadmesBlocks(t *testing.T) {
-	text := readme(t)
+	text := manual(t)
 	for heading, same := range map[string]struct {
 		file   string
 		number int
@@ -100,7 +107,7 @@ func TestTheReadmesBlocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := yamlBlocks(section(t, heading))[same.number]; got != string(want) {
-				t.Errorf("the readme differs from testdata/%s", same.file)
+				t.Errorf("the manuals differ from testdata/%s", same.file)
 			}
 		})
 	}
@@ -120,9 +127,8 @@ func TestTheReadmesBlocks(t *testing.T) {
 	})
 	t.Run("the documents show one secret only, which the plugin knows and warns of", func(t *testing.T) {
 		shown := map[string]bool{}
-		for _, file := range []string{
-			"readme.md", ".traefik.yml", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "testdata/kubernetes.yml",
-		} {
+		others := []string{".traefik.yml", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "testdata/kubernetes.yml"}
+		for _, file := range slices.Concat(manuals, others) {
 			for _, word := range regexp.MustCompile(`\b[A-Za-z0-9]{30,}\b`).FindAllString(document(t, file), -1) {
 				shown[word] = true
 			}
@@ -156,31 +162,44 @@ func anchors(text string) []string {
 // The plugin catalog shows the readme without its repository, so there a relative address leads nowhere, and GitHub
 // serves an SVG of a repository as text.
 func TestTheReadmesLinks(t *testing.T) {
-	text := readme(t)
-	for _, link := range regexp.MustCompile(`(!?)\[[^\]]*\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
-		address, anchor, _ := strings.Cut(link[2], "#")
-		t.Run(link[2], func(t *testing.T) {
-			target := text
-			switch {
-			case link[1] == "!":
-				path, ours := strings.CutPrefix(address, pictures)
-				if !ours || !strings.HasSuffix(path, ".png") {
-					t.Fatal("a picture must be a PNG of this repository, by its absolute address")
+	for _, name := range manuals {
+		text := document(t, name)
+		for _, link := range regexp.MustCompile(`(!?)\[[^\]]*\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
+			address, anchor, _ := strings.Cut(link[2], "#")
+			t.Run(name+" to "+link[2], func(t *testing.T) {
+				target := text
+				switch {
+				case link[1] == "!":
+					path, ours := strings.CutPrefix(address, pictures)
+					if !ours || !strings.HasSuffix(path, ".png") {
+						t.Fatal("a picture must be a PNG of this repository, by its absolute address")
+					}
+					document(t, path)
+					return
+				case strings.HasPrefix(address, files):
+					target = document(t, strings.TrimPrefix(address, files))
+				case address != "":
+					if !strings.HasPrefix(address, "https://") {
+						t.Fatal("a link must be absolute")
+					}
+					return
 				}
-				document(t, path)
-				return
-			case strings.HasPrefix(address, files):
-				target = document(t, strings.TrimPrefix(address, files))
-			case address != "":
-				if !strings.HasPrefix(address, "https://") {
-					t.Fatal("a link must be absolute")
+				if anchor != "" && !slices.Contains(anchors(target), anchor) {
+					t.Errorf("no heading for #%s", anchor)
 				}
-				return
-			}
-			if anchor != "" && !slices.Contains(anchors(target), anchor) {
-				t.Errorf("no heading for #%s", anchor)
-			}
-		})
+			})
+		}
+	}
+}
+
+// RECIPES.md begins with a list of all its sections.
+func TestTheRecipesContents(t *testing.T) {
+	text := document(t, ".github/RECIPES.md")
+	contents, _, _ := strings.Cut(text, "\n## ")
+	for _, anchor := range anchors(text) {
+		if strings.Count(contents, "](#"+anchor+")") != 1 {
+			t.Errorf("the contents don't list #%s once", anchor)
+		}
 	}
 }
 
@@ -198,7 +217,7 @@ func TestTheReadmeHasEveryOption(t *testing.T) {
 		}
 		return decoded.HTTP.Middlewares["door"].Plugin["organizrjwt"]
 	}
-	lines := yamlBlocks(text)[0]
+	lines := yamlBlocks(section(t, "Every option as a label"))[0]
 	if copied := read(lines); copied["configFile"] == nil || copied["secret"] != nil || copied["secretFile"] != nil {
 		t.Errorf("who copies the labels has other sources than configFile: %v", copied)
 	}
@@ -226,11 +245,12 @@ func TestTheReadmeHasEveryOption(t *testing.T) {
 // What the readme says of errors, reasons and pages is what the plugin says.
 func TestTheReadmeQuotesThePlugin(t *testing.T) {
 	source := document(t, "organizrjwt.go") + document(t, "hs256.go")
-	_, errors, _ := strings.Cut(section(t, "Options"), "| option | errors |")
+	errors := section(t, "Configuration errors")
 	problems := section(t, "When it doesn't work")
+	_, refusals, _ := strings.Cut(problems, "| the reason in the log |")
 	for kind, quoted := range map[string][][]string{
 		"error":  regexp.MustCompile("`([a-zA-Z'][^`]* [^`]*)`").FindAllStringSubmatch(errors, -1),
-		"reason": regexp.MustCompile("reason=\"([^\"…]*?) ?…?\"`").FindAllStringSubmatch(problems, -1),
+		"reason": regexp.MustCompile("(?m)^\\| [^|]* \\| `([^`…]*?) ?…?`").FindAllStringSubmatch(refusals, -1),
 		"page":   regexp.MustCompile(`(?m)^\| "([^"]*)"`).FindAllStringSubmatch(problems, -1),
 	} {
 		if len(quoted) < 3 {

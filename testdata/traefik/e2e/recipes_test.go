@@ -33,6 +33,9 @@ func fromLabels(t *testing.T, given map[string]string, backend string) table {
 	routers, middlewares := table{}, table{}
 	for name, middleware := range decoded.HTTP.Middlewares {
 		middlewares[name] = table{"plugin": middleware.Plugin}
+		if pages := middleware.Errors; pages != nil {
+			middlewares[name] = table{"errors": table{"status": pages.Status, "query": pages.Query, "service": "service"}}
+		}
 	}
 	for name, router := range decoded.HTTP.Routers {
 		rule := cmp.Or(router.Rule, "Host(`"+name+".example.com`)")
@@ -43,6 +46,12 @@ func fromLabels(t *testing.T, given map[string]string, backend string) table {
 		"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend}}}}},
 	}}
 }
+
+// Headings of recipes that more than one test reads.
+const (
+	singleSignOn = "Single sign-on for Grafana, Navidrome, Radicale and koel"
+	apiKeys      = "Apps that send a service's API key"
+)
 
 // A visit is what somebody, or nobody, asks of a host, and the status of the answer.
 type visit struct {
@@ -57,19 +66,17 @@ var labelRecipes = []struct {
 	told    map[string]string // to bob at the first host
 }{
 	{"A public API path on a private service", []visit{
+		{"", "GET", "sonarr", "/api", 200},
 		{"", "GET", "sonarr", "/api/x", 200},
 		{"", "GET", "sonarr", "/feed/", 200},
 		{"", "GET", "sonarr", "/", 401},
 		{"bob", "GET", "sonarr", "/", 200},
 	}, nil},
-	{"Only one custom group", []visit{
+	{"Only one group, or one more user", []visit{
 		{"fay", "GET", "photos", "/", 200},
-		{"bob", "GET", "photos", "/", 403},
+		{"bob", "GET", "photos", "/", 200},
 		{"alice", "GET", "photos", "/", 200},
-	}, nil},
-	{"One more user", []visit{
-		{"bob", "GET", "radarr", "/", 200},
-		{"pat", "GET", "radarr", "/", 403},
+		{"pat", "GET", "photos", "/", 403},
 	}, nil},
 	{"A whole service open to the home network", []visit{
 		{"", "GET", "plex", "/", 401},
@@ -86,12 +93,15 @@ var labelRecipes = []struct {
 		{"", "GET", "app", "/favicon.ico", 200},
 		{"", "GET", "app", "/", 401},
 	}, nil},
-	{"Telling Grafana, Navidrome, Radicale or koel who is there", []visit{
+	{singleSignOn, []visit{
 		{"bob", "GET", "grafana", "/", 200},
 	}, map[string]string{"X-Webauth-User": "bob", "Remote-User": "bob", "X-Remote-User": "bob"}},
-	{"Handing the token on", []visit{
+	{"Passing the token on", []visit{
 		{"bob", "GET", "backend", "/", 200},
 	}, map[string]string{"Authorization": "Bearer eyJ"}},
+	{"A service with one login for everybody", []visit{
+		{"bob", "GET", "transmission", "/", 200},
+	}, map[string]string{"Authorization": "Basic bmFtZTpwYXNzd29yZA=="}},
 	{"Services under paths of Organizr's host", []visit{
 		{"bob", "GET", "home", "/sonarr/x", 200},
 		{"", "GET", "home", "/sonarr/x", 401},
@@ -133,7 +143,7 @@ func TestTheRecipes(t *testing.T) {
 
 	t.Run("A name that only the service has", func(t *testing.T) {
 		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
-		given := labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there")
+		given := labels(t, singleSignOn)
 		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
 			t.Fatal(err)
 		}
@@ -155,8 +165,49 @@ func TestTheRecipes(t *testing.T) {
 		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.ask("GET", "plex.example.com", "/").StatusCode; got != 200 {
-			t.Errorf("nobody at home: got %d, want 200", got)
+		got := s.ask("GET", "plex.example.com", "/", "X-Organizr-User", "alice")
+		if name := got.seen().Header.Get("X-Organizr-User"); got.StatusCode != http.StatusOK || name != "" {
+			t.Errorf("nobody at home: got %d, and the service was told %q", got.StatusCode, name)
+		}
+	})
+
+	t.Run("the service's API key", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, labels(t, apiKeys), backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]int{"YOUR-API-KEY": http.StatusOK, "another": http.StatusUnauthorized} {
+			got := s.ask("GET", "sonarr.example.com", "/", "X-Api-Key", key, "X-Organizr-User", "alice")
+			if got.StatusCode != want {
+				t.Errorf("%s: got %d, want %d", key, got.StatusCode, want)
+			}
+			if name := got.seen().Header.Get("X-Organizr-User"); name != "" {
+				t.Errorf("%s: the service was told %q", key, name)
+			}
+		}
+		if got := s.ask("GET", "sonarr.example.com", "/", as("bob")...); got.StatusCode != http.StatusOK {
+			t.Errorf("bob without the key: got %d", got.StatusCode)
+		}
+		got := s.ask("GET", "sonarr.example.com", "/", append(as("bob"), "X-Api-Key", "YOUR-API-KEY")...)
+		if cookie := got.seen().Header.Get("Cookie"); cookie != "" {
+			t.Errorf("the service got the session: %q", cookie)
+		}
+	})
+
+	t.Run("Your own error pages", func(t *testing.T) {
+		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, labels(t, "Your own error pages"), backend.URL)); err != nil {
+			t.Fatal(err)
+		}
+		refused := s.ask("GET", "sonarr.example.com", "/", as("fay")...)
+		if refused.StatusCode != http.StatusForbidden || !strings.Contains(refused.Body, "/403.html") {
+			t.Errorf("another group: got %d %q", refused.StatusCode, refused.Body)
+		}
+		if got := s.ask("GET", "sonarr.example.com", "/", "Accept", pageAccept); got.StatusCode != http.StatusFound {
+			t.Errorf("nobody: got %d", got.StatusCode)
+		}
+		if got := s.ask("GET", "sonarr.example.com", "/", as("bob")...); got.StatusCode != http.StatusOK {
+			t.Errorf("bob: got %d", got.StatusCode)
 		}
 	})
 
@@ -290,14 +341,13 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 // Each provider that the readme names is of the kind that it says: by the list that browsers have, and by what the
 // plugin does.
 func TestProvidersThatKeepNamesApart(t *testing.T) {
-	text := strings.ReplaceAll(section(t, "Security"), "\n", " ")
-	list := regexp.MustCompile("never reaches `sonarr.duckdns.org`: (.*?)\\. " +
-		"One name further down it works under (.*?): .*, and under (.*?), Organizr itself keeps")
-	found := list.FindStringSubmatch(text)
+	text := regexp.MustCompile(`\s+`).ReplaceAllString(section(t, "Dynamic DNS providers"), " ")
+	found := regexp.MustCompile(`The providers are (.*?)\. - One name further down it works under (.*?)\. There .* ` +
+		`Under the others, and under (.*?), Organizr keeps`).FindStringSubmatch(text)
 	if found == nil {
-		t.Fatal("the readme has no such list")
+		t.Fatal("RECIPES.md has no such lists")
 	}
-	split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " and ", ", "), ", ") }
+	split := func(list string) []string { return strings.Split(list, ", ") }
 	apart, shared, kept := split(found[1]), split(found[2]), split(found[3])
 	if len(apart) < 30 || len(shared) < 7 || len(kept) < 5 {
 		t.Errorf("only %d, %d and %d providers", len(apart), len(shared), len(kept))
@@ -347,8 +397,7 @@ func TestRadicale(t *testing.T) {
 		options.Env = []string{
 			"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com",
 		}
-		recipe := labels(t, "Telling Grafana, Navidrome, Radicale or koel who is there")
-		options.Dynamic = fromLabels(t, recipe, "http://"+address)
+		options.Dynamic = fromLabels(t, labels(t, singleSignOn), "http://"+address)
 	})
 	ask := func(who, path string, headers ...string) answer {
 		if who != "" {

@@ -1,14 +1,18 @@
 package e2e
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 	"github.com/traefik/paerser/cli"
@@ -44,10 +48,10 @@ func staticOf(t *testing.T, flags, environment []string) static.Configuration {
 
 func TestThePluginInAStaticConfiguration(t *testing.T) {
 	flags := blockOf(t, "The plugin", 0).Command
-	var environment []string
-	for name, value := range blockOf(t, "The plugin", 2).Environment {
-		environment = append(environment, name+"="+value)
-	}
+	environment := environmentOf(compose(t, "docker-compose.yml"), "traefik")
+	environment = slices.DeleteFunc(environment, func(variable string) bool {
+		return !strings.HasPrefix(variable, "TRAEFIK_EXPERIMENTAL_")
+	})
 	for _, one := range []struct {
 		sentence           string
 		flags, environment []string
@@ -133,25 +137,98 @@ func TestTheHelmValues(t *testing.T) {
 	}
 }
 
-// The file that Traefik is to read is one of the secrets that the stack gives it.
-func TestTheSwarmsStack(t *testing.T) {
-	stack := blockOf(t, "Docker Swarm", 0)
-	traefik := stack.Services["traefik"]
-	name, ok := strings.CutPrefix(traefik.Environment["ORGANIZR_SECRET_FILE"], "/run/secrets/")
-	defined, _ := stack.Secrets.(table)
-	if given, _ := traefik.Secrets.([]any); !ok || !slices.Contains(given, any(name)) || defined[name] == nil {
-		t.Errorf("Traefik has the secrets %v of %v, and the file of %q", traefik.Secrets, stack.Secrets, name)
+// environmentOf returns the environment of a project's service, as a process takes it.
+func environmentOf(project *types.Project, service string) []string {
+	var list []string
+	for name, value := range project.Services[service].Environment {
+		if value != nil {
+			list = append(list, name+"="+*value)
+		}
 	}
-	decoded, err := label.DecodeConfiguration(stack.Services["sonarr"].Deploy.Labels)
-	if err != nil || !slices.Equal(decoded.HTTP.Routers["sonarr"].Middlewares, []string{"users"}) ||
-		decoded.HTTP.Middlewares["users"].Plugin["organizrjwt"]["group"] != "User" {
-		t.Errorf("%v %v", decoded, err)
+	return list
+}
+
+// hasSecret fails the test unless the file that Traefik reads the hash from is a secret that it is given.
+func hasSecret(t *testing.T, project *types.Project) {
+	t.Helper()
+	traefik := project.Services["traefik"]
+	name, ok := strings.CutPrefix(*traefik.Environment["ORGANIZR_SECRET_FILE"], "/run/secrets/")
+	_, defined := project.Secrets[name]
+	if len(traefik.Secrets) != 1 || !ok || traefik.Secrets[0].Source != name || !defined {
+		t.Errorf("Traefik has the secrets %v of %v, and the file of %q", traefik.Secrets, project.Secrets, name)
+	}
+}
+
+func TestTheHashAsASecret(t *testing.T) {
+	hasSecret(t, composeFiles(t, data("docker-compose.yml"), fileOf(t, "Without Organizr's files", 0)))
+}
+
+// In a swarm Docker shows no ports, expands double braces itself, and each router needs its rule.
+func TestTheSwarmsStack(t *testing.T) {
+	if strings.Contains(yamlBlocks(section(t, "Docker Swarm"))[0], "{{") {
+		t.Error("Docker would expand the double braces")
+	}
+	stack := composeFiles(t, fileOf(t, "Docker Swarm", 0))
+	hasSecret(t, stack)
+	all := map[string]string{}
+	for name, one := range stack.Services {
+		decoded, err := label.DecodeConfiguration(one.Deploy.Labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.Deploy.Labels["traefik.enable"] != "true" || decoded.HTTP.Services[name].LoadBalancer.Servers[0].Port == "" {
+			t.Errorf("Traefik doesn't read %s, or doesn't know its port", name)
+		}
+		for router, options := range decoded.HTTP.Routers {
+			if options.Rule == "" {
+				t.Errorf("the router %s has no rule", router)
+			}
+		}
+		maps.Copy(all, one.Deploy.Labels)
+	}
+	decoded, err := label.DecodeConfiguration(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for router, group := range map[string]string{"sonarr": "User", "traefik": "Admin"} {
+		names := decoded.HTTP.Routers[router].Middlewares
+		if len(names) != 1 || decoded.HTTP.Middlewares[names[0]].Plugin["organizrjwt"]["group"] != group {
+			t.Errorf("%s has the middlewares %v of %v", router, names, decoded.HTTP.Middlewares)
+		}
+	}
+	taken := staticOf(t, nil, environmentOf(stack, "traefik"))
+	if taken.Providers.Swarm == nil || taken.Providers.Swarm.ExposedByDefault || taken.Providers.Docker != nil ||
+		taken.Experimental.Plugins["organizrjwt"].ModuleName != proxy.PluginModule {
+		t.Errorf("Traefik takes %+v and %+v", taken.Providers.Swarm, taken.Experimental)
+	}
+}
+
+// Traefik's fixed address is one that Docker gives to no other container, and the one that the services trust.
+func TestTheFixedAddress(t *testing.T) {
+	project := composeFiles(t, data("docker-compose.yml"), fileOf(t, singleSignOn, 1))
+	fixed := project.Services["traefik"].Networks["trusted"].Ipv4Address
+	pool := project.Networks["trusted"].Ipam.Config[0]
+	address := netip.MustParseAddr(fixed)
+	if !netip.MustParsePrefix(pool.Subnet).Contains(address) || netip.MustParsePrefix(pool.IPRange).Contains(address) {
+		t.Errorf("%s, of %+v", fixed, pool)
+	}
+	if networks := project.Services["traefik"].Networks; len(networks) != 2 {
+		t.Errorf("Traefik is in %v", networks)
+	}
+	networks := slices.Sorted(maps.Keys(project.Services["grafana"].Networks))
+	if !slices.Equal(networks, []string{"trusted"}) {
+		t.Errorf("the service is in %v", networks)
+	}
+	settings := strings.Split(section(t, singleSignOn), "```yaml")[1]
+	trusted := regexp.MustCompile(`\b[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+\b`).FindAllString(settings, -1)
+	if len(trusted) < 4 || slices.ContainsFunc(trusted, func(one string) bool { return one != fixed }) {
+		t.Errorf("the services trust %v", trusted)
 	}
 }
 
 // What the readme's variables name is in what it mounts, under the path that Organizr itself has for it.
 func TestTheFilesLieInTheMounts(t *testing.T) {
-	for heading, number := range map[string]int{"The plugin": 3, "Organizr outside Docker": 0} {
+	for heading, number := range map[string]int{"The plugin": 2, "Organizr outside Docker": 0} {
 		t.Run(heading, func(t *testing.T) {
 			shown := blockOf(t, heading, number)
 			_, mounted, _ := strings.Cut(strings.TrimSuffix(shown.Volumes[0], ":ro"), ":")
