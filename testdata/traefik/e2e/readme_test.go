@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/organizrjwt/organizrjwt"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
@@ -266,6 +267,63 @@ func TestTheReadmeQuotesThePlugin(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What the readme says that Traefik logs is what it logs.
+func TestTheReadmeQuotesTraefik(t *testing.T) {
+	quoted, _, _ := strings.Cut(section(t, "When it doesn't work"), "| the reason in the log |")
+	holds := func(t *testing.T, text string, log func() string) {
+		t.Helper()
+		if !strings.Contains(quoted, "`"+text+"`") {
+			t.Error("the readme doesn't quote it")
+		}
+		line := regexp.MustCompile(`ERR\b.*` + strings.ReplaceAll(regexp.QuoteMeta(text), `"`, `\\?"`))
+		for deadline := time.Now().Add(time.Minute); !line.MatchString(log()); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("Traefik doesn't log it, but\n%s", log())
+			}
+		}
+	}
+
+	stack := newStack(t, "quoted")
+	services := table{}
+	for name, given := range map[string]map[string]string{
+		"unnamed": {
+			"traefik.http.routers.unnamed.middlewares":               "unnamed",
+			"traefik.http.middlewares.unnamed.plugin.organizr.group": "User",
+		},
+		"absent":     {"traefik.http.routers.absent.middlewares": "users@docker"},
+		"misspelled": {"traefik.http.router.misspelled.middlewares": "unnamed"},
+		"one":        {"traefik.http.middlewares.twice.plugin.organizrjwt.group": "User"},
+		"other":      {"traefik.http.middlewares.twice.plugin.organizrjwt.group": "Admin"},
+		"map": {
+			"traefik.http.routers.map.middlewares":                    "map",
+			"traefik.http.middlewares.map.plugin.organizrjwt.rules.x": "Guest",
+		},
+	} {
+		services[name] = withLabels(given)
+	}
+	portless := withLabels(nil)
+	portless["network_mode"], portless["command"] = "host", []string{"service", "0"}
+	portless["entrypoint"] = "/container"
+	services["portless"] = portless
+	stack.override("mistakes.yml", services)
+	stack.compose("up", "-d")
+	for _, text := range []string{
+		"failed to decode configuration", "unknown plugin type", `middleware "users@docker" does not exist`,
+		"field not found, node: router", "port is missing", "defined multiple times with different configurations",
+	} {
+		t.Run(text, func(t *testing.T) {
+			holds(t, text, func() string { return stack.in(t).compose("logs", "--no-color", "traefik") })
+		})
+	}
+
+	broken := setUp(t, map[string]table{"sonarr": {"group": "User"}}, func(options *proxy.Options) {
+		options.Plugin = t.TempDir()
+	})
+	for _, text := range []string{"Plugins are disabled", "invalid middleware type or middleware does not exist"} {
+		t.Run(text, func(t *testing.T) { holds(t, text, broken.traefik.Log) })
 	}
 }
 

@@ -196,7 +196,8 @@ func TestTheRecipes(t *testing.T) {
 
 	t.Run("Your own error pages", func(t *testing.T) {
 		s := &scene{t: t, traefik: base.traefik, backend: backend.URL}
-		if err := s.traefik.Configure(t.Context(), fromLabels(t, labels(t, "Your own error pages"), backend.URL)); err != nil {
+		given := labels(t, "Your own error pages")
+		if err := s.traefik.Configure(t.Context(), fromLabels(t, given, backend.URL)); err != nil {
 			t.Fatal(err)
 		}
 		refused := s.ask("GET", "sonarr.example.com", "/", as("fay")...)
