@@ -327,6 +327,8 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 		{"organizr.example.co.uk", "sonarr.example.co.uk", true},
 		{"organizr.home.me.example.com", "sonarr.organizr.home.me.example.com", true},
 		{"organizr.home.me.example.com", "sonarr.home.me.example.com", false},
+		{"4k.home.example.com", "sonarr.home.example.com", false},
+		{"4k.home.example.com", "sonarr.4k.home.example.com", false},
 		{"organizr.lan", "sonarr.organizr.lan", true},
 		{"organizr.lan", "sonarr.lan", false},
 		{"organizr.home.lan", "sonarr.home.lan", true},
@@ -343,26 +345,41 @@ func TestWhichNamesCanShareALogin(t *testing.T) {
 // plugin does.
 func TestProvidersThatKeepNamesApart(t *testing.T) {
 	text := regexp.MustCompile(`\s+`).ReplaceAllString(section(t, "Dynamic DNS providers"), " ")
-	found := regexp.MustCompile(`The providers are (.*?)\. - One name further down it works under (.*?)\. There .* ` +
-		`Under the others, and under (.*?), Organizr keeps`).FindStringSubmatch(text)
+	found := regexp.MustCompile(`The best known are (.*?)\. - .* It doesn't work under (.*?)\. There .* ` +
+		`Strangers get Organizr's cookie, too, under (.*?)\. Everybody`).FindStringSubmatch(text)
 	if found == nil {
 		t.Fatal("RECIPES.md has no such lists")
 	}
 	split := func(list string) []string { return strings.Split(list, ", ") }
-	apart, shared, kept := split(found[1]), split(found[2]), split(found[3])
-	if len(apart) < 30 || len(shared) < 7 || len(kept) < 5 {
-		t.Errorf("only %d, %d and %d providers", len(apart), len(shared), len(kept))
+	apart, kept, strangers := split(found[1]), split(found[2]), split(found[3])
+	if len(apart) < 50 || len(kept) < 30 || len(strangers) < 10 {
+		t.Errorf("only %d, %d and %d providers", len(apart), len(kept), len(strangers))
+	}
+	isSuffix := func(provider string) bool {
+		suffix, _ := publicsuffix.PublicSuffix("organizr." + provider)
+		return suffix == provider
 	}
 	var cases []reach
-	for _, provider := range append(apart, kept...) {
-		suffix, _ := publicsuffix.PublicSuffix("organizr." + provider)
-		if (suffix == provider) == slices.Contains(kept, provider) {
-			t.Errorf("browsers take %s for the suffix of names under %s", suffix, provider)
+	for _, provider := range apart {
+		if !isSuffix(provider) {
+			t.Errorf("browsers don't take %s for a public suffix", provider)
 		}
+		cases = append(cases, reach{"organizr." + provider, "sonarr." + provider, false})
+		if !slices.Contains(kept, provider) {
+			cases = append(cases, reach{"organizr.me." + provider, "sonarr.me." + provider, true})
+		}
+	}
+	for _, provider := range kept {
 		cases = append(cases,
 			reach{"organizr." + provider, "sonarr." + provider, false},
-			reach{"organizr.me." + provider, "sonarr.me." + provider, slices.Contains(shared, provider)},
+			reach{"organizr.me." + provider, "sonarr.me." + provider, false},
 			reach{"organizr.me." + provider, "sonarr.organizr.me." + provider, true})
+	}
+	for _, provider := range strangers {
+		if isSuffix(provider) {
+			t.Errorf("browsers take %s for a public suffix", provider)
+		}
+		cases = append(cases, reach{"organizr." + provider, "sonarr." + provider, true})
 	}
 	tryLogins(t, cases)
 }
