@@ -206,23 +206,30 @@ func TestTheSwarmsStack(t *testing.T) {
 // Traefik's fixed address is one that Docker gives to no other container, and the one that the services trust.
 func TestTheFixedAddress(t *testing.T) {
 	project := composeFiles(t, data("docker-compose.yml"), fileOf(t, singleSignOn, 1))
-	fixed := project.Services["traefik"].Networks["trusted"].Ipv4Address
-	pool := project.Networks["trusted"].Ipam.Config[0]
+	fixed := project.Services["traefik"].Networks["default"].Ipv4Address
+	pool := project.Networks["default"].Ipam.Config[0]
 	address := netip.MustParseAddr(fixed)
 	if !netip.MustParsePrefix(pool.Subnet).Contains(address) || netip.MustParsePrefix(pool.IPRange).Contains(address) {
 		t.Errorf("%s, of %+v", fixed, pool)
-	}
-	if networks := project.Services["traefik"].Networks; len(networks) != 2 {
-		t.Errorf("Traefik is in %v", networks)
-	}
-	networks := slices.Sorted(maps.Keys(project.Services["grafana"].Networks))
-	if !slices.Equal(networks, []string{"trusted"}) {
-		t.Errorf("the service is in %v", networks)
 	}
 	settings := strings.Split(section(t, singleSignOn), "```yaml")[1]
 	trusted := regexp.MustCompile(`\b[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+\b`).FindAllString(settings, -1)
 	if len(trusted) < 4 || slices.ContainsFunc(trusted, func(one string) bool { return one != fixed }) {
 		t.Errorf("the services trust %v", trusted)
+	}
+}
+
+// The file provider reads the file that the Compose file mounts.
+func TestTheFileProvidersFile(t *testing.T) {
+	project := composeFiles(t, data("docker-compose.yml"), fileOf(t, "File provider", 1))
+	traefik := project.Services["traefik"]
+	name := *traefik.Environment["TRAEFIK_PROVIDERS_FILE_FILENAME"]
+	if !slices.ContainsFunc(traefik.Volumes, func(mount types.ServiceVolumeConfig) bool { return mount.Target == name }) {
+		t.Errorf("nothing is mounted at %s", name)
+	}
+	taken := staticOf(t, nil, environmentOf(project, "traefik"))
+	if taken.Providers.File == nil || taken.Providers.File.Filename != name || taken.Providers.Docker == nil {
+		t.Errorf("Traefik takes %+v", taken.Providers)
 	}
 }
 
