@@ -11,10 +11,10 @@ import (
 // A Program is something that tests run.
 type Program struct {
 	Name     string
-	Names    []string // under which it can be found, if not under its own
-	Modules  []string // of PHP, which have to be there too
-	Commands []string // one of which has to succeed, if more than the program has to be there
-	Packages []string // of Debian and its kin
+	Names    []string   // under which it can be found, if not under its own
+	Modules  []string   // of PHP, which have to be there too
+	Trials   [][]string // commands, one of which has to succeed, for libraries and for commands of other programs
+	Packages []string   // of Debian and its kin
 }
 
 // All are the programs that the tests need on this machine.
@@ -31,6 +31,24 @@ func All() []Program {
 		},
 		{Name: "redis-server", Packages: []string{"redis-server"}},
 		{Name: "radicale", Packages: []string{"radicale"}},
+		{Name: "fail2ban-regex", Packages: []string{"fail2ban"}},
+		{Name: "firefox", Names: []string{"firefox", "firefox-esr"}, Packages: []string{"firefox-esr"}},
+		{Name: "nginx", Packages: []string{"nginx"}},
+		{
+			Name: "php-fpm", Names: []string{"php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4"},
+			Packages: []string{"php-fpm"},
+		},
+		{Name: "node", Packages: []string{"nodejs"}},
+		{Name: "npm", Packages: []string{"npm"}},
+		{Name: "flask", Trials: [][]string{{DebiansPython, "-c", "import flask"}}, Packages: []string{"python3-flask"}},
+		{
+			Name: "rails", Trials: [][]string{{"ruby", "-e", `require "action_controller"; require "puma"`}},
+			Packages: []string{"ruby-actionpack", "puma"},
+		},
+		{
+			Name: "symfony", Trials: [][]string{{"php", "-r", "require 'Symfony/Component/Routing/autoload.php';"}},
+			Packages: []string{"php-cli", "php-symfony-http-foundation", "php-symfony-routing"},
+		},
 	}
 	php := Program{Name: "php", Packages: []string{"php-cli"}}
 	if os.Getenv("ORGANIZR_SOURCE") != "" { // the tests that run a real Organizr
@@ -47,7 +65,7 @@ func Docker() []Program {
 		{Name: "docker", Packages: []string{"docker.io"}},
 		{
 			Name:     "docker-compose",
-			Commands: []string{"docker compose version", "docker-compose version"},
+			Trials:   [][]string{{"docker", "compose", "version"}, {"docker-compose", "version"}},
 			Packages: []string{"docker-compose"},
 		},
 	}
@@ -64,21 +82,41 @@ func Missing() []Program {
 
 // Installed reports whether the program can be run.
 func (program Program) Installed() bool {
-	if len(program.Commands) > 0 {
-		return slices.ContainsFunc(program.Commands, func(command string) bool {
-			words := strings.Fields(command)
-			return exec.Command(words[0], words[1:]...).Run() == nil
+	if len(program.Trials) > 0 {
+		return slices.ContainsFunc(program.Trials, func(command []string) bool {
+			return exec.Command(command[0], command[1:]...).Run() == nil
 		})
 	}
+	return program.path() != ""
+}
+
+// Path returns the path of the program of that name, or nothing if this machine lacks it.
+func Path(name string) string {
+	for _, program := range All() {
+		if program.Name == name {
+			return program.path()
+		}
+	}
+	return ""
+}
+
+func (program Program) path() string {
 	names := program.Names
 	if len(names) == 0 {
 		names = []string{program.Name}
 	}
-	return slices.ContainsFunc(names, func(name string) bool {
-		path, err := exec.LookPath(name)
-		return err == nil && hasModules(path, program.Modules)
-	})
+	for _, name := range names {
+		for _, place := range []string{name, "/usr/sbin/" + name} { // which only root's PATH has
+			if path, err := exec.LookPath(place); err == nil && hasModules(path, program.Modules) {
+				return path
+			}
+		}
+	}
+	return ""
 }
+
+// DebiansPython is the Python for which Debian's packages are, even where another comes first.
+const DebiansPython = "/usr/bin/python3"
 
 // hasModules reports whether a PHP has all the modules. Any program has all of none.
 func hasModules(php string, modules []string) bool {
