@@ -110,28 +110,34 @@ const pageAccept = "text/html,application/xhtml+xml"
 // ask sends a request just as it is written here, with headers as name and value by turns.
 func (s *scene) ask(method, host, target string, headers ...string) answer {
 	s.t.Helper()
+	return askRaw(s.t, s.traefik.Addr, method, host, target, headers...)
+}
+
+// askRaw is ask for any server.
+func askRaw(t *testing.T, addr, method, host, target string, headers ...string) answer {
+	t.Helper()
 	var text strings.Builder
 	text.WriteString(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n")
 	for i := 0; i < len(headers); i += 2 {
 		text.WriteString(headers[i] + ": " + headers[i+1] + "\r\n")
 	}
-	conn, err := net.Dial("tcp", s.traefik.Addr)
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(conn, text.String()+"\r\n"); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, target, err)
+		t.Fatalf("%s %s: %v", method, target, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return answer{Response: resp, Body: string(body)}
 }
