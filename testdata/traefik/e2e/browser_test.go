@@ -18,7 +18,7 @@ import (
 
 // newBrowser returns a fresh headless Chromium. It connects to this machine only, and sends third-party cookies, as
 // Chromium with a window does.
-func newBrowser(t *testing.T) context.Context {
+func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	needs(t, "chromium")
 	profile := t.TempDir()
@@ -37,6 +37,7 @@ func newBrowser(t *testing.T) context.Context {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.UserDataDir(profile),
 	)
+	flags = append(flags, more...)
 	allocator, stopAllocator := chromedp.NewExecAllocator(t.Context(), flags...)
 	browser, stop := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
