@@ -32,6 +32,8 @@ func All() []Program {
 		{Name: "redis-server", Packages: []string{"redis-server"}},
 		{Name: "radicale", Packages: []string{"radicale"}},
 		{Name: "fail2ban-regex", Packages: []string{"fail2ban"}},
+		{Name: "fail2ban-server", Packages: []string{"fail2ban"}},
+		{Name: "fail2ban-client", Packages: []string{"fail2ban"}},
 		{Name: "firefox", Names: []string{"firefox", "firefox-esr"}, Packages: []string{"firefox-esr"}},
 		{Name: "nginx", Packages: []string{"nginx"}},
 		{
