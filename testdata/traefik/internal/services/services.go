@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/npm"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/programs"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
@@ -72,37 +73,10 @@ func source(names ...string) string {
 	return filepath.Join(append([]string{proxy.Module(), "internal", "services"}, names...)...)
 }
 
-// startExpress gets Express and what it needs into the user's cache first, as npm's lock file says.
 func startExpress(ctx context.Context, s *Service) error {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	folder := filepath.Join(cache, "organizrjwt", "express")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	lock := filepath.Join(folder, "package-lock.json")
-	before, _ := os.ReadFile(lock)
-	for _, name := range []string{"app.js", "package.json", "package-lock.json"} {
-		text, err := os.ReadFile(source("express", name))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
-			return err
-		}
-	}
-	after, err := os.ReadFile(lock)
+	folder, err := npm.Install(ctx, source("express"))
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(filepath.Join(folder, "node_modules", "express")); err != nil || string(before) != string(after) {
-		install := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
-		install.Dir = folder
-		if printed, err := install.CombinedOutput(); err != nil {
-			return fmt.Errorf("npm ci: %w: %s", err, printed)
-		}
 	}
 	return s.run(exec.CommandContext(ctx, "node", filepath.Join(folder, "app.js")))
 }
