@@ -8,6 +8,7 @@ package organizrjwt
 //   - The key: Organizr's secret and uuid, from an option, a file or config.php.
 //   - config.php: reading a PHP array without PHP.
 //   - The database: what counts of it, and how often it is read.
+//   - Tabs: which group Organizr shows a service to.
 //   - SQLite: reading a database that somebody else may be writing.
 //
 // The middleware uses three things of this file: watch, which follows a source; poller.poll, which returns what is in
@@ -21,6 +22,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log"
 	"net"
@@ -301,6 +303,7 @@ var (
 // config.php.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
+	tabs                                               bool // the table of tabs counts too
 }
 
 // A poller follows the files of one source.
@@ -311,6 +314,7 @@ type poller struct {
 	current struct { // what is in force
 		sync.RWMutex
 		verifier *verifier // nil as long as there is none
+		tabs     *tabs     // nil unless the source has them
 		until    time.Time // when it is time to look at the files again
 	}
 	due   atomic.Bool  // set when it is time to look at the files again
@@ -341,7 +345,7 @@ func watch(files source, name string) *poller {
 	pollersMutex.Lock()
 	p := pollers[files]
 	if p == nil {
-		p = &poller{source: files, middleware: name}
+		p = &poller{source: files, middleware: name, reader: databaseReader{wantsTabs: files.tabs}}
 		p.due.Store(true)
 		pollers[files] = p
 	}
@@ -369,6 +373,13 @@ func (p *poller) poll() (*verifier, time.Duration) {
 		holds = pollInterval
 	}
 	return p.current.verifier, holds
+}
+
+// tabs returns Organizr's tabs as of the last poll, or nil if nothing is in force.
+func (p *poller) tabs() *tabs {
+	p.current.RLock()
+	defer p.current.RUnlock()
+	return p.current.tabs
 }
 
 // pollIfDue looks at the files if it is time to.
@@ -427,8 +438,10 @@ func (p *poller) publish(until time.Time) {
 	p.current.until = until
 	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.databaseOld) {
 		p.current.verifier = nil
+		p.current.tabs = nil
 		return
 	}
+	p.current.tabs = p.reader.tabs
 	secret, cookieName := p.settings["organizrHash"], cookiePrefix+p.settings["uuid"]
 	var bound *binding
 	if p.source.databaseFile != "" {
@@ -862,6 +875,78 @@ func (r *databaseReader) content() *database {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Tabs
+//
+// Organizr's tab editor says which group sees a service. Here that group may also enter it. Nothing opens by mistake:
+// what has no tab, or a tab without a group, is for the administrator alone, as Organizr's own check has it (its
+// getTabGroupByTabName).
+
+// A tab is one of Organizr's tabs.
+type tab struct {
+	name     string // as people see it
+	group    int    // that may enter; 0 if there is none
+	hasGroup bool
+	enabled  bool
+}
+
+// tabs are Organizr's tabs by what they are looked up by. Of several that are found alike, the one with the most
+// privileged group counts.
+type tabs struct {
+	byHost map[string]*tab // in lower case, without port; a tab that isn't enabled only if no other has its host
+	byName map[string]*tab // in lower case; enabled or not
+}
+
+// newTabs returns the tabs that these rows of the table are: name, url, url_local, enabled and group_id. Organizr
+// stores names escaped as HTML.
+func newTabs(rows [][]string) *tabs {
+	all := &tabs{byHost: map[string]*tab{}, byName: map[string]*tab{}}
+	for _, row := range rows {
+		group, hasGroup := groupNumbers[row[4]]
+		shown := &tab{name: html.UnescapeString(row[0]), group: group, hasGroup: hasGroup, enabled: row[3] == "1"}
+		if row[0] == unreadable || !isPrintable(shown.name) {
+			shown.name = "(a name that can't be printed)"
+		} else {
+			name := strings.ToLower(shown.name)
+			if other := all.byName[name]; other == nil || shown.group < other.group {
+				all.byName[name] = shown
+			}
+		}
+		for _, address := range row[1:3] {
+			host := hostOfTab(address)
+			if other := all.byHost[host]; other == nil || shown.isBefore(other) {
+				all.byHost[host] = shown
+			}
+		}
+	}
+	delete(all.byHost, "")
+	return all
+}
+
+// isBefore reports whether the tab counts rather than another one of the same host.
+func (t *tab) isBefore(other *tab) bool {
+	if t.enabled != other.enabled {
+		return t.enabled
+	}
+	return t.group < other.group
+}
+
+// tabAddress matches the address of a tab that has a host: https://host/, //host/ or host/, each with or without a port
+// and with anything behind it. What a browser might read otherwise has none: users and passwords, backslashes, spaces,
+// percent signs, and Organizr's own placeholders, like {username}.
+var tabAddress = regexp.MustCompile(
+	`^(?:(?i:https?:)?//)?(?:([0-9a-zA-Z_.-]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]*)?(?:[/?#]|$)`)
+
+// hostOfTab returns the host in the address of a tab, in lower case, without port and final dot. It returns nothing for
+// what has no host: a path, and Organizr's own pages, which begin with api/.
+func hostOfTab(address string) string {
+	parts := tabAddress.FindStringSubmatch(strings.TrimSpace(address))
+	if parts == nil || strings.HasPrefix(strings.TrimSpace(address), "api/") {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(parts[1]+parts[2]), ".")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // SQLite
 //
 // The file format is described at sqlite.org/fileformat2.html; section numbers below are that page's. It can be read
@@ -895,6 +980,8 @@ var (
 
 // A databaseReader reads one database again and again.
 type databaseReader struct {
+	wantsTabs bool
+
 	identity string         // of the state that was read last; empty if that may not identify it
 	err      error          // what was wrong with that state
 	chunks   map[int64]bool // numbers of the parts of the file that count
@@ -903,6 +990,8 @@ type databaseReader struct {
 	users    *table
 	tokens   *table
 	database *database
+	tabs     *tabs // nil unless they are wanted
+	tabTable *table
 	unsure   bool // the tables hold what was read while somebody was writing
 }
 
@@ -1004,6 +1093,10 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 		return openErr
 	}
 	content, err := r.parse(pages)
+	var shown *tabs
+	if err == nil && r.wantsTabs {
+		shown, err = r.parseTabs(pages)
+	}
 	r.chunks = pages.used
 	if pages.late || state.walHeader != "" {
 		parsed, stateErr := stateOf(path)
@@ -1016,6 +1109,7 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	r.unsure = err != nil
 	if err == nil {
 		r.database = content
+		r.tabs = shown
 	}
 	return err
 }
@@ -1035,7 +1129,7 @@ func (r *databaseReader) parse(pages *pageSource) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	if schemaChanged || r.groups == nil || r.users == nil || r.tokens == nil {
+	if schemaChanged || r.groups == nil || r.users == nil || r.tokens == nil || r.wantsTabs && r.tabTable == nil {
 		if err := r.findTables(); err != nil {
 			return nil, err
 		}
@@ -1064,7 +1158,24 @@ func (r *databaseReader) findTables() error {
 	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
 	tokens, tokensErr := r.schema.find("tokens", "token", "user_id", "expires", "browser", "ip")
 	r.groups, r.users, r.tokens = groups, users, tokens
-	return errors.Join(groupsErr, usersErr, tokensErr)
+	if !r.wantsTabs {
+		return errors.Join(groupsErr, usersErr, tokensErr)
+	}
+	tabTable, tabsErr := r.schema.find("tabs", "name", "url", "url_local", "enabled", "group_id")
+	r.tabTable = tabTable
+	return errors.Join(groupsErr, usersErr, tokensErr, tabsErr)
+}
+
+// parseTabs returns Organizr's tabs, and the same pointer as before if they haven't changed.
+func (r *databaseReader) parseTabs(pages *pageSource) (*tabs, error) {
+	changed, err := r.tabTable.read(pages)
+	if err != nil {
+		return nil, err
+	}
+	if !changed && !r.unsure && r.tabs != nil {
+		return r.tabs, nil
+	}
+	return newTabs(r.tabTable.rows()), nil
 }
 
 // A pageSource returns the pages of a database.

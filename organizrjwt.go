@@ -82,8 +82,9 @@ type middleware struct {
 	name           string
 	next           http.Handler
 	cache          *sessionCache
-	required       *rule  // what the option group asks for
-	rules          *rules // nil if there are none
+	required       *rule      // what the option group asks for, unless it is a tab
+	tab            *tabOption // nil unless the option group is a tab
+	rules          *rules     // nil if there are none
 	allow, deny    conditions
 	headers        headerPolicy
 	headerNames    []string        // headers.names
@@ -102,7 +103,13 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.headers = parseHeaderPolicy(errs, config)
 	m.headerNames = m.headers.names
 	m.commonHeaders = m.headers.common
-	m.required = &rule{group: parseGroup(errs, "group", config.Group)}
+	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
+	if m.tab == nil {
+		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
+	} else {
+		m.required = &rule{group: guestGroup} // a tab can ask for any group
+		files.tabs = true
+	}
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
 	m.deny = parseConditions(errs, "deny", config.Deny, files.databaseFile != "")
@@ -117,7 +124,12 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
 	}
 	m.cache = newSessionCache(watch(files, name))
-	if m.rules == nil {
+	switch {
+	case m.tab != nil:
+		m.cache.admitsFrom = maxRank
+	case m.rules != nil:
+		m.cache.admitsFrom = maxRank - m.rules.strictest.group
+	default:
 		m.cache.admitsFrom = maxRank - m.required.group
 	}
 	return m, nil
@@ -157,10 +169,6 @@ var failingWriter = (*os.File)(nil)
 // decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of
 // them, or refuses the request and returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
-	required := m.required
-	if m.rules != nil {
-		required = requiredRule(m.rules, req)
-	}
 	credentials := strings.Join(req.Header["Cookie"], "; ")
 	if m.acceptBearer {
 		credentials = withAuthorization(credentials, req)
@@ -172,6 +180,12 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 	cache.RUnlock()
 	if sender == nil || current == nil {
 		sender = identify(m, req, credentials, current)
+	}
+	required := m.required
+	if m.tab != nil {
+		required = requiredByTab(m, req)
+	} else if m.rules != nil {
+		required = requiredRule(m.rules, req)
 	}
 	if sender.rank < maxRank-required.group {
 		refuse(m, sender, required, rw, req)
@@ -194,7 +208,11 @@ const (
 // service is told of them, or refuses the request all the same and returns nil.
 func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
 	if m.rules != nil && len(req.Header["Destination"]) > 0 {
-		required = mostPrivileged(required, m.rules.requiredOfDestination(req))
+		all := m.rules
+		if m.tab != nil {
+			all = all.around(m.tab.rule(m.cache.tabsInForce(), req.Host))
+		}
+		required = mostPrivileged(required, all.requiredOfDestination(req))
 		if sender.rank < maxRank-required.group {
 			refuse(m, sender, required, rw, req)
 			return nil
@@ -444,11 +462,12 @@ const (
 // A sessionCache has the visitors of one middleware.
 type sessionCache struct {
 	poller     *poller
-	admitsFrom int // the rank from which visitors get in whatever the path; 0 if that depends on the path
+	admitsFrom int // the rank from which visitors get in whatever the path and the host
 
 	sync.RWMutex
 	verifier      *verifier           // by which all below were verified; nil if Organizr's files aren't there yet
-	current       *verifier           // the same, or nil while the cache is set aside
+	tabs          *tabs               // nil unless the option group is a tab
+	current       *verifier           // verifier, or nil while the cache is set aside
 	setAsideAt    time.Time           // when that will be
 	reported      error               // what the log says that sessions can't be verified for
 	admitted      map[string]*visitor // who gets in without further questions, by their cookies; nil while set aside
@@ -477,6 +496,7 @@ func (c *sessionCache) refresh() *verifier {
 	if c.verifier != latest || c.byToken == nil || !now().Before(c.firstExpiry) {
 		c.reset(latest)
 	}
+	c.tabs = c.poller.tabs()
 	if c.current == nil {
 		c.current = c.verifier
 		c.admitted = c.admissible
@@ -531,6 +551,13 @@ func (c *sessionCache) inForce() *verifier {
 	return c.verifier
 }
 
+// tabsInForce returns Organizr's tabs, or nil if its files aren't there yet.
+func (c *sessionCache) tabsInForce() *tabs {
+	c.RLock()
+	defer c.RUnlock()
+	return c.tabs
+}
+
 // ownerOf returns the visitor whose session a token is, or nil if it isn't in the cache. A session that has expired
 // isn't taken out of the cache until a timer says so, a moment later.
 func ownerOf(cache *sessionCache, token string) *visitor {
@@ -561,7 +588,7 @@ func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 		if len(credentials) <= maxCachedCredentials && c.verifier.binding == nil {
 			entry.credentials = credentials
 			c.byCredentials[credentials] = shown
-			if c.admitsFrom > 0 && shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
+			if shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
 				c.admissible[credentials] = shown
 			}
 		}
@@ -994,8 +1021,14 @@ func (e *exchange) refusal() *refusal {
 	group := wrongGroup
 	group.rule = e.required
 	group.reason = fmt.Sprintf("group %d; %d or lower required", e.visitor.account.groupID, e.required.group)
-	if e.required.text != "" {
+	switch {
+	case e.required.text != "":
 		group.reason += " by the rule " + e.required.text
+	case e.required.noTab != "":
+		group.reason += ": " + e.required.noTab
+		group.text = e.required.noTab + ", so only its administrator gets in."
+	case e.required.tab != "":
+		group.reason += " by the tab " + e.required.tab
 	}
 	return &group
 }
@@ -1022,7 +1055,7 @@ func (e *exchange) explain(why *refusal) {
 		}
 	}
 	if why.rule != nil {
-		page.Required, page.Rule = why.rule.label(), why.rule.text
+		page.Required, page.Rule, page.Tab = why.rule.label(), why.rule.text, why.rule.tab
 	}
 	if why.offersLogin && e.m.login != nil {
 		page.Login = e.m.login.url
@@ -1465,14 +1498,76 @@ func parseGroup(errs *configErrors, option, raw string) int {
 			return number
 		}
 	}
-	const right = "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
+	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
 		"groups of your own go by their number"
+	if option == "group" {
+		right += "; or tab, for the group that Organizr's tab has"
+	}
 	if raw == "" {
 		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
 	} else {
 		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
 	}
 	return 0
+}
+
+// A tabOption says by which of Organizr's tabs the group is chosen.
+type tabOption struct {
+	name string // empty for the tab of the request's host
+}
+
+// tabText matches tab and tab=NAME.
+var tabText = regexp.MustCompile(`(?is)^\s*tab\s*(=.*)?$`)
+
+// parseTab returns what the option group says about tabs, or nil if it is a group.
+func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
+	parts := tabText.FindStringSubmatch(raw)
+	if parts == nil {
+		return nil
+	}
+	name := strings.TrimSpace(strings.TrimPrefix(parts[1], "="))
+	if !hasDatabase {
+		errs.addf("group: %q needs databaseFile, since Organizr has its tabs there; give it, or a group", raw)
+	}
+	if parts[1] != "" && name == "" {
+		errs.addf("group: %q has no name; give one like tab=Sonarr, or tab for the tab of the request's host", raw)
+	}
+	return &tabOption{name: name}
+}
+
+// rule returns what the tab asks for, for requests to a host. Without such a tab, or a group in it, only the
+// administrator gets in.
+func (o *tabOption) rule(known *tabs, requestHost string) *rule {
+	if known == nil {
+		return &rule{noTab: "Organizr's tabs aren't known yet"}
+	}
+	if o.name != "" {
+		found := known.byName[strings.ToLower(o.name)]
+		if found == nil {
+			return &rule{noTab: "Organizr has no tab called " + o.name}
+		}
+		return ruleOfTab(found)
+	}
+	found := known.byHost[requestHost]
+	if found == nil {
+		host := hostname(&url.URL{Host: requestHost})
+		found = known.byHost[host]
+		if found == nil {
+			return &rule{noTab: "Organizr has no tab for " + host}
+		}
+	}
+	if !found.enabled {
+		return &rule{noTab: "Organizr's tab " + found.name + " is switched off"}
+	}
+	return ruleOfTab(found)
+}
+
+// ruleOfTab returns what a tab asks for.
+func ruleOfTab(found *tab) *rule {
+	if !found.hasGroup {
+		return &rule{noTab: "Organizr's tab " + found.name + " has no group"}
+	}
+	return &rule{group: found.group, tab: found.name}
 }
 
 // conditions are claims of which one is enough.
@@ -1669,6 +1764,8 @@ const (
 // A rule is one of the option rules, or what the option group asks for.
 type rule struct {
 	text  string // as it was given; empty for the option group
+	tab   string // the name of the tab that asks for the group, if one does
+	noTab string // what is wrong with the tab, if only the administrator gets in therefore
 	group int
 }
 
@@ -1711,6 +1808,14 @@ type match struct {
 // ServeHTTP makes a match something that ServeMux can find. It is never called.
 func (m *match) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
+// around returns the rules with another one where no pattern matches.
+func (r *rules) around(otherwise *rule) *rules {
+	all := *r
+	all.otherwise = otherwise
+	all.strictest = mostPrivileged(r.strictest, otherwise)
+	return &all
+}
+
 // knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
 var knownMethods = nameSet(`
 	GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE
@@ -1724,6 +1829,16 @@ var (
 	simplePath = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 )
+
+// requiredByTab returns the rule that holds for a request where a tab says what group is asked for. The host is the one
+// by which Traefik chose the router, never one that a header has.
+func requiredByTab(m *middleware, req *http.Request) *rule {
+	byTab := m.tab.rule(m.cache.tabsInForce(), req.Host)
+	if m.rules == nil {
+		return byTab
+	}
+	return requiredRule(m.rules.around(byTab), req)
+}
 
 // requiredRule returns the rule that holds for a request. Nearly all paths are simple: one lookup is enough for them if
 // it finds a pattern that is just what its rule says.
@@ -2231,7 +2346,8 @@ type refusalPageData struct {
 	Status            int
 	Title, Text, Hint string
 	User, Group       string // who is there
-	Required, Rule    string // the group that is required, and the rule that says so
+	Required          string // the group
+	Rule, Tab         string // what requires it
 	Login             string // Organizr's address
 }
 
@@ -2285,6 +2401,7 @@ a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 <dt>Your group</dt><dd>{{$.Group}}</dd>
 {{with $.Required}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}
 {{with $.Rule}}<dt>By the rule</dt><dd>{{.}}</dd>{{end}}
+{{with $.Tab}}<dt>By the tab</dt><dd>{{.}}</dd>{{end}}
 </dl>{{end}}
 {{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
 </main>
