@@ -617,6 +617,7 @@ func parseConfig(text string) (map[string]string, error) {
 
 // A database is what counts of Organizr's database at a moment. It doesn't change.
 type database struct {
+	groups   map[string]string        // the names of the groups, by their numbers
 	accounts map[string]*account      // by the user's id
 	sessions map[string]listedSession // by the token's text
 }
@@ -855,7 +856,7 @@ func (r *databaseReader) content() *database {
 			names[row[0]] = row[1]
 		}
 	}
-	read := &database{accounts: map[string]*account{}, sessions: map[string]listedSession{}}
+	read := &database{groups: names, accounts: map[string]*account{}, sessions: map[string]listedSession{}}
 	for _, row := range r.users.rows() {
 		user := newAccount(map[string]string{
 			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4],

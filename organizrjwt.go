@@ -8,6 +8,7 @@ package organizrjwt
 //   - Configuration: the options, and New.
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
 //   - Visitors: who sent a request, and what they may do here.
+//   - Keys: how programs get in that can't keep cookies.
 //   - The cache: what is remembered of them.
 //   - Forwarding: what the service gets, and what it never gets.
 //   - Cross-site requests: what other sites' pages may do with a visitor's session.
@@ -25,6 +26,9 @@ package organizrjwt
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,6 +66,7 @@ type Config struct {
 	Allow          []string          `json:"allow,omitempty"`
 	Deny           []string          `json:"deny,omitempty"`
 	Headers        map[string]string `json:"headers,omitempty"`
+	Keys           []string          `json:"keys,omitempty"`
 	ForwardToken   bool              `json:"forwardToken,omitempty"`
 	AcceptBearer   bool              `json:"acceptBearer,omitempty"`
 	AllowCrossSite bool              `json:"allowCrossSite,omitempty"`
@@ -86,6 +91,7 @@ type middleware struct {
 	tab            *tabOption // nil unless the option group is a tab
 	rules          *rules     // nil if there are none
 	allow, deny    conditions
+	keys           keyring // nil if there are none
 	headers        headerPolicy
 	headerNames    []string        // headers.names
 	commonHeaders  map[string]bool // headers.common
@@ -100,7 +106,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	files := parseSource(errs, config)
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
-	m.headers = parseHeaderPolicy(errs, config)
+	m.keys = parseKeys(errs, config.Keys)
+	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
 	m.commonHeaders = m.headers.common
 	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
@@ -170,7 +177,7 @@ var failingWriter = (*os.File)(nil)
 // them, or refuses the request and returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 	credentials := strings.Join(req.Header["Cookie"], "; ")
-	if m.acceptBearer {
+	if m.acceptBearer || m.keys != nil {
 		credentials = withAuthorization(credentials, req)
 	}
 	cache := m.cache
@@ -278,15 +285,19 @@ type visitor struct {
 	values  [][]string    // of the headers that the plugin sets, parallel to headerPolicy.names; nil for guests
 	user    *url.Userinfo // the name, for Traefik's access log
 
-	fromBrowser bool  // the session came in a cookie, which a browser sends whatever page asks for it
-	err         error // why there is no session
-	sentToken   bool  // a token came all the same
+	cacheKey    string // by which the cache knows them: the token, or the hash of their key
+	fromBrowser bool   // a browser sends what lets them in, whatever page asks for it
+	err         error  // why there is no session
+	sentToken   bool   // a token or a key came all the same
 }
 
 // withAuthorization returns everything in a request that can say who sent it.
 func withAuthorization(cookies string, req *http.Request) string {
 	for _, line := range req.Header["Authorization"] {
 		cookies += "\x00" + line // a byte that no header can hold
+	}
+	for _, line := range req.Header[keyHeader] {
+		cookies += "\x01" + line // another one
 	}
 	return cookies
 }
@@ -304,17 +315,29 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 	if m.acceptBearer || len(candidates) > maxCookies {
 		candidates = sessionCandidates(m, req, candidates)
 	}
-	if len(candidates) == 0 {
-		return &visitor{rank: guestRank, err: current.errNoCookie}
+	if len(candidates) > 0 {
+		sender := firstSession(m, req, credentials, current, candidates)
+		if sender.account != nil || m.keys == nil {
+			return sender
+		}
+		return identifyByKey(m, req, credentials, current, sender)
 	}
-	return firstSession(m, req, credentials, current, candidates)
+	nobody := &visitor{rank: guestRank, err: current.errNoCookie}
+	if m.keys != nil {
+		return identifyByKey(m, req, credentials, current, nobody)
+	}
+	return nobody
 }
 
 // identifyAfterPoll is identify for the first request after the cache was set aside.
 func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
 	current := m.cache.refresh()
 	if current == nil {
-		return &visitor{rank: guestRank, err: errNotReady}
+		nobody := &visitor{rank: guestRank, err: errNotReady}
+		if m.keys != nil && m.tab == nil {
+			return identifyByKey(m, req, credentials, nil, nobody)
+		}
+		return nobody
 	}
 	m.cache.RLock()
 	known := m.cache.byCredentials[credentials]
@@ -384,7 +407,7 @@ func verifyNewcomer(cache *sessionCache, token string) (*session, error) {
 // newVisitor returns the visitor whose session this is, with what it is worth here.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
-	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID}
+	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token}
 	if user.locked || !arePrintable(user.claims, m.headers.claims) {
 		v.rank = guestRank
 		v.refused = errUnprintable
@@ -440,8 +463,102 @@ func remember(m *middleware, req *http.Request, credentials string, owner *visit
 		shown.values = append([][]string(nil), owner.values...)
 		keepOtherCredentials(&m.headers, shown.values, req.Header, owner.session.verifier, owner.session.token)
 	}
-	addToCache(m.cache, credentials, owner, &shown)
+	if owner.session.verifier != nil {
+		addToCache(m.cache, credentials, owner, &shown)
+	}
 	return &shown
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys
+//
+// Programs that can't keep cookies get in with a key that the administrator made. The option keys has the SHA-256 of
+// each, so whoever reads a label has no key. A key is looked for where there is no session, and it never reaches the
+// service.
+
+const (
+	keyHeader    = "X-Organizr-Key"
+	minKeyLength = 20 // bytes; shorter ones can be guessed
+)
+
+// A key is what the option keys says about one.
+type key struct {
+	name  string // of the user that it stands for
+	group int
+}
+
+// A keyring has the keys by their SHA-256, in lower-case hexadecimal digits.
+type keyring map[string]*key
+
+// What can be wrong with a request that has no session where there are keys.
+var (
+	errNoKey     = errors.New("the request has neither a session nor a key that the option keys lists")
+	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead")
+)
+
+// basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
+var basicCredentials = regexp.MustCompile(`^(?i:Basic) +(\S+) *$`)
+
+// find returns the key that the text is and its hash, or nil.
+func (k keyring) find(text string) (found *key, hash string) {
+	if len(text) < minKeyLength {
+		return nil, ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	hash = hex.EncodeToString(sum[:])
+	return k[hash], hash
+}
+
+// passwordIn returns the key that a line of Authorization may hold, by Bearer or by Basic, and for Basic the user.
+func passwordIn(line string) (user, password string, isBasic bool) {
+	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
+		return "", bearer[1], false
+	}
+	basic := basicCredentials.FindStringSubmatch(line)
+	if basic == nil {
+		return "", "", false
+	}
+	decoded, _ := base64.StdEncoding.DecodeString(basic[1])
+	user, password, _ = strings.Cut(string(decoded), ":")
+	return user, password, true
+}
+
+// identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
+// wrong with the key. Browsers send Basic unasked, like a cookie.
+func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
+	lines, given := req.Header["Authorization"], req.Header[keyHeader]
+	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
+	found, hash := m.keys.find(text)
+	if isBasic && found != nil && found.name != user {
+		found = nil
+	}
+	if found == nil && len(given) == 1 {
+		isBasic = false
+		text = given[0]
+		found, hash = m.keys.find(text)
+	}
+	if found != nil {
+		return remember(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
+	}
+	if current == nil || len(lines) == 0 && len(given) == 0 || nobody.sentToken {
+		return nobody
+	}
+	if m.keys[strings.ToLower(text)] != nil {
+		return &visitor{rank: guestRank, err: errKeyAsHash, sentToken: true}
+	}
+	return &visitor{rank: guestRank, err: errNoKey, sentToken: true}
+}
+
+// newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
+func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *visitor {
+	number := strconv.Itoa(held.group)
+	claims := map[string]string{"username": held.name, "groupID": number, "email": "", "image": "", "userID": ""}
+	if current != nil && current.database != nil {
+		claims["group"] = current.database.groups[number]
+	}
+	holder := newVisitor(m, &session{account: newAccount(claims), verifier: current, expires: time.Unix(maxUnixTime, 0)})
+	holder.cacheKey = hash
+	return holder
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -473,11 +590,11 @@ type sessionCache struct {
 	admitted      map[string]*visitor // who gets in without further questions, by their cookies; nil while set aside
 	admissible    map[string]*visitor // the same, also while set aside
 	byCredentials map[string]*visitor
-	byToken       map[string]*cacheEntry
-	firstExpiry   time.Time // of a session in the cache
+	entries       map[string]*cacheEntry // by token, or by the hash of a key
+	firstExpiry   time.Time              // of a session in the cache
 }
 
-// A cacheEntry is a session in the cache.
+// A cacheEntry is a session or a key in the cache.
 type cacheEntry struct {
 	owner       *visitor
 	credentials string // with which it came last
@@ -493,7 +610,7 @@ func (c *sessionCache) refresh() *verifier {
 	latest, holds := c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
-	if c.verifier != latest || c.byToken == nil || !now().Before(c.firstExpiry) {
+	if c.verifier != latest || c.entries == nil || !now().Before(c.firstExpiry) {
 		c.reset(latest)
 	}
 	c.tabs = c.poller.tabs()
@@ -526,7 +643,7 @@ func (c *sessionCache) setAside() {
 // reset empties the cache and goes on with this verifier.
 func (c *sessionCache) reset(latest *verifier) {
 	c.byCredentials = map[string]*visitor{}
-	c.byToken = map[string]*cacheEntry{}
+	c.entries = map[string]*cacheEntry{}
 	c.admissible = map[string]*visitor{}
 	if c.current != nil {
 		c.current = latest
@@ -562,7 +679,7 @@ func (c *sessionCache) tabsInForce() *tabs {
 // isn't taken out of the cache until a timer says so, a moment later.
 func ownerOf(cache *sessionCache, token string) *visitor {
 	cache.RLock()
-	entry := cache.byToken[token]
+	entry := cache.entries[token]
 	cache.RUnlock()
 	if entry == nil || !now().Before(entry.owner.session.expires) {
 		return nil
@@ -576,7 +693,7 @@ func ownerOf(cache *sessionCache, token string) *visitor {
 func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 	c.Lock()
 	if c.verifier == owner.session.verifier {
-		entry := c.byToken[owner.session.token]
+		entry := c.entries[owner.cacheKey]
 		if entry == nil {
 			entry = newEntry(c, owner)
 		}
@@ -598,11 +715,11 @@ func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 
 // newEntry makes room in the cache for a session.
 func newEntry(c *sessionCache, owner *visitor) *cacheEntry {
-	if len(c.byToken) >= maxSessions {
+	if len(c.entries) >= maxSessions {
 		c.reset(c.verifier)
 	}
 	entry := &cacheEntry{owner: owner}
-	c.byToken[owner.session.token] = entry
+	c.entries[owner.cacheKey] = entry
 	if expires := owner.session.expires; expires.Before(c.firstExpiry) {
 		c.firstExpiry = expires
 		if expires.Before(c.setAsideAt) {
@@ -632,7 +749,9 @@ type headerPolicy struct {
 	cookie              int             // the index of Cookie in names, or -1 if it is forwarded as it came
 	authorization       int             // likewise for Authorization
 	setsAuthorization   bool            // it is among the configured ones
-	stripsAuthorization bool            // it may hold a session, which the service mustn't get
+	stripsAuthorization bool            // it may hold a session or a key, which the service mustn't get
+	stripsSessions      bool            // it may hold a session
+	keys                keyring         // that it may hold
 	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
 	reservedLengths     map[int]bool    // lengths of those names
 	common              map[string]bool // names of headers that need no closer look
@@ -680,7 +799,7 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 	if p.setsAuthorization {
 		values[p.authorization] = headers["Authorization"]
 		if p.stripsAuthorization {
-			values[p.authorization] = stripSessionAuthorization(headers["Authorization"], current)
+			values[p.authorization] = p.stripAuthorization(headers["Authorization"], current)
 		}
 	}
 	return values
@@ -695,7 +814,7 @@ func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Heade
 		}
 	}
 	if p.stripsAuthorization && !p.setsAuthorization {
-		values[p.authorization] = stripSessionAuthorization(headers["Authorization"], current)
+		values[p.authorization] = p.stripAuthorization(headers["Authorization"], current)
 	}
 }
 
@@ -720,16 +839,27 @@ func stripSessionCookies(cookies, token string, current *verifier) string {
 	return strings.TrimLeft(strings.TrimPrefix(pattern.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
 }
 
-// stripSessionAuthorization returns the lines of Authorization that hold no session of this Organizr, whether or not it
-// is the one that counts. Of more than four lines, and of a line of more than 16 KiB, nothing is left.
-func stripSessionAuthorization(lines []string, current *verifier) []string {
+// stripAuthorization returns the lines of Authorization that hold no key and no session of this Organizr, whether or
+// not it is the one that counts. Of more than four lines, and of a line of more than 16 KiB, nothing is left.
+func (p *headerPolicy) stripAuthorization(lines []string, current *verifier) []string {
 	var others []string
 	for _, line := range lines {
-		if len(lines) <= maxAuthorizations && len(line) <= 2*maxTokenLength && !holdsSession(line, current) {
+		isShort := len(lines) <= maxAuthorizations && len(line) <= 2*maxTokenLength
+		if isShort && !p.holdsKey(line) && !(p.stripsSessions && holdsSession(line, current)) {
 			others = append(others, line)
 		}
 	}
 	return others[:len(others):len(others)] // it is cached, so an append by a later handler must not write into it
+}
+
+// holdsKey reports whether a line of Authorization holds a key, whatever the user that comes with it.
+func (p *headerPolicy) holdsKey(line string) bool {
+	if p.keys == nil {
+		return false
+	}
+	_, password, _ := passwordIn(line)
+	found, _ := p.keys.find(password)
+	return found != nil
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, whatever stands before and after it.
@@ -931,6 +1061,8 @@ var (
 	noToken      = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
 	invalidToken = []string{`Bearer realm="Organizr", error="invalid_token"`}
 
+	basicChallenge = `Basic realm="Organizr", charset="UTF-8"` // RFC 7617, section 2
+
 	loginProblem = loginNeeded.problem()
 )
 
@@ -958,9 +1090,20 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if sender.sentToken {
 		headers["Www-Authenticate"] = invalidToken
 	}
+	if m.keys != nil {
+		offerBasic(headers, req)
+	}
 	rw.WriteHeader(http.StatusUnauthorized)
 	if req.Method != "HEAD" {
 		_, _ = rw.Write(loginProblem)
+	}
+}
+
+// offerBasic adds to a refusal that a key may come by Basic. Many programs send a name and a password only then.
+// Browsers aren't told, since they would ask people for them: all of them call themselves Mozilla.
+func offerBasic(headers http.Header, req *http.Request) {
+	if !strings.HasPrefix(req.Header.Get("User-Agent"), "Mozilla/") {
+		headers.Add("Www-Authenticate", basicChallenge)
 	}
 }
 
@@ -976,7 +1119,7 @@ func logRefusal(m *middleware, req *http.Request, status int, reason, name strin
 func stripRefused(m *middleware, req *http.Request) {
 	headers := req.Header
 	delete(headers, "Cookie")
-	if m.acceptBearer {
+	if m.acceptBearer || m.keys != nil {
 		delete(headers, "Authorization")
 	}
 	if headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
@@ -1116,6 +1259,9 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 		headers["Www-Authenticate"] = noToken
 		if e.visitor.sentToken {
 			headers["Www-Authenticate"] = invalidToken
+		}
+		if e.m.keys != nil {
+			offerBasic(headers, e.req)
 		}
 	}
 	e.rw.WriteHeader(status)
@@ -1489,14 +1635,8 @@ func parseLogin(errs *configErrors, raw string) *login {
 // parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
 func parseGroup(errs *configErrors, option, raw string) int {
 	raw = strings.TrimSpace(raw)
-	if number, ok := groupNumbers[raw]; ok {
+	if number, ok := groupNumber(raw); ok {
 		return number
-	}
-	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
-	for number, name := range groupNames {
-		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(raw)) {
-			return number
-		}
 	}
 	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
 		"groups of your own go by their number"
@@ -1509,6 +1649,20 @@ func parseGroup(errs *configErrors, option, raw string) int {
 		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
 	}
 	return 0
+}
+
+// groupNumber returns the number of a group that is given as number or name, or false if it is neither.
+func groupNumber(text string) (int, bool) {
+	if number, ok := groupNumbers[text]; ok {
+		return number, true
+	}
+	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
+	for number, name := range groupNames {
+		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(text)) {
+			return number, true
+		}
+	}
+	return 0, false
 }
 
 // A tabOption says by which of Organizr's tabs the group is chosen.
@@ -1622,6 +1776,47 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 	return parsed
 }
 
+var (
+	keyParts = regexp.MustCompile(`(?s)^([^=]*)=(.*):([^:]*)$`)
+	keyHash  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// parseKeys returns the keys that the option lists, or nil for none. No error shows what was given: it may be a key.
+func parseKeys(errs *configErrors, raw []string) keyring {
+	if len(raw) == 0 {
+		return nil
+	}
+	const right = `make a key with "openssl rand -hex 32", its hash with "printf %s KEY | sha256sum", ` +
+		`and give NAME=GROUP:HASH, like lunasea=User:9f86d0…`
+	keys := keyring{}
+	items := map[string]int{} // by hash
+	for i, text := range raw {
+		item := i + 1
+		parts := keyParts.FindStringSubmatch(text)
+		if parts == nil {
+			errs.addf("keys: item %d isn't NAME=GROUP:HASH; %s", item, right)
+			continue
+		}
+		name, hash := strings.TrimSpace(parts[1]), strings.ToLower(strings.TrimSpace(parts[3]))
+		group, isGroup := groupNumber(strings.TrimSpace(parts[2]))
+		switch {
+		case name == "" || strings.Contains(name, ":") || !isPrintable(name):
+			errs.addf("keys: item %d has no name, or one with a colon or a character that can't be printed; %s", item, right)
+		case !isGroup:
+			errs.addf("keys: item %d has no group between = and the last colon; give a number from 0 to 999, or Admin, "+
+				"Co-Admin, Super User, Power User, User, Logged In or Guest", item)
+		case !keyHash.MatchString(hash):
+			errs.addf("keys: item %d has no hash of 64 hexadecimal digits at its end: the option holds the SHA-256 of "+
+				"a key, never the key; %s", item, right)
+		case items[hash] > 0:
+			errs.addf("keys: items %d and %d have the same hash; make a key for each", items[hash], item)
+		}
+		items[hash] = item
+		keys[hash] = &key{name: name, group: group}
+	}
+	return keys
+}
+
 // commonHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
 // gets a closer look.
 var commonHeaders = strings.Fields(`
@@ -1642,11 +1837,11 @@ var pathHeaders = strings.Fields(`
 	X-Http-Method-Override X-Http-Method X-Method-Override
 `)
 
-// parseHeaderPolicy returns what the options headers, forwardToken, acceptBearer and rules mean for a request's
+// parseHeaderPolicy returns what the options headers, keys, forwardToken, acceptBearer and rules mean for a request's
 // headers.
-func parseHeaderPolicy(errs *configErrors, config *Config) headerPolicy {
+func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerPolicy {
 	p := headerPolicy{
-		set: parseHeaders(errs, config.Headers), cookie: -1, authorization: -1,
+		set: parseHeaders(errs, config.Headers), cookie: -1, authorization: -1, keys: keys,
 		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
 	}
 	reserved := []string{}
@@ -1661,11 +1856,15 @@ func parseHeaderPolicy(errs *configErrors, config *Config) headerPolicy {
 	if !config.ForwardToken {
 		p.cookie = len(p.names)
 		p.names = append(p.names, "Cookie")
-		p.stripsAuthorization = config.AcceptBearer
-		if p.stripsAuthorization && !p.setsAuthorization {
-			p.authorization = len(p.names)
-			p.names = append(p.names, "Authorization")
-		}
+	}
+	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
+	p.stripsAuthorization = p.stripsSessions || keys != nil
+	if p.stripsAuthorization && !p.setsAuthorization {
+		p.authorization = len(p.names)
+		p.names = append(p.names, "Authorization")
+	}
+	if keys != nil {
+		reserved = append(reserved, keyHeader)
 	}
 	if len(config.Rules) > 0 {
 		reserved = append(reserved, pathHeaders...)
@@ -1677,7 +1876,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config) headerPolicy {
 	for _, name := range commonHeaders {
 		p.common[name] = !p.reserved[canonicalForCGI(name)]
 	}
-	if p.setsAuthorization || config.AcceptBearer {
+	if p.setsAuthorization || config.AcceptBearer || keys != nil {
 		p.common["Authorization"] = false
 	}
 	return p

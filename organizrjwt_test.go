@@ -91,7 +91,7 @@ func pluginOf(t testing.TB, handler http.Handler) *middleware {
 func cachedEntries(t testing.TB, handler http.Handler) int {
 	t.Helper()
 	cache := pluginOf(t, handler).cache
-	return len(cache.byCredentials) + len(cache.byToken)
+	return len(cache.byCredentials) + len(cache.entries)
 }
 
 // cachedSession returns a function that puts the session of a token, as it is cached now, into the cache once more: as
@@ -99,7 +99,7 @@ func cachedEntries(t testing.TB, handler http.Handler) int {
 func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain func(credentials string)) {
 	t.Helper()
 	cache := pluginOf(t, handler).cache
-	owner := cache.byToken[token].owner
+	owner := cache.entries[token].owner
 	return func(credentials string) { addToCache(cache, credentials, owner, owner) }
 }
 
@@ -1039,6 +1039,218 @@ func TestBearerTokens(t *testing.T) {
 }
 
 // What is a session: the token and its claims.
+
+// Which session counts: keys.
+
+// Keys of two programs, as openssl rand -hex 32 makes them.
+const (
+	lunaseaKey = "27f0a2f4ac04e8a5a8cd1a3f4a5b2c8fd31a5d4cf50a2cf6bc1d9ad7ad0d2a43"
+	monitorKey = "monitor-key-of-20byt"
+)
+
+// keyItem returns an item of the option keys.
+func keyItem(nameAndGroup, key string) string {
+	return fmt.Sprintf("%s:%x", nameAndGroup, sha256.Sum256([]byte(key)))
+}
+
+// basic returns an Authorization header's value with a name and a password.
+func basic(name, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+}
+
+func TestKeys(t *testing.T) {
+	both := []string{keyItem("lunasea=User", lunaseaKey), keyItem("monitor = Power User ", monitorKey)}
+	short := lunaseaKey[:19]
+	const others = "Basic c2VydmljZTpwYXNzd29yZA=="
+	for _, test := range []struct {
+		name      string
+		config    Config
+		headers   []string
+		status    int
+		user      string // as the service is told
+		forwarded string // of Authorization
+	}{
+		{"by Bearer", Config{}, []string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea 4", ""},
+		{"the scheme in another case", Config{}, []string{"Authorization", "bEARER  " + lunaseaKey}, 200, "lunasea 4", ""},
+		{"by Basic", Config{}, []string{"Authorization", basic("lunasea", lunaseaKey)}, 200, "lunasea 4", ""},
+		{"by a header", Config{}, []string{"X-Organizr-Key", lunaseaKey}, 200, "lunasea 4", ""},
+		{"a key of 20 bytes", Config{}, []string{"X-Organizr-Key", monitorKey}, 200, "monitor 3", ""},
+		{
+			"by a header, beside what is the service's own", Config{},
+			[]string{"X-Organizr-Key", lunaseaKey, "Authorization", others}, 200, "lunasea 4", others,
+		},
+		{
+			"by a header, beside another key", Config{},
+			[]string{"X-Organizr-Key", lunaseaKey, "Authorization", "Bearer " + monitorKey}, 200, "monitor 3", "",
+		},
+		{
+			"a key of 19 bytes", Config{Keys: []string{keyItem("a=User", short)}},
+			[]string{"X-Organizr-Key", short}, 401, "", "",
+		},
+		{"a wrong key", Config{}, []string{"X-Organizr-Key", lunaseaKey + "0"}, 401, "", ""},
+		{"no key", Config{}, []string{"X-Organizr-Key", ""}, 401, "", ""},
+		{"its hash", Config{}, []string{"X-Organizr-Key", strings.Split(both[0], ":")[1]}, 401, "", ""},
+		{"in another case", Config{}, []string{"X-Organizr-Key", strings.ToUpper(lunaseaKey)}, 401, "", ""},
+		{"another's name by Basic", Config{}, []string{"Authorization", basic("monitor", lunaseaKey)}, 401, "", ""},
+		{"no name by Basic", Config{}, []string{"Authorization", basic("", lunaseaKey)}, 401, "", ""},
+		{"Basic that isn't base64", Config{}, []string{"Authorization", "Basic =" + lunaseaKey}, 401, "", ""},
+		{"another scheme", Config{}, []string{"Authorization", "Token " + lunaseaKey}, 401, "", ""},
+		{
+			"two lines of Authorization", Config{},
+			[]string{"Authorization", "Bearer " + lunaseaKey, "Authorization", "Bearer " + lunaseaKey}, 401, "", "",
+		},
+		{"two headers", Config{}, []string{"X-Organizr-Key", lunaseaKey, "X-Organizr-Key", lunaseaKey}, 401, "", ""},
+		{"another spelling of the header", Config{}, []string{"X_organizr_key", lunaseaKey}, 401, "", ""},
+		{"a cookie", Config{}, []string{"Cookie", cookieWith(lunaseaKey)}, 401, "", ""},
+		{
+			"beside a session, which counts", Config{},
+			[]string{"X-Organizr-Key", lunaseaKey, "Cookie", "alice"}, 200, "alice 0", "",
+		},
+		{
+			"beside a stale session", Config{},
+			[]string{"X-Organizr-Key", lunaseaKey, "Cookie", cookieWith("x")}, 200, "lunasea 4", "",
+		},
+		{
+			"beside a session, what is the service's own", Config{},
+			[]string{"Authorization", others, "Cookie", "bob"}, 200, "bob 4", others,
+		},
+		{
+			"beside a session, a key in Authorization", Config{},
+			[]string{"Authorization", basic("x", lunaseaKey), "Cookie", "bob"}, 200, "bob 4", "",
+		},
+		{"another group", Config{Group: "3"}, []string{"X-Organizr-Key", lunaseaKey}, 403, "", ""},
+		{"the same group", Config{Group: "3"}, []string{"X-Organizr-Key", monitorKey}, 200, "monitor 3", ""},
+		{
+			"matched by allow", Config{Group: "0", Allow: []string{"username=lunasea"}},
+			[]string{"X-Organizr-Key", lunaseaKey}, 200, "lunasea 4", "",
+		},
+		{
+			"matched by deny", Config{Deny: []string{"username=Lunasea"}},
+			[]string{"X-Organizr-Key", lunaseaKey}, 403, "", "",
+		},
+		{"matched by a rule", Config{Rules: []string{"/=3"}}, []string{"X-Organizr-Key", lunaseaKey}, 403, "", ""},
+		{"where everyone gets in", Config{Group: "Guest"}, []string{"X-Organizr-Key", lunaseaKey}, 200, "lunasea 4", ""},
+		{
+			"a wrong one where everyone gets in", Config{Group: "Guest"},
+			[]string{"X-Organizr-Key", "x" + lunaseaKey, "Authorization", others}, 200, " ", others,
+		},
+		{
+			"a key in the wrong form where everyone gets in", Config{Group: "Guest"},
+			[]string{"Authorization", basic("x", lunaseaKey), "X_Organizr_Key", lunaseaKey}, 200, " ", "",
+		},
+		{
+			"with acceptBearer, which takes tokens", Config{AcceptBearer: true},
+			[]string{"Authorization", "Bearer bob"}, 200, "bob 4", "",
+		},
+		{
+			"with acceptBearer", Config{AcceptBearer: true},
+			[]string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea 4", "",
+		},
+		{
+			"with forwardToken", Config{ForwardToken: true},
+			[]string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea 4", "",
+		},
+		{
+			"with an Authorization of the option headers",
+			Config{Headers: map[string]string{
+				"Authorization": "Basic {username}", "X-Organizr-User": "{username}", "X-Organizr-Group": "{groupID}",
+			}},
+			[]string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea 4", "Basic lunasea",
+		},
+		{
+			"claims that a key doesn't have",
+			Config{Headers: map[string]string{
+				"Authorization": "{token}", "X-Organizr-User": "{username}", "X-Organizr-Group": "{email}{image}{userID}4",
+			}},
+			[]string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea ", "",
+		},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			if test.config.Keys == nil {
+				test.config.Keys = both
+			}
+			s := newSite(t, test.config)
+			for i := 0; i < 2; i++ { // the second time the program is cached
+				s.expect(t, test.status, "GET /", test.headers...)
+				if s.forwarded == nil {
+					continue
+				}
+				user := s.forwardedHeader("X-Organizr-User") + " " + s.forwardedHeader("X-Organizr-Group")
+				if user != test.user {
+					t.Errorf("the service is told %q, want %q", user, test.user)
+				}
+				s.expectForwarded(t, "Authorization", test.forwarded)
+				if text := fmt.Sprint(s.forwarded.Header, s.forwarded.URL); strings.Contains(text, lunaseaKey) ||
+					strings.Contains(text, monitorKey) {
+					t.Errorf("the service gets a key: %s", text)
+				}
+			}
+		})
+	}
+	run(t, "Basic, which browsers send unasked, from another site", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both})
+		crossSite := []string{"Sec-Fetch-Site", "cross-site", "Authorization"}
+		s.expectTwice(t, 403, "POST /", append(crossSite, basic("lunasea", lunaseaKey))...)
+		s.expectTwice(t, 200, "POST /", append(crossSite, "Bearer "+lunaseaKey)...)
+	})
+	run(t, "each without the other", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both[:1]})
+		s.expectTwice(t, 200, "GET /", "X-Organizr-Key", lunaseaKey)
+		s.expectTwice(t, 401, "GET /", "X-Organizr-Key", monitorKey)
+	})
+	run(t, "two of one name", func(t *testing.T) {
+		s := newSite(t, Config{Keys: []string{keyItem("a=4", lunaseaKey), keyItem("a=0", monitorKey)}, Group: "0"})
+		s.expectTwice(t, 403, "GET /", "X-Organizr-Key", lunaseaKey)
+		s.expectTwice(t, 200, "GET /", "X-Organizr-Key", monitorKey)
+	})
+	run(t, "Organizr's files aren't there yet", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both, DatabaseFile: filepath.Join(t.TempDir(), "db")})
+		s.expectTwice(t, 200, "GET /", "X-Organizr-Key", lunaseaKey)
+		s.expectForwarded(t, "X-Organizr-User", "lunasea")
+		s.expectTwice(t, 503, "GET /", "X-Organizr-Key", lunaseaKey+"0")
+	})
+	run(t, "a program is asked for Basic, a browser isn't", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both})
+		const bearer, asked = `Bearer realm="Organizr"`, `Basic realm="Organizr", charset="UTF-8"`
+		for agent, want := range map[string][]string{
+			"Wget/1.21": {bearer, asked}, "": {bearer, asked}, "Mozilla/5.0 (X11) Firefox/153": {bearer},
+		} {
+			for _, accept := range []string{"*/*", browserAccept} {
+				got := s.send("GET /", "User-Agent", agent, "Accept", accept).Header()["Www-Authenticate"]
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("%q that accepts %s is asked for %q, want %q", agent, accept, got, want)
+				}
+			}
+		}
+	})
+	run(t, "no line of the log has a key", func(t *testing.T) {
+		s := newSite(t, Config{Keys: []string{keyItem("lunasea=User", lunaseaKey)}, Group: "0"})
+		lines := printedBy(t, func() {
+			s.send("GET /", "X-Organizr-Key", lunaseaKey)
+			s.send("GET /", "Authorization", basic("x", lunaseaKey))
+			s.send("GET /", "Authorization", "Bearer x"+lunaseaKey)
+		})
+		for _, part := range []string{
+			`reason="group 4; 0 or lower required" visitor="lunasea"`,
+			`reason="the request has neither a session nor a key that the option keys lists" visitor=""`,
+		} {
+			if !strings.Contains(lines, part) {
+				t.Errorf("the log has no %s: %s", part, lines)
+			}
+		}
+		if strings.Contains(lines, lunaseaKey[:8]) {
+			t.Errorf("the log has a part of a key: %s", lines)
+		}
+	})
+	run(t, "the group's name in the database", func(t *testing.T) {
+		s := newSite(t, Config{
+			Keys: []string{keyItem("lunasea=5", lunaseaKey)}, DatabaseFile: "testdata/organizr/database/orgdb.db", Group: "5",
+			Headers: map[string]string{"X-Group": "{group}"},
+		})
+		s.expectTwice(t, 200, "GET /", "X-Organizr-Key", lunaseaKey)
+		s.expectForwarded(t, "X-Group", "Family")
+	})
+}
 
 func TestTokenHeadersAndClaims(t *testing.T) {
 	expiry := fmt.Sprintf(`"exp":%d.25`, organizr.ValidAt+10)
@@ -2064,6 +2276,7 @@ func TestRefusalLogLines(t *testing.T) {
 func TestConfigurationMistakes(t *testing.T) {
 	rules := func(rules ...string) func(*Config) { return func(c *Config) { c.Rules = rules } }
 	group := func(group string) func(*Config) { return func(c *Config) { c.Group = group } }
+	keys := func(keys ...string) func(*Config) { return func(c *Config) { c.Keys = keys } }
 	address := func(address string) func(*Config) { return func(c *Config) { c.OrganizrURL = address } }
 	header := func(name, text string) func(*Config) { return func(c *Config) { c.Headers[name] = text } }
 	for _, test := range []struct {
@@ -2082,6 +2295,22 @@ func TestConfigurationMistakes(t *testing.T) {
 			"a misspelled option",
 			func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} }, "denny: unknown option",
 		},
+		{"a key instead of its hash", keys("a=User:" + monitorKey), "keys: item 1 has no hash of 64 hexadecimal digits"},
+		{"a hash that is too long", keys(keyItem("a=User", monitorKey) + "0"), "keys: item 1 has no hash"},
+		{"a key without group", keys("a=:" + strings.Repeat("0", 64)), "keys: item 1 has no group"},
+		{"a key of an unknown group", keys(keyItem("a=monitor-key", monitorKey)), "keys: item 1 has no group"},
+		{"a key of a tab's group", keys(keyItem("a=tab", monitorKey)), "keys: item 1 has no group"},
+		{"a key without name", keys(keyItem("=User", monitorKey)), "keys: item 1 has no name"},
+		{"a key whose name has a colon", keys(keyItem("a:b=User", monitorKey)), "keys: item 1 has no name, or one with a"},
+		{"a key whose name can't be printed", keys(keyItem("a\u200b=User", monitorKey)), "keys: item 1 has no name"},
+		{"a key alone", keys(monitorKey), "keys: item 1 isn't NAME=GROUP:HASH; make a key with \"openssl rand -hex 32\""},
+		{
+			"two keys of one hash", keys(keyItem("a=User", monitorKey), "b=User:x", keyItem("c=User", monitorKey)),
+			"keys: item 2 has no hash\nkeys: items 1 and 3 have the same hash",
+		},
+		{"a tab without a database", group("tab"), `group: "tab" needs databaseFile`},
+		{"a tab without a name", group("tab= "), `group: "tab= " has no name`},
+		{"a rule with a tab", rules("/a/=tab"), `rules: "/a/=tab": "tab" isn't a group`},
 		{"no uuid", func(c *Config) { c.UUID = "" }, "uuid: missing"},
 		{
 			"a uuid that can't be in a cookie's name",
@@ -2202,7 +2431,7 @@ func TestConfigurationMistakes(t *testing.T) {
 					t.Errorf("got the error %v\nwithout %s", err, part)
 				}
 			}
-			for _, never := range []string{"registered at", ".go:", organizr.OrganizrHash, "\n"} {
+			for _, never := range []string{"registered at", ".go:", organizr.OrganizrHash, "monitor-key", "\n"} {
 				if strings.Contains(err.Error(), never) {
 					t.Errorf("got the error %v\nwith %s", err, never)
 				}
