@@ -935,13 +935,14 @@ func (t *tab) isBefore(other *tab) bool {
 // and with anything behind it. What a browser might read otherwise has none: users and passwords, backslashes, spaces,
 // percent signs, and Organizr's own placeholders, like {username}.
 var tabAddress = regexp.MustCompile(
-	`^(?:(?i:https?:)?//)?(?:([0-9a-zA-Z_.-]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]*)?(?:[/?#]|$)`)
+	`^(?:(?i:https?:)?//)?(?:([0-9a-zA-Z_.-]+)|\[([0-9a-fA-F:.]+)\])(?::[0-9]+)?(?:[/?#]|$)`)
 
 // hostOfTab returns the host in the address of a tab, in lower case, without port and final dot. It returns nothing for
-// what has no host: a path, and Organizr's own pages, which begin with api/.
+// what has no host: a path, Organizr's own pages, which begin with api/, and null, which Organizr takes for no address.
 func hostOfTab(address string) string {
-	parts := tabAddress.FindStringSubmatch(strings.TrimSpace(address))
-	if parts == nil || strings.HasPrefix(strings.TrimSpace(address), "api/") {
+	address = strings.TrimSpace(address)
+	parts := tabAddress.FindStringSubmatch(address)
+	if parts == nil || strings.HasPrefix(address, "api/") || address == "null" {
 		return ""
 	}
 	return strings.TrimSuffix(strings.ToLower(parts[1]+parts[2]), ".")

@@ -3210,6 +3210,211 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// Organizr's tabs.
+
+// leastPrivileged returns the least privileged user who gets in, "nobody" if a stranger does, and "" if not even the
+// administrator does.
+func leastPrivileged(s *site, sessions map[string]string, request string) string {
+	for _, username := range []string{"nobody", "fay", "bob", "pat", "sue", "carol", "alice"} {
+		if s.send(request, headerLines("Cookie", sessions[username])...).Code == 200 {
+			return username
+		}
+	}
+	return ""
+}
+
+func TestTabs(t *testing.T) {
+	sessions := sampleSessions(t) // of groups 0 (alice) to 5 (fay)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "organizr.db")
+	byHost := newSiteAt(t, file, "tabs.db", Config{Group: "tab"})
+	for target, want := range map[string]string{
+		"https://sonarr.example.com/":             "bob",
+		"http://SONARR.Example.com.:8443/x?y":     "bob",
+		"http://sonarr.lan/":                      "bob",
+		"http://radarr.example.com/":              "pat",
+		"http://radarr.example.com:7878/":         "pat",
+		"http://navidrome.example.com/":           "bob",
+		"http://slashes.example.com/":             "bob",
+		"http://slashes.lan/":                     "bob",
+		"http://[2001:db8::1]/":                   "bob",
+		"http://[2001:DB8::1]:9/":                 "bob",
+		"http://192.168.1.5/":                     "bob",
+		"http://192.168.1.50/":                    "alice",
+		"http://rd.example.com/":                  "bob",
+		"http://public.example.com/":              "nobody",
+		"http://loggedin.example.com/":            "fay",
+		"http://twice.example.com/":               "sue",
+		"http://off.example.com/":                 "alice",
+		"http://nogroup.example.com/":             "alice",
+		"http://oddgroup.example.com/":            "alice",
+		"http://fargroup.example.com/":            "alice",
+		"http://x.sonarr.example.com/":            "alice",
+		"http://example.com/":                     "alice",
+		"http://xsonarr.example.com/":             "alice",
+		"http://sonarr.example.com.evil.example/": "alice",
+		"http://odd.example.com/":                 "alice",
+		"http://api/":                             "alice",
+		"http://path/":                            "alice",
+		"http://https/":                           "alice",
+		"http://javascript/":                      "alice",
+		"http://null/":                            "alice",
+	} {
+		if got := leastPrivileged(byHost, sessions, "GET "+target); got != want {
+			t.Errorf("group tab: %s lets %q in, want %q", target, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"Sonarr": "bob", " sONARR ": "bob", "R&D <b>": "bob", "Off": "bob", "Twice": "carol", "No Group": "alice",
+		"Sonar": "alice", "R&amp;D &lt;b&gt;": "alice", "Odd": "nobody", "Path": "nobody", "Settings": "carol",
+	} {
+		s := newSite(t, Config{Group: "tab=" + name, DatabaseFile: file})
+		if got := leastPrivileged(s, sessions, "GET http://anywhere.example.com/"); got != want {
+			t.Errorf("group tab=%s lets %q in, want %q", name, got, want)
+		}
+	}
+	run(t, "no header says what the host is", func(t *testing.T) {
+		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "X-Host", "Forwarded", "Host"} {
+			byHost.expectTwice(t, 403, "GET http://off.example.com/", "Cookie", sessions["bob"],
+				name, "sonarr.example.com")
+		}
+	})
+	run(t, "around it rules, allow and deny", func(t *testing.T) {
+		s := newSite(t, Config{
+			Group: "tab", DatabaseFile: file, Rules: []string{"/api/=Guest", "/settings/=1", "/all/=998"},
+			Allow: []string{"username=fay"}, Deny: []string{"username=sue"},
+		})
+		for target, want := range map[string]string{
+			"http://radarr.example.com/api/x": "nobody", "http://radarr.example.com/settings/": "fay",
+			"http://radarr.example.com/all/": "fay", "http://radarr.example.com/": "fay",
+			"http://off.example.com/api/x": "nobody", "http://off.example.com/": "fay",
+		} {
+			if got := leastPrivileged(s, sessions, "GET "+target); got != want {
+				t.Errorf("%s lets %q in, want %q", target, got, want)
+			}
+		}
+		for target, want := range map[string]int{
+			"http://radarr.example.com/": 200, "http://radarr.example.com/settings/": 403,
+			"http://radarr.example.com/%00": 403, "http://off.example.com/": 403, "http://off.example.com/all/": 200,
+		} {
+			s.expectTwice(t, want, "GET "+target, "Cookie", sessions["pat"])
+		}
+		s.expectTwice(t, 403, "GET http://public.example.com/", "Cookie", sessions["sue"])
+		s.expectTwice(t, 200, "COPY http://radarr.example.com/", "Cookie", sessions["pat"], "Destination", "/x")
+		s.expectTwice(t, 403, "COPY http://radarr.example.com/", "Cookie", sessions["pat"], "Destination", "/settings/")
+		s.expectTwice(t, 403, "COPY http://radarr.example.com/all/", "Cookie", sessions["bob"], "Destination", "/x")
+	})
+	run(t, "what the page and the log say", func(t *testing.T) {
+		named := newSite(t, Config{Group: "tab=Sonar", DatabaseFile: file})
+		for _, test := range []struct {
+			site         *site
+			target       string
+			page, logged []string
+		}{
+			{
+				byHost, "http://radarr.example.com/",
+				[]string{"Power User (3) or a smaller number", "<dt>By the tab</dt><dd>Radarr</dd>"},
+				[]string{`reason="group 4; 3 or lower required by the tab Radarr"`},
+			},
+			{
+				byHost, "http://None.example.com:8443/",
+				[]string{"Organizr has no tab for none.example.com, so only its administrator gets in.", "Admin (0)<"},
+				[]string{`reason="group 4; 0 or lower required: Organizr has no tab for none.example.com"`},
+			},
+			{
+				byHost, "http://off.example.com/",
+				[]string{"Organizr&#39;s tab Off is switched off, so only its administrator gets in."},
+				[]string{`required: Organizr's tab Off is switched off"`},
+			},
+			{
+				byHost, "http://nogroup.example.com/",
+				[]string{"Organizr&#39;s tab No Group has no group, so only its administrator gets in."},
+				[]string{`required: Organizr's tab No Group has no group"`},
+			},
+			{
+				named, "/",
+				[]string{"Organizr has no tab called Sonar, so only its administrator gets in."},
+				[]string{`required: Organizr has no tab called Sonar"`},
+			},
+		} {
+			var page string
+			line := printedBy(t, func() {
+				page = test.site.send("GET "+test.target, "Cookie", sessions["bob"], "Accept", browserAccept).Body.String()
+			})
+			for _, part := range test.page {
+				if !strings.Contains(page, part) {
+					t.Errorf("%s: the page has no %s: %s", test.target, part, page[strings.Index(page, "<main>"):])
+				}
+			}
+			for _, part := range test.logged {
+				if !strings.Contains(line, part) {
+					t.Errorf("%s: the log has no %s: %s", test.target, part, line)
+				}
+			}
+		}
+	})
+}
+
+// newSiteAt returns a site that follows a file, which is first one of the sample databases.
+func newSiteAt(t *testing.T, file, sample string, config Config) *site {
+	t.Helper()
+	writeFile(t, file, readTestdata(t, "databases/"+sample))
+	config.DatabaseFile = file
+	return newSite(t, config)
+}
+
+func TestTabsChange(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	s := newSiteAt(t, file, "tabs.db", Config{Group: "tab"})
+	key := newSite(t, Config{Group: "tab", DatabaseFile: file, Keys: []string{keyItem("monitor=Guest", monitorKey)}})
+	open := newSite(t, Config{Group: "Guest", DatabaseFile: file})
+	for i, state := range []struct {
+		database string // nothing is written if it is empty
+		who      map[string]string
+		logged   string
+	}{
+		{"", map[string]string{
+			"sonarr": "bob", "radarr": "pat", "off": "alice", "navidrome": "bob", "public": "nobody",
+		}, ""},
+		{"tabs-later.db", map[string]string{
+			"sonarr": "alice", "radarr": "alice", "off": "bob", "navidrome": "alice", "public": "nobody",
+		}, ""},
+		{"page-512.db", map[string]string{"sonarr": "alice", "off": "bob", "public": "nobody"},
+			`has no table "tabs" with a column "name"`},
+		{"tabs.db", map[string]string{"sonarr": "bob", "radarr": "pat", "off": "alice", "public": "nobody"}, ""},
+	} {
+		run(t, fmt.Sprint(i, " ", state.database), func(t *testing.T) {
+			turnClock(float64(10 * i))
+			if state.database != "" {
+				writeFile(t, file, readTestdata(t, "databases/"+state.database))
+			}
+			logged := loggedBy(t, func() { turnClock(float64(10*i) + 1); s.send("GET /") })
+			if !strings.Contains(logged, state.logged) || (logged == "") != (state.logged == "") {
+				t.Errorf("logged %q, want %q", logged, state.logged)
+			}
+			for name, want := range state.who {
+				if got := leastPrivileged(s, sessions, "GET http://"+name+".example.com/"); got != want {
+					t.Errorf("%s lets %q in, want %q", name, got, want)
+				}
+			}
+		})
+	}
+	turnClock(0)
+	run(t, "a database without tabs from the beginning", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "organizr.db")
+		without := newSiteAt(t, other, "page-512.db", Config{Group: "tab", Keys: []string{keyItem("a=Admin", monitorKey)}})
+		without.expectTwice(t, 503, "GET http://sonarr.example.com/", "Cookie", sessions["alice"])
+		without.expectTwice(t, 503, "GET http://sonarr.example.com/")
+		without.expectTwice(t, 503, "GET http://sonarr.example.com/", "X-Organizr-Key", monitorKey)
+		newSite(t, Config{Group: "User", DatabaseFile: other}).expectTwice(t, 200, "GET /", "Cookie", sessions["bob"])
+	})
+	key.expectTwice(t, 200, "GET http://public.example.com/", "X-Organizr-Key", monitorKey)
+	key.expectForwarded(t, "X-Organizr-User", "monitor")
+	key.expectTwice(t, 403, "GET http://sonarr.example.com/", "X-Organizr-Key", monitorKey)
+	open.expectTwice(t, 200, "GET http://sonarr.example.com/")
+}
+
 // The database.
 
 // An accountCase is what becomes of a user's session.

@@ -19,6 +19,49 @@ import (
 // plain is Organizr's schema without indexes and counters, which take pages of their own.
 var plain = strings.NewReplacer(" AUTOINCREMENT", "", " UNIQUE", "").Replace(fakeorganizr.Schema)
 
+// plainWithTabs is plain with Organizr's table of tabs.
+var plainWithTabs = plain + strings.NewReplacer(" AUTOINCREMENT", "", " UNIQUE", "").Replace(fakeorganizr.TabsSchema)
+
+// tabs are statements that add tabs, as the tab editor stores them.
+var tabs = []string{
+	`INSERT INTO tabs (name, url, url_local, enabled, group_id) VALUES
+	('Settings', 'api/v2/page/settings', '', 1, 1),
+	('Sonarr', 'https://sonarr.example.com/', 'http://sonarr.lan:8989', 1, 4),
+	('Radarr', 'HTTP://Radarr.Example.com.:7878/movies?x=1#y', NULL, 1, 3),
+	('Navidrome', ' navidrome.example.com/app?x=1#y', 'null', 1, 4),
+	('Slashes', '//slashes.example.com', '//slashes.lan:80?x', 1, 4),
+	('Six', 'http://[2001:DB8::1]:8080/', 'http://192.168.1.5:8080', 1, 4),
+	('R&amp;D &lt;b&gt;', 'https://rd.example.com#x', '', 1, 4),
+	('Off', 'https://off.example.com', '', 0, 4),
+	('No Group', 'https://nogroup.example.com', '', 1, NULL),
+	('Odd Group', 'https://oddgroup.example.com', '', 1, '4x'),
+	('Far Group', 'https://fargroup.example.com', '', 1, 1000),
+	('Public', 'https://public.example.com', '', 1, 999),
+	('Logged In', 'https://loggedin.example.com', '', 1, 998),
+	('Twice', 'https://twice.example.com/a', '', 1, 4),
+	('twice', 'https://twice.example.com/b', '', 1, 2),
+	('TWICE', 'https://twice.example.com/c', '', 0, 1),
+	('Path', '/path/', '', 1, 999),
+	('Page', 'api/v2/page/homepage', 'api/v2/page/homepage', 1, 999)`,
+	`INSERT INTO tabs (name, url, enabled, group_id) VALUES
+	('Odd', 'https://user@odd.example.com', 1, 999),
+	('Odd', 'https:\\odd.example.com', 1, 999),
+	('Odd', 'https://odd.example.com\@x.example.com', 1, 999),
+	('Odd', 'https://odd.example.com:x/', 1, 999),
+	('Odd', 'https:odd.example.com', 1, 999),
+	('Odd', 'https:/odd.example.com', 1, 999),
+	('Odd', '///odd.example.com', 1, 999),
+	('Odd', 'https://odd%2Eexample.com', 1, 999),
+	('Odd', 'https://odd.example.com x', 1, 999),
+	('Odd', 'https://{username}.example.com', 1, 999),
+	('Odd', 'javascript://odd.example.com', 1, 999),
+	('Odd', 'ftp://odd.example.com', 1, 999),
+	('Odd', 'https://', 1, 999),
+	('Odd', '?https://odd.example.com', 1, 999),
+	('', '', 1, 999),
+	(NULL, NULL, NULL, NULL)`,
+}
+
 // A recipe makes a sound database.
 type recipe struct {
 	file, about string
@@ -113,6 +156,20 @@ var recipes = []recipe{
 			"UPDATE tokens SET expires = '2026-12-24T12:00:00Z' WHERE user_id = 5",
 			"UPDATE tokens SET expires = 20990101 WHERE user_id = 6",
 			"UPDATE tokens SET expires = '2026-12-24' WHERE user_id = 7",
+		)),
+	},
+	{
+		file: "tabs.db", about: "tabs in all the ways in which people write their addresses",
+		settings: pageSize(512), schema: plainWithTabs, fill: then(people, statements(tabs...)),
+	},
+	{
+		file: "tabs-later.db", about: "the same an hour later: tabs have been moved, switched off and removed",
+		settings: pageSize(512), schema: plainWithTabs,
+		fill: then(people, statements(tabs...), statements(
+			"UPDATE tabs SET group_id = 0 WHERE name = 'Sonarr'",
+			"UPDATE tabs SET enabled = 0 WHERE name = 'Radarr'",
+			"UPDATE tabs SET enabled = 1 WHERE name = 'Off'",
+			"DELETE FROM tabs WHERE name = 'Navidrome'",
 		)),
 	},
 	{

@@ -66,7 +66,7 @@ type User struct {
 func NewDatabase(path string, groups []Group, accounts []Account) (*Database, error) {
 	d := &Database{path: path}
 	return d, d.transact(func(tx *sql.Tx) error {
-		if _, err := tx.Exec(Schema); err != nil {
+		if _, err := tx.Exec(Schema + "\n" + TabsSchema); err != nil {
 			return err
 		}
 		for _, group := range groups {
