@@ -306,6 +306,20 @@ type source struct {
 	tabs                                               bool // the table of tabs counts too
 }
 
+// describe returns what the log says of the source: never the secret.
+func (s source) describe() string {
+	text := "the option secret"
+	if s.secretFile != "" {
+		text = fmt.Sprintf("secretFile %q", s.secretFile)
+	} else if s.configFile != "" {
+		text = fmt.Sprintf("configFile %q", s.configFile)
+	}
+	if s.databaseFile == "" {
+		return text + " and no database, so the tokens alone count, also after a log-out"
+	}
+	return text + fmt.Sprintf(" and databaseFile %q", s.databaseFile)
+}
+
 // A poller follows the files of one source.
 type poller struct {
 	source     source
@@ -348,6 +362,7 @@ func watch(files source, name string) *poller {
 		p = &poller{source: files, middleware: name, reader: databaseReader{wantsTabs: files.tabs}}
 		p.due.Store(true)
 		pollers[files] = p
+		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, files.describe())
 	}
 	pollersMutex.Unlock()
 	p.Lock()

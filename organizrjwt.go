@@ -130,6 +130,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
 			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
 	}
+	misspelledVariables.Do(func() { warnOfVariables(name) })
 	m.cache = newSessionCache(watch(files, name))
 	switch {
 	case m.tab != nil:
@@ -1118,6 +1119,7 @@ func logRefusal(m *middleware, req *http.Request, status int, reason, name strin
 // send it to a service of its own.
 func stripRefused(m *middleware, req *http.Request) {
 	headers := req.Header
+	req.URL.User = nil // a visitor can choose it, and the access log has it
 	delete(headers, "Cookie")
 	if m.acceptBearer || m.keys != nil {
 		delete(headers, "Authorization")
@@ -1592,6 +1594,31 @@ func parseSource(errs *configErrors, config *Config) source {
 			"or the database's path, or none if ORGANIZR_DATABASE_FILE is for others")
 	}
 	return parsed
+}
+
+// misspelledVariables are warned of once.
+var misspelledVariables sync.Once
+
+// warnOfVariables logs which variables of Traefik's environment look like the plugin's but aren't: without
+// ORGANIZR_DATABASE_FILE, say, log-outs don't count, and nothing else would say so.
+func warnOfVariables(name string) {
+	known := []string{
+		"ORGANIZR_CONFIG_FILE", "ORGANIZR_DATABASE_FILE", "ORGANIZR_UUID", "ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE",
+		"ORGANIZR_URL",
+	}
+	for _, assignment := range os.Environ() {
+		variable, _, _ := strings.Cut(assignment, "=")
+		if !strings.HasPrefix(variable, "ORGANIZR_") || slices.Contains(known, variable) {
+			continue
+		}
+		for _, meant := range known {
+			if editDistance(variable, meant) <= 2 || strings.HasPrefix(meant, variable+"_") {
+				log.Printf("organizrjwt: middleware=%q the environment has %s, which means nothing to this plugin; "+
+					"is it %s?", name, variable, meant)
+				break
+			}
+		}
+	}
 }
 
 // checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.

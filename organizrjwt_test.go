@@ -1576,6 +1576,32 @@ func TestForwardedHeaders(t *testing.T) {
 
 // Forged headers, and the cookies that the service gets.
 
+// Traefik's access log has the name that the address of the request has, which a visitor can write there too.
+func TestNameForAccessLog(t *testing.T) {
+	for _, test := range []struct {
+		name, group, username string
+		want                  string
+	}{
+		{"a visitor who gets in", "User", "bob", "bob"},
+		{"one who is refused", "Admin", "bob", ""},
+		{"nobody", "User", "", ""},
+		{"a guest", "Guest", "", ""},
+		{"a visitor where guests get in", "Guest", "bob", "bob"},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			s := newSite(t, Config{Group: test.group})
+			for i := 0; i < 2; i++ { // the second time the visitor is cached
+				req := newRequest(t, "GET /", headerLines("Cookie", test.username)...)
+				req.URL.User = url.User("alice")
+				s.serve(req)
+				if got := req.URL.User.Username(); got != test.want {
+					t.Errorf("the access log has %q, want %q", got, test.want)
+				}
+			}
+		})
+	}
+}
+
 func TestForgedHeadersStripped(t *testing.T) {
 	s := newSite(t, Config{Rules: []string{"/public/=Guest"}, Headers: map[string]string{"X-WEBAUTH-ROLE": ""}})
 	for _, spelling := range []string{
@@ -2257,7 +2283,8 @@ func TestRefusalLogLines(t *testing.T) {
 		{"an endless host", Config{}, request("GET http://" + strings.Repeat("x", 5000) + "/"), `host="x{256}"`},
 	} {
 		run(t, test.name, func(t *testing.T) {
-			line := printedBy(t, func() { newSite(t, test.config).serve(test.request) })
+			s := newSite(t, test.config)
+			line := printedBy(t, func() { s.serve(test.request) })
 			if !regexp.MustCompile(test.line).MatchString(line) {
 				t.Errorf("printed %s\nwant %s", line, test.line)
 			}
@@ -2537,6 +2564,48 @@ func TestURLAndDatabaseFromEnvironment(t *testing.T) {
 			rec := newSite(t, test.config).send("GET /", "Cookie", test.cookie, "Accept", browserAccept)
 			if got := rec.Header().Get("Location"); rec.Code != test.status || !strings.HasPrefix(got, test.login) {
 				t.Errorf("GET / of bob: got %d to %q, want %d to %q", rec.Code, got, test.status, test.login)
+			}
+		})
+	}
+}
+
+// What a middleware follows is logged once for each source, and variables that are nearly ours.
+func TestSourceLogLines(t *testing.T) {
+	folder := t.TempDir()
+	phpFile := filepath.Join(folder, "config.php")
+	writeFile(t, phpFile, configPHP())
+	for _, test := range []struct {
+		name   string
+		config Config
+		want   string
+	}{
+		{
+			"without a database", Config{UUID: "followed-1", Secret: "a secret of 20 bytes or more"},
+			"follows the option secret and no database, so the tokens alone count, also after a log-out\n",
+		},
+		{
+			"with one", Config{ConfigFile: phpFile, DatabaseFile: filepath.Join(folder, "organizr.db")},
+			fmt.Sprintf("follows configFile %q and databaseFile %q\n", phpFile, filepath.Join(folder, "organizr.db")),
+		},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			if line := printedBy(t, func() { newSite(t, test.config) }); !strings.HasSuffix(line, test.want) {
+				t.Errorf("printed %q, want %q", line, test.want)
+			}
+			if line := printedBy(t, func() { newSite(t, test.config) }); line != "" {
+				t.Errorf("printed %q for the second middleware", line)
+			}
+		})
+	}
+	for variable, want := range map[string]string{
+		"ORGANIZR_DATABASEFILE": "is it ORGANIZR_DATABASE_FILE?", "ORGANIZR_CONFIG": "is it ORGANIZR_CONFIG_FILE?",
+		"ORGANIZR_SECRETS": "is it ORGANIZR_SECRET?", "ORGANIZR_PORT": "", "ORGANIZR_URL": "", "OTHER_ORGANIZR_UR": "",
+	} {
+		run(t, variable, func(t *testing.T) {
+			setenv(t, variable, "x")
+			logged := loggedBy(t, func() { warnOfVariables("site") })
+			if !strings.Contains(logged, want) || (logged == "") != (want == "") {
+				t.Errorf("logged %q, want %q", logged, want)
 			}
 		})
 	}
