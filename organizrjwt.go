@@ -677,12 +677,13 @@ func (c *sessionCache) tabsInForce() *tabs {
 }
 
 // ownerOf returns the visitor whose session a token is, or nil if it isn't in the cache. A session that has expired
-// isn't taken out of the cache until a timer says so, a moment later.
+// isn't taken out of the cache until a timer says so, a moment later. A key's hash, which anybody may read in a label,
+// is no token.
 func ownerOf(cache *sessionCache, token string) *visitor {
 	cache.RLock()
 	entry := cache.entries[token]
 	cache.RUnlock()
-	if entry == nil || !now().Before(entry.owner.session.expires) {
+	if entry == nil || entry.owner.session.token != token || !now().Before(entry.owner.session.expires) {
 		return nil
 	}
 	return entry.owner

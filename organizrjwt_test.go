@@ -1198,6 +1198,15 @@ func TestKeys(t *testing.T) {
 		s.expectTwice(t, 200, "GET /", "X-Organizr-Key", lunaseaKey)
 		s.expectTwice(t, 401, "GET /", "X-Organizr-Key", monitorKey)
 	})
+	run(t, "a hash that is sent as a session, when the key's holder is cached", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both, AcceptBearer: true})
+		hash := strings.Split(both[0], ":")[1]
+		s.expect(t, 200, "GET /", "X-Organizr-Key", lunaseaKey)
+		for _, text := range []string{hash, lunaseaKey} {
+			s.expectTwice(t, 401, "GET /", "Cookie", cookieWith(text))
+		}
+		s.expectTwice(t, 401, "GET /", "Authorization", "Bearer "+hash)
+	})
 	run(t, "two of one name", func(t *testing.T) {
 		s := newSite(t, Config{Keys: []string{keyItem("a=4", lunaseaKey), keyItem("a=0", monitorKey)}, Group: "0"})
 		s.expectTwice(t, 403, "GET /", "X-Organizr-Key", lunaseaKey)
