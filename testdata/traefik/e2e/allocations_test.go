@@ -23,9 +23,9 @@ func TestInterpretedAllocations(t *testing.T) {
 		limit   float64
 	}{
 		{floor(t), nil, interpretedRequest{name: "does nothing", cookies: cookie}, 23},
-		{measured, inForce(visitor.options), visitor, 104},
-		{measured, inForce(visitorByRule.options), visitorByRule, 158},
-		{measured, inForce(program.options), program, 199},
+		{measured, inForce(visitor.options), visitor, 72},
+		{measured, inForce(visitorByRule.options), visitorByRule, 72},
+		{measured, inForce(program.options), program, 289},
 	} {
 		t.Run(test.request.name, func(t *testing.T) {
 			send := test.request.sender(t, test.maker.handler(t, test.options))
