@@ -339,9 +339,9 @@ type poller struct {
 	keyText      string            // the file that settings come from, as it was read
 	reader       databaseReader
 	database     *database
-	databaseBusy bool  // when it was looked at last, somebody was writing it
-	databaseOld  bool  // and has been for too long
-	conclusive   int64 // the last poll that told what the database says
+	databaseBusy bool  // somebody was writing it at the last poll
+	databaseOld  bool  // and had been for longer than databaseBusyTimeout
+	lastReadPoll int64 // the last poll that found nobody writing the database
 	resting      bool  // newcomers don't have the database read: they would keep a core busy
 	busyTimer    *time.Timer
 	lastLogged   string
@@ -366,42 +366,35 @@ func watch(files source, name string) *poller {
 	}
 	pollersMutex.Unlock()
 	p.Lock()
-	p.pollIfDue()
-	p.Unlock()
+	defer p.Unlock()
+	if p.due.Load() {
+		p.pollFiles()
+	}
 	return p
 }
 
-// poll returns the verifier that is in force, or nil if there is none yet, and how long it holds before the next poll.
-// If it is time to look at the files, this request does so, and others meanwhile go on with what is known: nobody waits
-// for another's poll.
-func (p *poller) poll() (*verifier, time.Duration) {
+// poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll.
+func (p *poller) poll() {
 	if p.due.Load() && p.TryLock() {
-		p.pollIfDue()
-		p.Unlock()
+		defer p.Unlock()
+		if p.due.Load() {
+			p.pollFiles()
+		}
 	}
+}
+
+// inForce returns the verifier that is in force, or nil if there is none yet; Organizr's tabs, if the source has them;
+// and how long they hold before the next poll, from busyPollInterval to pollInterval.
+func (p *poller) inForce() (current *verifier, shown *tabs, holds time.Duration) {
 	p.current.RLock()
 	defer p.current.RUnlock()
-	holds := p.current.until.Sub(now())
+	holds = p.current.until.Sub(now())
 	if holds < busyPollInterval { // it is about to be polled
 		holds = busyPollInterval
 	} else if holds > pollInterval { // the clock was set back
 		holds = pollInterval
 	}
-	return p.current.verifier, holds
-}
-
-// tabs returns Organizr's tabs as of the last poll, or nil if nothing is in force.
-func (p *poller) tabs() *tabs {
-	p.current.RLock()
-	defer p.current.RUnlock()
-	return p.current.tabs
-}
-
-// pollIfDue looks at the files if it is time to.
-func (p *poller) pollIfDue() {
-	if p.due.Load() {
-		p.pollFiles()
-	}
+	return p.current.verifier, p.current.tabs, holds
 }
 
 // verifyNewcomer is verify for a token that the database didn't list when it was read last. Organizr lists a session
@@ -410,23 +403,25 @@ func (p *poller) pollIfDue() {
 func (p *poller) verifyNewcomer(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
-	for waited := time.Duration(0); ; waited += step {
-		p.Lock()
-		if p.conclusive <= arrived && !p.resting {
-			p.pollFiles()
-		}
-		conclusive := p.conclusive > arrived
-		p.Unlock()
-		if conclusive || waited >= maxNewcomerWait {
-			break
-		}
+	for waited := time.Duration(0); !p.hasReadSince(arrived) && waited < maxNewcomerWait; waited += step {
 		time.Sleep(step)
 	}
-	current, _ := p.poll()
+	current, _, _ := p.inForce()
 	if current == nil {
 		return nil, errNotListed
 	}
 	return verify(current, token, now())
+}
+
+// hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and
+// the reader isn't resting.
+func (p *poller) hasReadSince(poll int64) bool {
+	p.Lock()
+	defer p.Unlock()
+	if p.lastReadPoll <= poll && !p.resting {
+		p.pollFiles()
+	}
+	return p.lastReadPoll > poll
 }
 
 // pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
@@ -434,6 +429,9 @@ func (p *poller) pollFiles() {
 	p.due.Store(false)
 	p.polls.Add(1)
 	interval := pollInterval
+	defer func() {
+		afterFunc(interval, func() { p.due.Store(true) })
+	}()
 	err := p.readKey()
 	if p.source.databaseFile != "" && p.settings != nil {
 		err = errors.Join(err, p.readDatabase())
@@ -443,7 +441,6 @@ func (p *poller) pollFiles() {
 	}
 	p.publish(now().Add(interval))
 	p.log(err)
-	afterFunc(interval, func() { p.due.Store(true) })
 }
 
 // publish puts in force what was read, once every file of the source was good.
@@ -778,7 +775,7 @@ func (b *binding) isLocal(address string) bool {
 func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
-		p.databaseBusy = false
+		p.databaseIsFree()
 		return err
 	}
 	begun := now()
@@ -788,12 +785,8 @@ func (p *poller) readDatabase() error {
 	if p.databaseBusy {
 		return p.stillBusy(path)
 	}
-	if p.busyTimer != nil {
-		p.busyTimer.Stop()
-		p.busyTimer = nil
-	}
-	p.databaseOld = false
-	p.conclusive = p.polls.Load()
+	p.databaseIsFree()
+	p.lastReadPoll = p.polls.Load()
 	switch {
 	case errors.Is(err, errNoFile):
 		return fmt.Errorf("databaseFile: %w", err)
@@ -802,6 +795,16 @@ func (p *poller) readDatabase() error {
 	}
 	p.database = read
 	return nil
+}
+
+// databaseIsFree notes that nobody is writing the database.
+func (p *poller) databaseIsFree() {
+	if p.busyTimer != nil {
+		p.busyTimer.Stop()
+		p.busyTimer = nil
+	}
+	p.databaseBusy = false
+	p.databaseOld = false
 }
 
 // rest keeps newcomers from having the database read again for three times as long as the last reading took, and at
@@ -991,8 +994,8 @@ var (
 	errBusy    = errors.New("somebody is writing it")
 	errDamaged = errors.New("it is damaged or cut off")
 	errNoFile  = errors.New("isn't a file that can be read")
-	errFormat  = errors.New("it isn't an SQLite database, or it is cut off, " +
-		"or of a format that Organizr doesn't write: its text isn't UTF-8, or it is newer")
+	errFormat  = errors.New("it isn't an SQLite database, or it is cut off, or of a format that Organizr doesn't " +
+		"write: its text isn't UTF-8, it is newer, or a big-endian machine wrote it")
 )
 
 // A databaseReader reads one database again and again.
@@ -1290,12 +1293,15 @@ func (s *pageSource) page(number int) (string, error) {
 // readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
 // is written last: if its checksum is wrong, the log is being written.
 func readLog(wal io.ReaderAt) (map[int]int64, error) {
-	const magic = 0x377f0682
+	const magic, magicOfBigEndian = 0x377f0682, 0x377f0683
 	header := textAt(wal, 0, walHeaderSize)
 	if header == "" {
 		return nil, nil
 	}
 	length := frameHeaderSize + bigEndian(header, 8, 4)
+	if bigEndian(header, 0, 4) == magicOfBigEndian {
+		return nil, errFormat
+	}
 	if len(header) < walHeaderSize || bigEndian(header, 0, 4) != magic || length < 512 || length > 1<<17 {
 		return nil, errBusy
 	}
@@ -1549,6 +1555,9 @@ func (t *table) parseRow(pages *pageSource, page *tablePage, cell int) ([]string
 		if int64(next) >= headerEnd {
 			break // columns that were added later
 		}
+		if next < 0 || next >= len(record) {
+			return nil, errDamaged
+		}
 		serialType, size, following := columnAt(record, next)
 		if following < 0 || size < 0 || size > length-value {
 			return nil, errDamaged
@@ -1563,9 +1572,6 @@ func (t *table) parseRow(pages *pageSource, page *tablePage, cell int) ([]string
 			}
 		}
 		next, value = following, value+size
-		if next >= len(record) && int64(next) < headerEnd {
-			return nil, errDamaged
-		}
 	}
 	return row, nil
 }

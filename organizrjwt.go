@@ -120,7 +120,12 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
 	m.deny = parseConditions(errs, "deny", config.Deny, files.databaseFile != "")
+	unknown := []string{}
 	for option := range config.Unknown {
+		unknown = append(unknown, option)
+	}
+	sort.Strings(unknown)
+	for _, option := range unknown {
 		errs.addf("%s: unknown option; see the readme", option)
 	}
 	if err := errs.join(); err != nil {
@@ -334,11 +339,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
 	current := m.cache.refresh()
 	if current == nil {
-		nobody := &visitor{rank: guestRank, err: errNotReady}
-		if m.keys != nil && m.tab == nil {
-			return identifyByKey(m, req, credentials, nil, nobody)
-		}
-		return nobody
+		return &visitor{rank: guestRank, err: errNotReady}
 	}
 	m.cache.RLock()
 	known := m.cache.byCredentials[credentials]
@@ -464,9 +465,7 @@ func remember(m *middleware, req *http.Request, credentials string, owner *visit
 		shown.values = append([][]string(nil), owner.values...)
 		keepOtherCredentials(&m.headers, shown.values, req.Header, owner.session.verifier, owner.session.token)
 	}
-	if owner.session.verifier != nil {
-		addToCache(m.cache, credentials, owner, &shown)
-	}
+	addToCache(m.cache, credentials, owner, &shown)
 	return &shown
 }
 
@@ -541,7 +540,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if found != nil {
 		return remember(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
-	if current == nil || len(lines) == 0 && len(given) == 0 || nobody.sentToken {
+	if len(lines) == 0 && len(given) == 0 || nobody.sentToken {
 		return nobody
 	}
 	if m.keys[strings.ToLower(text)] != nil {
@@ -554,7 +553,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *visitor {
 	number := strconv.Itoa(held.group)
 	claims := map[string]string{"username": held.name, "groupID": number, "email": "", "image": "", "userID": ""}
-	if current != nil && current.database != nil {
+	if current.database != nil {
 		claims["group"] = current.database.groups[number]
 	}
 	holder := newVisitor(m, &session{account: newAccount(claims), verifier: current, expires: time.Unix(maxUnixTime, 0)})
@@ -608,13 +607,14 @@ func newSessionCache(files *poller) *sessionCache {
 
 // refresh polls the files if the cache was set aside, and returns the verifier that is in force, or nil for none.
 func (c *sessionCache) refresh() *verifier {
-	latest, holds := c.poller.poll()
+	c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
+	latest, shown, holds := c.poller.inForce()
 	if c.verifier != latest || c.entries == nil || !now().Before(c.firstExpiry) {
 		c.reset(latest)
 	}
-	c.tabs = c.poller.tabs()
+	c.tabs = shown
 	if c.current == nil {
 		c.current = c.verifier
 		c.admitted = c.admissible
@@ -1647,7 +1647,7 @@ func parseLogin(errs *configErrors, raw string) *login {
 		return nil
 	}
 	parsed, err := url.Parse(raw)
-	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" ||
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || hostname(parsed) == "" ||
 		parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" || strings.ContainsAny(raw, " \t\r\n") {
 		errs.addf("organizrURL: %q must be an http or https URL without user, query and fragment, "+
 			"like https://organizr.example.com", raw)
