@@ -27,10 +27,10 @@ networks:
           ip_range: 172.30.0.128/25
 `
 
-// pageAt returns where a browser is sent that opens the host by that scheme through another proxy.
-func (s *stack) pageAt(host, scheme string) string {
+// pageAt returns where a browser is sent that opens sonarr by that scheme through another proxy.
+func (s *stack) pageAt(scheme string) string {
 	s.t.Helper()
-	page := s.await(http.StatusFound, "GET", host, "/", "", "Accept", pageAccept, "X-Forwarded-Proto", scheme)
+	page := s.await(http.StatusFound, "sonarr", "", "Accept", pageAccept, "X-Forwarded-Proto", scheme)
 	return page.Header.Get("Location")
 }
 
@@ -58,10 +58,10 @@ func TestAtHomeWithoutTLSInDocker(t *testing.T) {
 	back := func(scheme string) string {
 		return "http://organizr.home.lan/?return=" + scheme + "%25253A%25252F%25252Fsonarr.home.lan%25252F"
 	}
-	if got := s.pageAt("sonarr", "http"); got != back("http") {
+	if got := s.pageAt("http"); got != back("http") {
 		t.Errorf("sent to %s", got)
 	}
-	alice := s.await(http.StatusOK, "GET", "sonarr", "/", s.logIn("alice"))
+	alice := s.await(http.StatusOK, "sonarr", s.logIn("alice"))
 
 	t.Run("Traefik has its own address", func(t *testing.T) {
 		if from := alice.seen().From; !strings.HasPrefix(from, "172.30.0.2:") {
@@ -85,16 +85,16 @@ func TestAtHomeWithoutTLSInDocker(t *testing.T) {
 		}
 		trust("127.0.0.1/32") // the address from which this test itself comes as such a proxy on Traefik's machine
 		s.compose("up", "-d")
-		if got := s.pageAt("sonarr", "https"); got != back("http") {
+		if got := s.pageAt("https"); got != back("http") {
 			t.Errorf("with its own address: sent to %s", got)
 		}
 		trust("172.30.0.0/24")
 		s.compose("restart", "traefik")
-		if got := s.pageAt("sonarr", "https"); got != back("http") {
+		if got := s.pageAt("https"); got != back("http") {
 			t.Errorf("after a restart, which keeps the old variables: sent to %s", got)
 		}
 		s.compose("up", "-d")
-		if got := s.pageAt("sonarr", "https"); got != back("https") {
+		if got := s.pageAt("https"); got != back("https") {
 			t.Errorf("with the network that is Docker's: sent to %s", got)
 		}
 	})
@@ -123,12 +123,12 @@ func TestTwoOrganizrsInDocker(t *testing.T) {
 	s.compose("up", "-d")
 	sessions := map[string]string{}
 	for _, name := range names {
-		s.await(http.StatusOK, "GET", name, "/", "")
+		s.await(http.StatusOK, name, "")
 		s.postTo(name, "/wizard", "", nil)
 		sessions[name] = s.logInAt(name, "bob")
 	}
 	for _, name := range names {
-		s.await(http.StatusOK, "GET", name+"-films", "/", sessions[name])
+		s.await(http.StatusOK, name+"-films", sessions[name])
 		for other, session := range sessions {
 			want := http.StatusUnauthorized
 			if name == other {
@@ -178,12 +178,12 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 			strings.ReplaceAll(strings.TrimSpace(recipe), "\n", "\n    ")+"\n"))
 		s.compose("up", "-d", "traefik", "navidrome")
 		bob := loggedIn(t, o, "bob")
-		s.await(http.StatusOK, "GET", "navidrome", "/", bob)
+		s.await(http.StatusOK, "navidrome", bob)
 		_, session, _ := strings.Cut(bob, "=")
 		if err := o.Database.End(session); err != nil {
 			t.Fatal(err)
 		}
-		s.await(http.StatusUnauthorized, "GET", "navidrome", "/", bob)
+		s.await(http.StatusUnauthorized, "navidrome", bob)
 
 		t.Run("uuid and hash, read by PHP", func(t *testing.T) {
 			needs(t, "php")
@@ -215,8 +215,8 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.compose("up", "-d", "traefik", "navidrome")
-		s.await(http.StatusOK, "GET", "navidrome", "/", as("bob")[1])
-		s.await(http.StatusUnauthorized, "GET", "navidrome", "/", "")
-		s.await(http.StatusForbidden, "GET", "navidrome", "/", as("fay")[1])
+		s.await(http.StatusOK, "navidrome", as("bob")[1])
+		s.await(http.StatusUnauthorized, "navidrome", "")
+		s.await(http.StatusForbidden, "navidrome", as("fay")[1])
 	})
 }

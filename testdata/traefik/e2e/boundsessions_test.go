@@ -68,7 +68,8 @@ func TestBoundSessionsGoByTheAddressThatTraefikVouchesFor(t *testing.T) {
 		{"a proxy says another", "203.0.113.5", throughProxy, []string{"X-Forwarded-For", "203.0.113.6"}, 401},
 		{
 			"several proxies say it", "203.0.113.5", throughProxy,
-			[]string{"X-Forwarded-For", "203.0.113.5, 198.51.100.1", "X-Forwarded-For", "198.51.100.2"}, 200,
+			[]string{"X-Forwarded-For", "203.0.113.5, 198.51.100.1", "X-Forwarded-For", "198.51.100.2"},
+			200,
 		},
 		{"a proxy says nothing, and is local", "203.0.113.5", throughProxy, nil, 200},
 		{"the connection's own", "::1", strangers, nil, 200},

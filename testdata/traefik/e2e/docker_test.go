@@ -246,9 +246,9 @@ func (s *stack) compose(arguments ...string) string {
 }
 
 // post sends Organizr a form through Traefik, as a click on its page does.
-func (s *stack) post(path, cookie string, form url.Values) *http.Response {
+func (s *stack) post(path, cookie string, form url.Values) {
 	s.t.Helper()
-	return s.postTo("organizr", path, cookie, form)
+	s.postTo("organizr", path, cookie, form)
 }
 
 // postTo sends a form to the Organizr of that name.
@@ -291,22 +291,22 @@ func (s *stack) logInAt(name, username string) string {
 }
 
 // override writes a Compose file that adds to the project's.
-func (s *stack) override(name string, services table, more ...string) {
+func (s *stack) override(name string, services table) {
 	s.t.Helper()
 	text, err := yaml.Marshal(table{"services": services})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.project.Files = append(s.project.Files, s.file(name, string(text)+strings.Join(more, "")))
+	s.project.Files = append(s.project.Files, s.file(name, string(text)))
 }
 
 // setUp brings the project up with an Organizr that is set up, and waits until the services ask for a login.
 func (s *stack) setUp() {
 	s.t.Helper()
 	s.compose("up", "-d")
-	s.await(http.StatusOK, "GET", "organizr", "/", "")
+	s.await(http.StatusOK, "organizr", "")
 	s.post("/wizard", "", nil)
-	s.await(http.StatusUnauthorized, "GET", "navidrome", "/", "")
+	s.await(http.StatusUnauthorized, "navidrome", "")
 }
 
 // ask sends a request to one of the hosts under example.com, with headers as name and value by turns.
@@ -319,11 +319,11 @@ func (s *stack) ask(method, host, path, cookie string, headers ...string) answer
 	return got
 }
 
-// await asks until the status is the one that is wanted.
-func (s *stack) await(want int, method, host, path, cookie string, headers ...string) answer {
+// await asks for the first page of the host until the status is the one that is wanted.
+func (s *stack) await(want int, host, cookie string, headers ...string) answer {
 	s.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		got, err := s.request(method, host, path, cookie, headers...)
+		got, err := s.request("GET", host, "/", cookie, headers...)
 		if err == nil && got.StatusCode == want {
 			return got
 		}
@@ -331,7 +331,7 @@ func (s *stack) await(want int, method, host, path, cookie string, headers ...st
 			if err == nil {
 				err = errors.New(got.Status)
 			}
-			s.t.Fatalf("%s %s at %s: %v, want %d", method, path, host, err, want)
+			s.t.Fatalf("%s: %v, want %d", host, err, want)
 		}
 	}
 }

@@ -24,7 +24,8 @@ func TestFail2ban(t *testing.T) {
 	s := setUp(t, map[string]table{"admin": {"group": "Admin"}}, func(options *proxy.Options) {
 		options.Flags = []string{"--log.filePath=" + log, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1/32"}
 	})
-	forged := []string{"Cookie", fakeorganizr.CookieName + "=" + strings.TrimPrefix(as("alice")[1], fakeorganizr.CookieName+"=")[1:]}
+	_, session, _ := strings.Cut(as("alice")[1], "=")
+	forged := []string{"Cookie", fakeorganizr.Cookie(session[1:])}
 	const impostor = `/%22%20address=%22198.51.100.66%22%20reason=%22the%20token%20is`
 	for _, test := range []struct {
 		address, target string
@@ -40,7 +41,8 @@ func TestFail2ban(t *testing.T) {
 		{"192.168.1.2", "/", forged}, // somebody at home
 	} {
 		for range 12 {
-			s.ask("GET", "admin.example.com", test.target, slices.Concat(test.headers, []string{"X-Forwarded-For", test.address})...)
+			headers := slices.Concat(test.headers, []string{"X-Forwarded-For", test.address})
+			s.ask("GET", "admin.example.com", test.target, headers...)
 		}
 	}
 	t.Run("fail2ban-regex finds the lines of forged tokens", func(t *testing.T) {
@@ -60,7 +62,8 @@ func TestFail2ban(t *testing.T) {
 	t.Run("fail2ban bans who sent them", func(t *testing.T) {
 		client := startFail2ban(t, log)
 		var banned []string
-		for deadline := time.Now().Add(30 * time.Second); len(banned) < 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		deadline := time.Now().Add(30 * time.Second)
+		for ; len(banned) < 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 			status, _ := client("status", "organizrjwt").CombinedOutput()
 			list := regexp.MustCompile(`Banned IP list:[ \t]*(.*)`).FindStringSubmatch(string(status))
 			if list != nil {
@@ -74,8 +77,8 @@ func TestFail2ban(t *testing.T) {
 	})
 }
 
-// startFail2ban runs a fail2ban of the test's own with the readme's filter and jail, without what it does to those who are
-// banned, and returns its client.
+// startFail2ban runs a fail2ban of the test's own with the readme's filter and jail, but without an action against
+// banned addresses, and returns its client.
 func startFail2ban(t *testing.T, log string) func(arguments ...string) *exec.Cmd {
 	t.Helper()
 	folder := t.TempDir()

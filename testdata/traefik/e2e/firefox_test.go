@@ -71,7 +71,8 @@ func TestAJourneyInFirefox(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			got := seen[step.name]
 			if !strings.HasPrefix(got.URL, step.url) || got.Status != step.status || !strings.Contains(got.Text, step.shows) {
-				t.Errorf("at %s, status %d, want %s, %d and %q; Firefox shows\n%s", got.URL, got.Status, step.url, step.status, step.shows, got.Text)
+				t.Errorf("at %s, status %d, want %s, %d and %q; Firefox shows\n%s",
+					got.URL, got.Status, step.url, step.status, step.shows, got.Text)
 			}
 		})
 	}

@@ -64,15 +64,18 @@ func TestWhereForwardAuthLetsStrangersIn(t *testing.T) {
 		{"a stranger in the blacklist", asked, nothing, []string{"X-Forwarded-For", "203.0.113.66"}, 200},
 		{
 			"a stranger who says that they are in it", asked, nothing,
-			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"}, 200,
+			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"},
+			200,
 		},
 		{
 			"a stranger who says so, where Traefik removes that", withoutClientIP, nothing,
-			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"}, 401,
+			[]string{"X-Forwarded-For", "203.0.113.7", "Client-IP", "203.0.113.66"},
+			401,
 		},
 		{
 			"a stranger, while config.php is being written", asked, emptyConfig,
-			[]string{"X-Forwarded-For", "203.0.113.7"}, 200,
+			[]string{"X-Forwarded-For", "203.0.113.7"},
+			200,
 		},
 	} {
 		if err := test.change(); err != nil {

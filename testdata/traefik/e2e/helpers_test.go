@@ -163,20 +163,6 @@ func (s *scene) becomes(want int, received map[string]string, host string, heade
 	}
 }
 
-// await sends requests for the host's first page until the status is the wanted one.
-func (s *scene) await(want int, host string, headers ...string) answer {
-	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got := s.ask("GET", host, "/", headers...)
-		if got.StatusCode == want {
-			return got
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: got %d, want %d\n%s", host, got.StatusCode, want, s.traefik.Log())
-		}
-	}
-}
-
 // client returns a client that connects to Traefik for all hosts, over TLS, by HTTP/1.1 or HTTP/2.0.
 func (s *scene) client(protocol string) *http.Client {
 	transport := &http.Transport{

@@ -22,7 +22,7 @@ func TestHealthChecksInDocker(t *testing.T) {
 	}})
 	s.compose("up", "-d")
 	began := time.Now()
-	s.await(http.StatusServiceUnavailable, "GET", "navidrome", "/", "")
+	s.await(http.StatusServiceUnavailable, "navidrome", "")
 	t.Logf("a Traefik with a health check and allownonrunning serves after %.1f s", time.Since(began).Seconds())
 	for time.Since(began) < 10*time.Second {
 		if got := s.ask("GET", "organizr", "/", "").StatusCode; got != http.StatusNotFound {
@@ -34,15 +34,15 @@ func TestHealthChecksInDocker(t *testing.T) {
 	s.override("traefik.yml", table{"traefik": table{"healthcheck": checked}})
 	s.compose("up", "-d", "traefik")
 	restarted := time.Now()
-	s.await(http.StatusNotFound, "GET", "navidrome", "/", "")
-	s.await(http.StatusServiceUnavailable, "GET", "navidrome", "/", "")
+	s.await(http.StatusNotFound, "navidrome", "")
+	s.await(http.StatusServiceUnavailable, "navidrome", "")
 	took := time.Since(restarted)
 	t.Logf("without allownonrunning all services are 404 for %.1f s", took.Seconds())
 	if took < 2*time.Second {
 		t.Errorf("before its health check has passed, a Traefik's middlewares count after %v", took)
 	}
 
-	s.await(http.StatusOK, "GET", "organizr", "/", "")
+	s.await(http.StatusOK, "organizr", "")
 	t.Logf("with the health check of its image Organizr is 404 for %.1f s", time.Since(began).Seconds())
 }
 
@@ -55,7 +55,7 @@ func TestTheHostsNetworkInDocker(t *testing.T) {
 	ports = strings.NewReplacer(`"80:80"`, `"`+s.plain+`:80"`, `"443:443"`, `"`+s.addr+`:443"`).Replace(ports)
 	s.change(ports, "    network_mode: host\n",
 		`ADDRESS: ":80"`, "ADDRESS: "+s.plain, `ADDRESS: ":443"`, "ADDRESS: "+s.addr)
-	s.await(http.StatusOK, "GET", "organizr", "/", "")
+	s.await(http.StatusOK, "organizr", "")
 	if got := s.ask("GET", "navidrome", "/", "").StatusCode; got != http.StatusNotFound {
 		t.Errorf("without the port: got %d", got)
 	}
@@ -66,21 +66,21 @@ func TestTheHostsNetworkInDocker(t *testing.T) {
 		"labels": table{"traefik.http.services.traefik.loadbalancer.server.port": "80"},
 	}})
 	s.setUp()
-	s.await(http.StatusOK, "GET", "navidrome", "/", s.logIn("bob"))
+	s.await(http.StatusOK, "navidrome", s.logIn("bob"))
 }
 
 // If another folder takes the place of Organizr's, Traefik still has the old one mounted.
 func TestAReplacedFolderInDocker(t *testing.T) {
 	s := newStack(t, "replaced")
 	s.setUp()
-	s.await(http.StatusOK, "GET", "navidrome", "/", s.logIn("bob"))
+	s.await(http.StatusOK, "navidrome", s.logIn("bob"))
 	s.compose("stop", "organizr")
 	own := filepath.Join(s.folder, "organizr")
 	if err := os.Rename(own, own+".old"); err != nil {
 		t.Fatal(err)
 	}
 	s.compose("up", "-d", "--force-recreate", "organizr")
-	s.await(http.StatusOK, "GET", "organizr", "/", "")
+	s.await(http.StatusOK, "organizr", "")
 	s.post("/wizard", "", nil)
 	bob := s.logIn("bob")
 	time.Sleep(2 * soon)
@@ -88,7 +88,7 @@ func TestAReplacedFolderInDocker(t *testing.T) {
 		t.Errorf("before Traefik's restart: got %d", got)
 	}
 	s.compose("restart", "traefik")
-	s.await(http.StatusOK, "GET", "navidrome", "/", bob)
+	s.await(http.StatusOK, "navidrome", bob)
 }
 
 // If Traefik mounts a folder inside Organizr's volume, Docker creates it before Organizr's first start, which then
@@ -111,7 +111,7 @@ func TestAFolderInOrganizrsVolumeInDocker(t *testing.T) {
 func TestWhoMayReadOrganizrsFilesInDocker(t *testing.T) {
 	s := newStack(t, "readers")
 	s.compose("up", "-d", "traefik", "organizr")
-	s.await(http.StatusOK, "GET", "organizr", "/", "")
+	s.await(http.StatusOK, "organizr", "")
 	s.post("/wizard", "", nil)
 	folder := filepath.Join(s.folder, "organizr")
 	read := func(options ...string) error {

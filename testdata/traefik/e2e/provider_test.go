@@ -28,13 +28,14 @@ import (
 )
 
 // organizrKeeps are the domains under which Organizr's parseDomain gives its cookie to its own host alone.
-var organizrKeeps = strings.Fields(`ddns.net ddnsking.com 3utilities.com bounceme.net freedynamicdns.net freedynamicdns.org gotdns.ch
-	hopto.org myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
+var organizrKeeps = strings.Fields(`
+	ddns.net ddnsking.com 3utilities.com bounceme.net freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
+	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
 	servecounterstrike.com serveftp.com servegame.com servehalflife.com servehttp.com serveirc.com serveminecraft.net
 	servemp3.com servepics.com servequake.com sytes.net viewdns.net webhop.me zapto.org`)
 
-// parseDomain returns the domain that Organizr gives the first of its two cookies, or nothing for none. It is the function
-// of that name in Organizr's api/functions/normal-functions.php.
+// parseDomain returns the domain that Organizr gives the first of its two cookies, or nothing for none. It is the
+// function of that name in Organizr's api/functions/normal-functions.php.
 func parseDomain(host string) string {
 	host, _, _ = strings.Cut(host, ":")
 	labels := strings.Split(host, ".")
@@ -77,7 +78,8 @@ func (newer suffixes) reaches(t *testing.T, organizr, service string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := &http.Cookie{Name: "session", Value: "x", Path: "/"}, &http.Cookie{Name: "session", Value: "x", Path: "/"}
+	first := &http.Cookie{Name: "session", Value: "x", Path: "/"}
+	second := &http.Cookie{Name: "session", Value: "x", Path: "/"}
 	if domain := parseDomain(organizr); domain != "" {
 		first.Domain, second.Domain = domain, organizr
 	}
@@ -85,7 +87,8 @@ func (newer suffixes) reaches(t *testing.T, organizr, service string) bool {
 	return len(jar.Cookies(&url.URL{Scheme: "https", Host: service, Path: "/"})) > 0
 }
 
-// sendsToLogin reports whether the plugin sends a visitor of the service to log in at Organizr. If not, it says why a login can't help.
+// sendsToLogin reports whether the plugin sends a visitor of the service to log in at Organizr. If not, the page must
+// say why a login can't help.
 func sendsToLogin(t *testing.T, organizr, service string) bool {
 	t.Helper()
 	config := organizrjwt.CreateConfig()
@@ -214,7 +217,8 @@ func providersOfPlugin(t *testing.T) []string {
 			}
 			return true
 		})
-		if isName := domainName.MatchString; len(words) > 5 && !slices.ContainsFunc(words, func(word string) bool { return !isName(word) }) {
+		isOther := func(word string) bool { return !domainName.MatchString(word) }
+		if len(words) > 5 && !slices.ContainsFunc(words, isOther) {
 			names = append(names, words...)
 		}
 		return true
@@ -255,8 +259,9 @@ func TestParseDomainIsOrganizrs(t *testing.T) {
 	}
 	needs(t, "php")
 	hosts := []string{
-		"organizr.example.com", "example.com", "www.example.com", "www.co.uk", "localhost", "192.168.1.10", "10.0.0.1:8080", "[::1]:80",
-		"a.b.c.d.e.example.com", "4k.example.com", "4k.home.example.com", "organizr.co.de", "Organizr.DDNS.net", "a.b.ddns.net.x",
+		"organizr.example.com", "example.com", "www.example.com", "www.co.uk", "localhost", "192.168.1.10",
+		"10.0.0.1:8080", "[::1]:80", "a.b.c.d.e.example.com", "4k.example.com", "4k.home.example.com", "organizr.co.de",
+		"Organizr.DDNS.net", "a.b.ddns.net.x",
 	}
 	for _, name := range append(providersOfPlugin(t), organizrKeeps...) {
 		hosts = append(hosts, name, "organizr."+name, "organizr.house."+name, "organizr.home.house."+name)
@@ -269,7 +274,8 @@ func TestParseDomainIsOrganizrs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	php := exec.Command("php", "-r", script, "--", filepath.Join(realorganizr.Source(), "api", "functions", "normal-functions.php"))
+	source := filepath.Join(realorganizr.Source(), "api", "functions", "normal-functions.php")
+	php := exec.Command("php", "-r", script, "--", source)
 	php.Stdin = strings.NewReader(string(given))
 	output, err := php.Output()
 	if err != nil {

@@ -55,7 +55,7 @@ func TestTheRecipesInDocker(t *testing.T) {
 	for _, username := range []string{"alice", "bob", "pat", "fay"} {
 		sessions[username] = s.logIn(username)
 	}
-	s.await(http.StatusOK, "GET", "lidarr", "/", sessions["bob"]) // the file is read in its own time
+	s.await(http.StatusOK, "lidarr", sessions["bob"]) // the file is read in its own time
 	for _, recipe := range labelRecipes {
 		t.Run(recipe.heading, func(t *testing.T) {
 			s := s.in(t)

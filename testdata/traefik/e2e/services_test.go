@@ -77,7 +77,9 @@ var attacks = []struct{ why, method, target, header, value string }{
 	{"another method in a header with underscores", "POST", "/u/1", "X_HTTP_Method_Override", "DELETE"},
 }
 
-var attackedRules = []string{"/settings/=Admin", "/u/{id}/secret=Admin", "/opds/=Guest", "/admin/=Admin", "DELETE /u/{id}=Admin"}
+var attackedRules = []string{
+	"/settings/=Admin", "/u/{id}/secret=Admin", "/opds/=Guest", "/admin/=Admin", "DELETE /u/{id}=Admin",
+}
 
 func TestAttacksOnRealServices(t *testing.T) {
 	taken := map[string]bool{}
@@ -101,11 +103,13 @@ func TestAttacksOnRealServices(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, open := range []string{"/", "/u/1", "/opds/x"} {
-				if got := s.ask("GET", "service.example.com", open, as("bob")...); got.StatusCode != 200 || got.Header.Get(services.Header) != "" {
+				got := s.ask("GET", "service.example.com", open, as("bob")...)
+				if got.StatusCode != 200 || got.Header.Get(services.Header) != "" {
 					t.Errorf("bob gets %d for %s, which is open: %s", got.StatusCode, open, got.Body)
 				}
 			}
-			if got := s.ask("GET", "service.example.com", "/settings/users", as("alice")...); got.Header.Get(services.Header) != "settings" {
+			got := s.ask("GET", "service.example.com", "/settings/users", as("alice")...)
+			if got.Header.Get(services.Header) != "settings" {
 				t.Errorf("alice gets %d for the settings: %s", got.StatusCode, got.Body)
 			}
 			for _, attack := range attacks {

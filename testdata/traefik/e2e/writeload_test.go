@@ -25,7 +25,8 @@ func TestLogOutsCountWhateverUsersWrite(t *testing.T) {
 		{"a large file", writeload.Options{Megabytes: 75, Sessions: 1000, Browser: agent, Writers: 1}, false},
 		{
 			"a large file with a write-ahead log",
-			writeload.Options{Megabytes: 44, Sessions: 1000, Browser: agent, Writers: 2, Journal: "WAL"}, false,
+			writeload.Options{Megabytes: 44, Sessions: 1000, Browser: agent, Writers: 2, Journal: "WAL"},
+			false,
 		},
 		{"four writers", writeload.Options{Megabytes: 79, Sessions: 9000, Browser: agent, Writers: 4}, false},
 		{"by Organizr's API", writeload.Options{Megabytes: 44, Sessions: 5000, Browser: agent, Writers: 2}, true},

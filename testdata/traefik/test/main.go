@@ -16,9 +16,6 @@ import (
 )
 
 func main() {
-	if os.Getenv("CGO_ENABLED") == "" { // as Traefik is built, so that what the tests share with it is compiled once
-		os.Setenv("CGO_ENABLED", "0")
-	}
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -56,6 +53,11 @@ func run(arguments []string) error {
 
 // prepare installs the programs that the tests need, where this machine allows it, and builds Traefik.
 func prepare() error {
+	if os.Getenv("CGO_ENABLED") == "" { // as Traefik is built, so that what the tests share with it is compiled once
+		if err := os.Setenv("CGO_ENABLED", "0"); err != nil {
+			return err
+		}
+	}
 	if missing := programs.Missing(); len(missing) > 0 {
 		if err := install(missing); err != nil {
 			fmt.Printf("Can't install what is missing: %s.\n", err)

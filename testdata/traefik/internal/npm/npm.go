@@ -2,6 +2,7 @@
 package npm
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -38,8 +39,8 @@ func Install(ctx context.Context, folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// npm writes this file last.
-	if _, err := os.Stat(filepath.Join(installed, "node_modules", ".package-lock.json")); err == nil && string(before) == string(after) {
+	last := filepath.Join(installed, "node_modules", ".package-lock.json") // npm writes this file last
+	if _, err := os.Stat(last); err == nil && bytes.Equal(before, after) {
 		return installed, nil
 	}
 	install := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")

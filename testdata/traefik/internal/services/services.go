@@ -1,8 +1,8 @@
-// Package services runs services that are written with what people use: Express on Node, Flask, Rails' router behind Puma,
-// Symfony's behind nginx and PHP-FPM, and Gin. All have the same resources, and say in the header X-Protected of an answer
-// which of the protected ones they took the path for: settings (/settings and all below), secret (/u/{id}/secret),
+// Package services runs services that are written with what people use: Express on Node, Flask, Rails' router behind
+// Puma, Symfony's behind nginx and PHP-FPM, and Gin. All have the same resources. The header X-Protected of a response
+// names the protected one that the path was taken for: settings (/settings and all below), secret (/u/{id}/secret),
 // admin (/admin/ and all below) or deleted (DELETE /u/{id}). Open are GET and POST of /u/{id}, /, and all below /opds/.
-// Those frameworks that let a request name another method do.
+// Frameworks that can take the method from a header do so here.
 package services
 
 import (
@@ -147,7 +147,8 @@ func startSymfony(ctx context.Context, s *Service) error {
 	if err != nil {
 		return err
 	}
-	text := strings.NewReplacer("ADDRESS", address, "PUBLIC", source("symfony", "public"), "SOCKET", socket).Replace(string(site))
+	values := strings.NewReplacer("ADDRESS", address, "PUBLIC", source("symfony", "public"), "SOCKET", socket)
+	text := values.Replace(string(site))
 	if os.Geteuid() == 0 {
 		text = "user root;\n" + text
 	}

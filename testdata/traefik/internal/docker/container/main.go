@@ -18,38 +18,57 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
+var errUsage = errors.New(
+	"want organizr, real-organizr, check, service PORT, read FILE, open FOLDER, or empty FOLDER")
+
 // run does what the arguments say.
 func run(ctx context.Context, arguments []string) error {
-	switch {
-	case len(arguments) == 1 && arguments[0] == "organizr":
+	switch len(arguments) {
+	case 1:
+		return runCommand(ctx, arguments[0])
+	case 2:
+		return runCommandWith(ctx, arguments[0], arguments[1])
+	}
+	return errUsage
+}
+
+func runCommand(ctx context.Context, name string) error {
+	switch name {
+	case "organizr":
 		handler, err := newOrganizr("/config/www/organizr")
 		if err != nil {
 			return err
 		}
 		return serve(ctx, "80", handler)
-	case len(arguments) == 1 && arguments[0] == "real-organizr":
+	case "real-organizr":
 		return runRealOrganizr(ctx, "/config/www/organizr")
-	case len(arguments) == 1 && arguments[0] == "check":
+	case "check":
 		return check(ctx)
-	case len(arguments) == 2 && arguments[0] == "service":
-		return serve(ctx, arguments[1], http.HandlerFunc(service.Handler))
-	case len(arguments) == 2 && arguments[0] == "read":
-		_, err := os.ReadFile(arguments[1])
-		return err
-	case len(arguments) == 2 && arguments[0] == "open": // to its group
-		return os.Chmod(arguments[1], 0o770)
-	case len(arguments) == 2 && arguments[0] == "empty":
-		return empty(arguments[1])
 	}
-	return fmt.Errorf("want organizr, real-organizr, check, service PORT, read FILE, open FOLDER, or empty FOLDER, "+
-		"not %q", arguments)
+	return errUsage
+}
+
+func runCommandWith(ctx context.Context, name, argument string) error {
+	switch name {
+	case "service":
+		return serve(ctx, argument, http.HandlerFunc(service.Handler))
+	case "read":
+		_, err := os.ReadFile(argument)
+		return err
+	case "open": // to its group
+		return os.Chmod(argument, 0o770)
+	case "empty":
+		return empty(argument)
+	}
+	return errUsage
 }
 
 // serve answers on the port until the container is stopped.

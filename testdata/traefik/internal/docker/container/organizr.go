@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,10 +50,13 @@ func newOrganizr(web string) (*organizr, error) {
 		}
 		return o, os.WriteFile(o.page(), []byte("<!DOCTYPE html>Organizr's wizard"), 0o644)
 	}
-	if _, err := os.Stat(filepath.Join(o.settings(), "config.php")); err != nil {
+	_, err := os.Stat(filepath.Join(o.settings(), "config.php"))
+	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}
-	var err error
+	if err != nil {
+		return nil, err
+	}
 	o.setUp, err = fakeorganizr.Open(model, o.settings(), o.database())
 	return o, err
 }
