@@ -260,7 +260,7 @@ func TestFilesThatArentThereYet(t *testing.T) {
 						t.Fatalf("got %d, want 200", got)
 					}
 				}
-				file.isLogged(t, s, "stays in force")
+				file.isLogged(t, s, "keeping the last good version")
 			})
 		})
 	}

@@ -21,7 +21,7 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 			[]string{"admin@file", "status=401", "GET", "admin.example.com", "no cookie"},
 		},
 		{"a browser that is sent to log in", []string{"Accept", pageAccept}, []string{"status=302"}},
-		{"a group too low", as("bob"), []string{"status=403", "group 4, and 0 is asked for", "bob"}},
+		{"a group too low", as("bob"), []string{"status=403", "group 4; 0 or lower required", "bob"}},
 		{
 			"a name that looks like a line",
 			[]string{"Cookie", fakeorganizr.Cookie(odd.Token(hash))},
@@ -64,10 +64,10 @@ func TestWeakSecretsAreWarnedOfOnce(t *testing.T) {
 		name, secret, warning string
 		count                 int
 	}{
-		{"five bytes", "short", "the secret has 5 bytes", 1},
-		{"nineteen bytes", "nineteen", "the secret has 19 bytes", 1},
-		{"twenty bytes are enough", "twenty", "the secret has 20 bytes", 0},
-		{"one that the documentation shows", "shown", "the secret is the one that the documentation shows", 1},
+		{"five bytes", "short", "the secret has only 5 bytes", 1},
+		{"nineteen bytes", "nineteen", "the secret has only 19 bytes", 1},
+		{"twenty bytes are enough", "twenty", "the secret has only 20 bytes", 0},
+		{"one that the documentation shows", "shown", "the secret is the one in the documentation", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := s.in(t)

@@ -144,7 +144,7 @@ func TestMisconfigurationIsNotFoundAndLogged(t *testing.T) {
 		options table
 		line    string
 	}{
-		"a misspelled option": {table{"group": "User", "denny": "username=bob"}, "denny: no such option"},
+		"a misspelled option": {table{"group": "User", "denny": "username=bob"}, "denny: unknown option; see the readme"},
 		"a blank secret":      {table{"group": "User", "secret": "  "}, "secret: blank; give Organizr's organizrHash"},
 		"a name that no group has": {
 			table{"group": "admins"}, `group: \"admins\" isn't a group; give a number from 0 to 999, or Admin`,
@@ -155,10 +155,10 @@ func TestMisconfigurationIsNotFoundAndLogged(t *testing.T) {
 		},
 		"an address to log in at without its scheme": {
 			table{"group": "User", "organizrURL": "organizr.example.com"},
-			`organizrURL: \"organizr.example.com\" isn't an address to log in at; give one like https://organizr.example.com`,
+			`organizrURL: \"organizr.example.com\" must be an http or https URL`,
 		},
-		"rules that contradict each other": {
-			table{"group": "User", "rules": "/a/{x}=1,/{y}/b=2"}, `rules: pattern \"/{y}/b\" conflicts with pattern \"/a/{x}\"`,
+		"a rule with half a wildcard": {
+			table{"group": "User", "rules": "/a/{x=Admin"}, `rules: \"/a/{x=Admin\": parsing \"/a/{x\"`,
 		},
 		"a rule with a host": {
 			table{"group": "User", "rules": "admin.example.com/=Admin"}, `rules: \"admin.example.com/=Admin\" has a host`,
@@ -175,7 +175,7 @@ func TestMisconfigurationIsNotFoundAndLogged(t *testing.T) {
 			`has a brace without its partner in its text \"username}\"`,
 		},
 		"a database that config.php shall name, without config.php": {
-			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" goes by Organizr's config.php`,
+			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" needs Organizr's config.php`,
 		},
 		"two sources for the secret": {
 			table{"group": "User", "secretFile": "/run/secrets/hash"}, "secret: more than one source",
