@@ -206,7 +206,7 @@ func mixture(list []user) func(hit int64) load.Request {
 		case 1:
 			request.Host, request.Status, request.User = "guest.example.com", http.StatusOK, user.account.Username
 		case 2:
-			token, request.Status = user.forged, http.StatusFound
+			token, request.Status = user.forged, http.StatusUnauthorized
 		case 3:
 			token, request.Status = "", http.StatusFound
 		case 4:
