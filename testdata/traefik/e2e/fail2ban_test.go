@@ -15,7 +15,7 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// The recipe of the readme, in a real fail2ban that bans nobody, reads the log that a real Traefik writes.
+// A real fail2ban, with the recipe's filter and jail but without an action, reads the log that a real Traefik writes.
 func TestFail2ban(t *testing.T) {
 	for _, program := range []string{"fail2ban-regex", "fail2ban-server", "fail2ban-client"} {
 		needs(t, program)
@@ -77,7 +77,7 @@ func TestFail2ban(t *testing.T) {
 	})
 }
 
-// startFail2ban runs a fail2ban of the test's own with the readme's filter and jail, but without an action against
+// startFail2ban runs a fail2ban of the test's own with the recipe's filter and jail, but without an action against
 // banned addresses, and returns its client.
 func startFail2ban(t *testing.T, log string) func(arguments ...string) *exec.Cmd {
 	t.Helper()

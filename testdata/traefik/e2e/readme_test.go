@@ -101,7 +101,11 @@ func TestTheReadmesBlocks(t *testing.T) {
 	for heading, same := range map[string]struct {
 		file   string
 		number int
-	}{"Docker Compose": {"docker-compose.yml", 0}, "Kubernetes": {"kubernetes.yml", 1}} {
+	}{
+		"Docker Compose": {"docker-compose.yml", 0},
+		"Docker Swarm":   {"docker-stack.yml", 0},
+		"Kubernetes":     {"kubernetes.yml", 1},
+	} {
 		t.Run("the block under "+heading+" is the file "+same.file, func(t *testing.T) {
 			want, err := os.ReadFile(data(same.file))
 			if err != nil {
@@ -109,6 +113,13 @@ func TestTheReadmesBlocks(t *testing.T) {
 			}
 			if got := yamlBlocks(section(t, heading))[same.number]; got != string(want) {
 				t.Errorf("the manuals differ from testdata/%s", same.file)
+			}
+		})
+	}
+	for _, file := range []string{"filter.conf", "jail.conf"} {
+		t.Run("a block under fail2ban is the file "+file, func(t *testing.T) {
+			if !strings.Contains(section(t, "fail2ban"), "```ini\n"+document(t, "testdata/fail2ban/"+file)+"```\n") {
+				t.Errorf("the manuals differ from testdata/fail2ban/%s", file)
 			}
 		})
 	}
