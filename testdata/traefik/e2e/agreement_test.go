@@ -127,8 +127,8 @@ func (a *agreement) said(group int, visit realorganizr.Visit, state string) (say
 	return says, verdict{status: http.StatusUnauthorized}
 }
 
-// answered returns the plugin's verdict, and the status as it came. Organizr answers 401 to all whom it refuses, the
-// plugin 403 to those whom another login wouldn't help.
+// answered returns the plugin's verdict, and the status as it came. Organizr answers 401 to everyone it refuses,
+// the plugin 403 where another login wouldn't help.
 func (a *agreement) answered(group int, visit realorganizr.Visit) (says verdict, asItCame int) {
 	a.t.Helper()
 	var headers []string

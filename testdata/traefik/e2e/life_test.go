@@ -112,7 +112,7 @@ func newLife(t *testing.T, client *http.Client, watchers ...*watcher) *life {
 			fmt.Fprintln(table, strings.Join(row, "\t"))
 		}
 		_ = table.Flush()
-		t.Logf("%d answers, of which %d weren't expected\n%s", l.total, l.unexpected, text.String())
+		t.Logf("%d answers, %d of them unexpected\n%s", l.total, l.unexpected, text.String())
 	})
 	return l
 }

@@ -174,7 +174,7 @@ func TestMisconfigurationIsNotFoundAndLogged(t *testing.T) {
 			table{"group": "User", "headers": table{"X-User": "username}"}},
 			`has a brace without its partner in its text \"username}\"`,
 		},
-		"a database that config.php shall name, without config.php": {
+		"a database that only config.php could name, without config.php": {
 			table{"group": "User", "databaseFile": "auto"}, `databaseFile: \"auto\" needs Organizr's config.php`,
 		},
 		"two sources for the secret": {

@@ -16,7 +16,7 @@ import (
 )
 
 // Rules are about the paths that reach the plugin, so what changes a path comes before it.
-func TestRulesBehindWhatChangesAPath(t *testing.T) {
+func TestRulesBehindPathRewriting(t *testing.T) {
 	s := setUp(t, nil, func(options *proxy.Options) {
 		backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			rw.Header().Set("X-Path", req.URL.Path)

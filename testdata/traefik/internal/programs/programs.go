@@ -1,4 +1,4 @@
-// Package programs knows the programs that tests run, and how a machine comes by them.
+// Package programs lists the programs that the tests run, and Debian's packages that have them.
 package programs
 
 import (

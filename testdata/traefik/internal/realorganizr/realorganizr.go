@@ -35,7 +35,7 @@ func Source() string { return os.Getenv(Variable) }
 
 // Options say how to run Organizr.
 type Options struct {
-	Source  string // a folder with Organizr's source, of which a copy is run; Source() if empty
+	Source  string // a folder with Organizr's source, which is copied before it runs; Source() if empty
 	Folder  string // the web root to run it in; a temporary folder if empty
 	Listen  string // its address; a free port of 127.0.0.1 if empty
 	Workers int    // how many processes answer requests; 4 if 0
@@ -50,7 +50,7 @@ type Organizr struct {
 	client *http.Client
 	read   func(path string) ([]byte, error) // a file of its own
 	uuid   string
-	key    string // the API key, with which whoever has it is administrator
+	key    string // the API key, which makes its holder administrator
 
 	mutex sync.Mutex
 	ids   map[string]int // by name; guarded by mutex

@@ -44,7 +44,7 @@ type Result struct {
 	Uncounted     int           // log-outs that hadn't counted when patience was over
 
 	LogIns       int
-	TurnedAway   int           // logins of which the first request was refused
+	TurnedAway   int           // logins whose first request was refused
 	LongestLogIn time.Duration // from the beginning of the session in Organizr to the first request that was admitted
 
 	Visits            int // requests with a session that doesn't change
