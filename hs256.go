@@ -5,7 +5,7 @@ package organizrjwt
 //   - Sessions: what a token is checked against, what can be wrong with it, and what it says.
 //   - Accounts: one of Organizr's users, as a token or the database describes it.
 //   - Following the files: how a change in Organizr counts within a second, without a goroutine of our own.
-//   - The key: Organizr's secret and uuid, from an option, a file or config.php.
+//   - The secret: Organizr's organizrHash and uuid, from an option, a file or config.php.
 //   - config.php: reading a PHP array without PHP.
 //   - The database: what counts of it, and how often it is read.
 //   - Tabs: which group Organizr shows a service to.
@@ -53,10 +53,10 @@ const (
 	maxTokenLength  = 8 << 10     // bytes
 	signatureLength = 43          // characters: 32 bytes in base64url
 	nbfLeeway       = time.Minute // by which Organizr's clock may be ahead of ours
-	maxUnixTime     = 9e9         // seconds, in the year 2255: later means the same
+	maxUnixTime     = 9e9         // seconds, in the year 2255; expiries after it are cut to it
 )
 
-// What can be wrong with a token. None of these texts holds any part of it.
+// What can be wrong with a token. No text quotes it.
 var (
 	errNoToken        = errors.New("the token isn't three parts of base64url of at most 8 KiB")
 	errWrongSignature = errors.New("the token isn't signed by HS256 with this secret, " +
@@ -74,7 +74,7 @@ var (
 // base64url is how a token's parts are encoded (RFC 7515, section 2). Strict refuses stray bits in the last character.
 var base64url = base64.RawURLEncoding.Strict()
 
-// A verifier is what tokens are checked against: one Organizr's key, and what its database says. It doesn't change.
+// A verifier is what tokens are checked against: one Organizr's secret, and what its database says. It doesn't change.
 // When a file does, the poller makes another.
 type verifier struct {
 	cookieName    string         // of the cookie that carries a session
@@ -94,8 +94,8 @@ type session struct {
 	expires  time.Time
 }
 
-// cookiePatternFor matches the cookies of a name in a header that a semicolon was put before, and the semicolon that
-// ends them.
+// cookiePatternFor returns a pattern for all cookies of a name in ";" and a Cookie header, with the semicolon that ends
+// the last of them.
 func cookiePatternFor(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
 }
@@ -212,13 +212,13 @@ func expiryOf(c *tokenClaims) time.Time {
 // left out: users can set that text themselves.
 func accountOf(c *tokenClaims) *account {
 	return newAccount(map[string]string{
-		"username": or(c.Username, c.Name), "email": c.Email, "image": c.Image,
+		"username": firstNonEmpty(c.Username, c.Name), "email": c.Email, "image": c.Image,
 		"userID": string(c.UserID), "groupID": fmt.Sprint(c.GroupID),
 	})
 }
 
-// or returns the text, or the other one if it is empty.
-func or(text, other string) string {
+// firstNonEmpty returns the text, or the other one if it is empty.
+func firstNonEmpty(text, other string) string {
 	if text == "" {
 		return other
 	}
@@ -248,7 +248,7 @@ func init() {
 	for number := 0; number <= guestGroup; number++ {
 		digits := strconv.Itoa(number)
 		groupNumbers[digits] = number
-		groupNames[number] = or(groupNames[number], digits)
+		groupNames[number] = firstNonEmpty(groupNames[number], digits)
 	}
 }
 
@@ -266,7 +266,7 @@ func newAccount(claims map[string]string) *account {
 	if !ok {
 		return nil
 	}
-	claims["group"] = or(claims["group"], groupNames[number])
+	claims["group"] = firstNonEmpty(claims["group"], groupNames[number])
 	return &account{claims: claims, groupID: number}
 }
 
@@ -287,10 +287,10 @@ func isPrintable(text string) bool {
 // while a file is missing or broken, and the log says so once.
 
 const (
-	pollInterval        = time.Second
-	busyPollInterval    = 50 * time.Millisecond // while somebody is writing the database
-	databaseBusyTimeout = 5 * time.Second       // after which a state that can't be renewed isn't in force any more
-	maxNewcomerWait     = time.Second           // of a visitor whose session the database didn't list
+	pollInterval     = time.Second
+	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
+	maxAge           = 5 * time.Second       // of what is in force, if it can't be renewed
+	maxNewcomerWait  = time.Second           // of a visitor whose session the database didn't list
 )
 
 // The clock, which tests replace. Intervals are measured by timers, so a clock that is set back delays nothing.
@@ -336,13 +336,13 @@ type poller struct {
 
 	sync.Mutex                     // held while the files are read, and for what is below
 	settings     map[string]string // of config.php, or just uuid and organizrHash
-	keyText      string            // the file that settings come from, as it was read
+	settingsText string            // the file that settings come from, as it was read
 	reader       databaseReader
 	database     *database
 	databaseBusy bool  // somebody was writing it at the last poll
-	databaseOld  bool  // and had been for longer than databaseBusyTimeout
+	databaseOld  bool  // and had been for longer than maxAge
 	lastReadPoll int64 // the last poll that found nobody writing the database
-	resting      bool  // newcomers don't have the database read: they would keep a core busy
+	throttled    bool  // newcomers don't have the database read: they would keep a core busy
 	busyTimer    *time.Timer
 	lastLogged   string
 }
@@ -373,14 +373,28 @@ func watch(files source, name string) *poller {
 	return p
 }
 
-// poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll.
+// poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll,
+// unless nobody has come for so long that what is known is too old.
 func (p *poller) poll() {
-	if p.due.Load() && p.TryLock() {
-		defer p.Unlock()
-		if p.due.Load() {
-			p.pollFiles()
-		}
+	if !p.due.Load() {
+		return
 	}
+	if p.isOld() {
+		p.Lock()
+	} else if !p.TryLock() {
+		return
+	}
+	defer p.Unlock()
+	if p.due.Load() {
+		p.pollFiles()
+	}
+}
+
+// isOld reports whether the last poll is so long ago that what it found must not count any more.
+func (p *poller) isOld() bool {
+	p.current.RLock()
+	defer p.current.RUnlock()
+	return now().Sub(p.current.until) > maxAge
 }
 
 // inForce returns the verifier that is in force, or nil if there is none yet; Organizr's tabs, if the source has them;
@@ -414,11 +428,11 @@ func (p *poller) verifyNewcomer(token string) (*session, error) {
 }
 
 // hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and
-// the reader isn't resting.
+// newcomers aren't throttled.
 func (p *poller) hasReadSince(poll int64) bool {
 	p.Lock()
 	defer p.Unlock()
-	if p.lastReadPoll <= poll && !p.resting {
+	if p.lastReadPoll <= poll && !p.throttled {
 		p.pollFiles()
 	}
 	return p.lastReadPoll > poll
@@ -432,7 +446,7 @@ func (p *poller) pollFiles() {
 	defer func() {
 		afterFunc(interval, func() { p.due.Store(true) })
 	}()
-	err := p.readKey()
+	err := p.readSecret()
 	if p.source.databaseFile != "" && p.settings != nil {
 		err = errors.Join(err, p.readDatabase())
 		if p.databaseBusy && !p.databaseOld {
@@ -488,27 +502,27 @@ func (p *poller) log(err error) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The key
+// The secret
 
 const (
-	exampleSecret   = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // in the documentation
-	minSecretLength = 20                                 // bytes; shorter ones can be guessed (RFC 7518, section 3.2)
-	maxKeyFileSize  = 1 << 20                            // bytes
-	configPlaces    = "data/config/config.php (/config/www/organizr/data/config/config.php in its container, " +
+	exampleSecret     = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // in the documentation
+	minSecretLength   = 20                                 // bytes; shorter ones can be guessed (RFC 7518, section 3.2)
+	maxSecretFileSize = 1 << 20                            // bytes
+	configPlaces      = "data/config/config.php (/config/www/organizr/data/config/config.php in its container, " +
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
 )
 
 // httpToken matches what a cookie's or a header's name is made of (RFC 9110, section 5.6.2).
 var httpToken = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
 
-// readKey reads uuid and secret again if their file has changed. It returns an error if the file can't be read, is half
-// written, or has no uuid or a blank secret; then the last good ones stay.
-func (p *poller) readKey() error {
-	text, err := p.source.keyText()
+// readSecret reads uuid and secret again if their file has changed. It returns an error if the file can't be read, is
+// half written, or has no uuid or a blank secret; then the last good ones stay.
+func (p *poller) readSecret() error {
+	text, err := p.source.secretText()
 	if err != nil {
 		return err
 	}
-	if text == p.keyText && p.settings != nil {
+	if text == p.settingsText && p.settings != nil {
 		return nil
 	}
 	settings := map[string]string{"uuid": p.source.uuid, "organizrHash": text}
@@ -520,18 +534,18 @@ func (p *poller) readKey() error {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
 				path, err, configPlaces)
 		}
-		settings["uuid"] = or(p.source.uuid, settings["uuid"])
+		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
 	}
 	if strings.TrimSpace(settings["organizrHash"]) == "" || !httpToken.MatchString(settings["uuid"]) {
 		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
 	}
 	p.warnOfSecret(settings["organizrHash"])
-	p.settings, p.keyText = settings, text
+	p.settings, p.settingsText = settings, text
 	return nil
 }
 
-// keyText returns the secret, or the text of the file that holds it.
-func (s source) keyText() (string, error) {
+// secretText returns the secret, or the text of the file that holds it.
+func (s source) secretText() (string, error) {
 	if s.secret != "" {
 		return s.secret, nil
 	}
@@ -540,9 +554,9 @@ func (s source) keyText() (string, error) {
 		option, path, help = "configFile", s.configFile, "; give Organizr's "+configPlaces
 	}
 	info, err := os.Stat(path)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxKeyFileSize) {
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecretFileSize) {
 		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB; "+
-			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxKeyFileSize>>20)
+			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxSecretFileSize>>20)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -780,7 +794,7 @@ func (p *poller) readDatabase() error {
 	}
 	begun := now()
 	read, err := p.reader.read(path)
-	p.rest(now().Sub(begun))
+	p.throttle(now().Sub(begun))
 	p.databaseBusy = errors.Is(err, errBusy)
 	if p.databaseBusy {
 		return p.stillBusy(path)
@@ -807,9 +821,9 @@ func (p *poller) databaseIsFree() {
 	p.databaseOld = false
 }
 
-// rest keeps newcomers from having the database read again for three times as long as the last reading took, and at
+// throttle keeps newcomers from having the database read again for three times as long as the last reading took, and at
 // most for a second.
-func (p *poller) rest(took time.Duration) {
+func (p *poller) throttle(took time.Duration) {
 	pause := 3 * took
 	if pause < time.Millisecond {
 		return
@@ -817,10 +831,10 @@ func (p *poller) rest(took time.Duration) {
 	if pause > pollInterval {
 		pause = pollInterval
 	}
-	p.resting = true
+	p.throttled = true
 	afterFunc(pause, func() {
 		p.Lock()
-		p.resting = false
+		p.throttled = false
 		p.Unlock()
 	})
 }
@@ -830,10 +844,10 @@ func (p *poller) rest(took time.Duration) {
 func (p *poller) stillBusy(path string) error {
 	if p.databaseOld {
 		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
-			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, databaseBusyTimeout)
+			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxAge)
 	}
 	if p.busyTimer == nil {
-		p.busyTimer = afterFunc(databaseBusyTimeout, func() {
+		p.busyTimer = afterFunc(maxAge, func() {
 			p.Lock()
 			if p.databaseBusy {
 				p.databaseOld = true
@@ -963,7 +977,11 @@ func hostOfTab(address string) string {
 	if parts == nil || strings.HasPrefix(address, "api/") || address == "null" {
 		return ""
 	}
-	return strings.TrimSuffix(strings.ToLower(parts[1]+parts[2]), ".")
+	host := strings.TrimSuffix(strings.ToLower(parts[1]+parts[2]), ".")
+	if host == "http" || host == "https" { // https:8080 isn't a host with a port to browsers
+		return ""
+	}
+	return host
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1009,14 +1027,16 @@ type databaseReader struct {
 	groups   *table
 	users    *table
 	tokens   *table
+	tabTable *table // nil unless it is wanted
 	database *database
 	tabs     *tabs // nil unless they are wanted
-	tabTable *table
-	unsure   bool // the tables hold what was read while somebody was writing
+
+	hasTables   bool // the schema has all tables that count
+	tablesDirty bool // the tables hold what was read while somebody was writing
 }
 
-// read returns what counts of the database at the path, and the same pointer as before if that hasn't changed. It
-// returns errBusy if somebody is writing.
+// read returns what counts of the database at the path. Callers compare the pointer to see a change: it is the same as
+// before if nothing has changed. It returns errBusy if somebody is writing.
 func (r *databaseReader) read(path string) (*database, error) {
 	for reading := 1; ; reading++ {
 		state, err := stateOf(path)
@@ -1029,7 +1049,7 @@ func (r *databaseReader) read(path string) (*database, error) {
 		err = r.readState(path, state)
 		if !errors.Is(err, errBusy) {
 			r.err, r.identity = err, ""
-			if state.conclusive {
+			if state.identifies {
 				r.identity = state.identity
 			}
 			return r.database, err
@@ -1044,13 +1064,14 @@ func (r *databaseReader) read(path string) (*database, error) {
 type databaseState struct {
 	identity   string // size, modification time and header of the file and of its log; empty while there is a journal
 	walHeader  string // empty if there is no log, or nothing in it
-	conclusive bool   // the same identity means the same content
+	identifies bool   // the same identity means the same content
 }
 
 // stateOf returns the state of the database at the path, or an error if its files can't be read.
 //
 // With a write-ahead log the file's header needn't count changes (section 1.3.1), and a file that changes twice within
-// a tick of the file system's clock keeps its modification time. So such a state isn't conclusive until a second later.
+// a tick of the file system's clock keeps its modification time. So such a state identifies nothing until a second
+// later.
 func stateOf(path string) (databaseState, error) {
 	if journal, err := os.Stat(path + "-journal"); err == nil && journal.Size() > 0 {
 		return databaseState{}, nil
@@ -1075,7 +1096,7 @@ func stateOf(path string) (databaseState, error) {
 		info = wal
 	}
 	const rollbackJournal = 1
-	state.conclusive = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
+	state.identifies = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
 	return state, nil
 }
 
@@ -1100,17 +1121,9 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	defer func() { _ = wal.Close() }()
 	size, _ := file.Seek(0, io.SeekEnd)
 	pages := newPageSource(file, wal, size)
-	pages.copyChunks(r.chunks)
-	openErr := pages.open()
-	copied, err := stateOf(path)
+	copied, err := r.copyPages(pages, path, state)
 	if err != nil {
 		return err
-	}
-	if copied.identity != state.identity && !copied.continues(state) {
-		return errBusy
-	}
-	if openErr != nil {
-		return openErr
 	}
 	content, err := r.parse(pages)
 	var shown *tabs
@@ -1118,15 +1131,15 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 		shown, err = r.parseTabs(pages)
 	}
 	r.chunks = pages.used
-	if pages.late || state.walHeader != "" {
+	if pages.hasLatePages || state.walHeader != "" {
 		parsed, stateErr := stateOf(path)
-		isSame := parsed.identity == copied.identity || parsed.continues(copied) && !pages.late
+		isSame := parsed.identity == copied.identity || parsed.continues(copied) && !pages.hasLatePages
 		if stateErr != nil || !isSame {
-			r.unsure = true
+			r.tablesDirty = true
 			return errBusy
 		}
 	}
-	r.unsure = err != nil
+	r.tablesDirty = err != nil
 	if err == nil {
 		r.database = content
 		r.tabs = shown
@@ -1134,27 +1147,27 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	return err
 }
 
+// copyPages copies the parts of the file that counted last time, and returns the state that they belong to. It returns
+// errBusy if that isn't the given one, and an error if it isn't a database.
+func (r *databaseReader) copyPages(pages *pageSource, path string, state databaseState) (databaseState, error) {
+	pages.copyChunks(r.chunks)
+	openErr := pages.open()
+	copied, err := stateOf(path)
+	if err != nil {
+		return copied, err
+	}
+	if copied.identity != state.identity && !copied.continues(state) {
+		return copied, errBusy
+	}
+	return copied, openErr
+}
+
 // parse returns what counts of the database, and the same pointer as before if none of that has changed.
 func (r *databaseReader) parse(pages *pageSource) (*database, error) {
-	if r.schema == nil {
-		r.schema = &table{
-			name: "sqlite_schema", root: 1,
-			columns: []string{"type", "name", "tbl_name", "rootpage", "sql"},
-		}
-		if err := r.schema.want("type", "name", "rootpage", "sql"); err != nil {
-			return nil, err
-		}
-	}
-	schemaChanged, err := r.schema.read(pages)
-	if err != nil {
+	if err := r.findTables(pages); err != nil {
 		return nil, err
 	}
-	if schemaChanged || r.groups == nil || r.users == nil || r.tokens == nil || r.wantsTabs && r.tabTable == nil {
-		if err := r.findTables(); err != nil {
-			return nil, err
-		}
-	}
-	changed := r.database == nil || r.unsure
+	changed := r.database == nil || r.tablesDirty
 	for _, counts := range []*table{r.groups, r.users, r.tokens} {
 		rowsChanged, err := counts.read(pages)
 		if err != nil {
@@ -1172,18 +1185,33 @@ func (r *databaseReader) parse(pages *pageSource) (*database, error) {
 	return content, nil
 }
 
-// findTables finds the tables that count in the schema.
-func (r *databaseReader) findTables() error {
+// findTables finds the tables that count, unless the schema is the same as before.
+func (r *databaseReader) findTables(pages *pageSource) error {
+	if r.schema == nil {
+		r.schema = &table{
+			name: "sqlite_schema", root: 1,
+			columns: []string{"type", "name", "tbl_name", "rootpage", "sql"},
+		}
+		if err := r.schema.want("type", "name", "rootpage", "sql"); err != nil {
+			return err
+		}
+	}
+	changed, err := r.schema.read(pages)
+	if err != nil || !changed && r.hasTables {
+		return err
+	}
 	groups, groupsErr := r.schema.find("groups", "group_id", "group")
 	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
 	tokens, tokensErr := r.schema.find("tokens", "token", "user_id", "expires", "browser", "ip")
 	r.groups, r.users, r.tokens = groups, users, tokens
-	if !r.wantsTabs {
-		return errors.Join(groupsErr, usersErr, tokensErr)
+	err = errors.Join(groupsErr, usersErr, tokensErr)
+	if r.wantsTabs {
+		tabTable, tabsErr := r.schema.find("tabs", "name", "url", "url_local", "enabled", "group_id")
+		r.tabTable = tabTable
+		err = errors.Join(err, tabsErr)
 	}
-	tabTable, tabsErr := r.schema.find("tabs", "name", "url", "url_local", "enabled", "group_id")
-	r.tabTable = tabTable
-	return errors.Join(groupsErr, usersErr, tokensErr, tabsErr)
+	r.hasTables = err == nil
+	return err
 }
 
 // parseTabs returns Organizr's tabs, and the same pointer as before if they haven't changed.
@@ -1192,7 +1220,7 @@ func (r *databaseReader) parseTabs(pages *pageSource) (*tabs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !changed && !r.unsure && r.tabs != nil {
+	if !changed && !r.tablesDirty && r.tabs != nil {
 		return r.tabs, nil
 	}
 	return newTabs(r.tabTable.rows()), nil
@@ -1200,15 +1228,15 @@ func (r *databaseReader) parseTabs(pages *pageSource) (*tabs, error) {
 
 // A pageSource returns the pages of a database.
 type pageSource struct {
-	file, wal   io.ReaderAt
-	size        int64            // of the file, in bytes
-	pageSize    int              // bytes
-	usable      int              // bytes of a page that aren't reserved
-	logged      map[int]int64    // offsets in the log of the pages that it has committed
-	chunks      map[int64]string // parts of the file by their number
-	used        map[int64]bool   // those that a page was asked of
-	late        bool             // some were read after the others were copied
-	maxOverflow int64            // bytes of overflow pages that can still be read
+	file, wal    io.ReaderAt
+	size         int64            // of the file, in bytes
+	pageSize     int              // bytes
+	usable       int              // bytes of a page that aren't reserved
+	logged       map[int]int64    // offsets in the log of the pages that it has committed
+	chunks       map[int64]string // parts of the file by their number
+	used         map[int64]bool   // those that a page was asked of
+	hasLatePages bool             // some were read after the others were copied
+	maxOverflow  int64            // bytes of overflow pages that can still be read
 }
 
 // newPageSource returns the pages of a file of so many bytes and of its log.
@@ -1276,7 +1304,7 @@ func (s *pageSource) page(number int) (string, error) {
 		if !ok {
 			chunk = textAt(s.file, chunkNumber*chunkSize, chunkSize)
 			s.chunks[chunkNumber] = chunk
-			s.late = true
+			s.hasLatePages = true
 		}
 		s.used[chunkNumber] = true
 		begin := int(offset % chunkSize)

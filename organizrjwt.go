@@ -1,6 +1,6 @@
 // Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the
 // session cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group with the
-// one that the service asks for, and tells the service who is there. It never calls Organizr.
+// one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
 // The middleware. From top to bottom, in the order in which a configuration and then a request meet it:
@@ -9,13 +9,13 @@ package organizrjwt
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
 //   - Visitors: who sent a request, and what they may do here.
 //   - Keys: how programs get in that can't keep cookies.
-//   - The cache: what is remembered of them.
+//   - The cache: visitors whose session or key was checked before.
 //   - Forwarding: what the service gets, and what it never gets.
 //   - Cross-site requests: what other sites' pages may do with a visitor's session.
 //   - Refusals: what everybody else is told, and the log.
 //   - Logging in: where browsers are sent, and when that can't help.
 //   - Options: how each one is parsed.
-//   - Rules: which group a path asks for.
+//   - Rules: which group a path requires.
 //   - The page that people see.
 //
 // What Yaegi, Traefik's interpreter, makes of Go decides the form of a few functions. A call allocates a slot for every
@@ -87,7 +87,7 @@ type middleware struct {
 	name           string
 	next           http.Handler
 	cache          *sessionCache
-	required       *rule      // what the option group asks for, unless it is a tab
+	required       *rule      // what the option group requires; with a tab, its least privileged value
 	tab            *tabOption // nil unless the option group is a tab
 	rules          *rules     // nil if there are none
 	allow, deny    conditions
@@ -105,7 +105,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	errs := &configErrors{}
 	files := parseSource(errs, config)
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
-	m.login = parseLogin(errs, or(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
+	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	m.keys = parseKeys(errs, config.Keys)
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
@@ -139,11 +139,11 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.cache = newSessionCache(watch(files, name))
 	switch {
 	case m.tab != nil:
-		m.cache.admitsFrom = maxRank
+		m.cache.freeRank = maxRank
 	case m.rules != nil:
-		m.cache.admitsFrom = maxRank - m.rules.strictest.group
+		m.cache.freeRank = maxRank - m.rules.strictest.group
 	default:
-		m.cache.admitsFrom = maxRank - m.required.group
+		m.cache.freeRank = maxRank - m.required.group
 	}
 	return m, nil
 }
@@ -195,10 +195,8 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 		sender = identify(m, req, credentials, current)
 	}
 	required := m.required
-	if m.tab != nil {
-		required = requiredByTab(m, req)
-	} else if m.rules != nil {
-		required = requiredRule(m.rules, req)
+	if m.tab != nil || m.rules != nil {
+		required = requiredFor(m, req)
 	}
 	if sender.rank < maxRank-required.group {
 		refuse(m, sender, required, rw, req)
@@ -210,27 +208,9 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 	return sender
 }
 
-// A visitor's rank is 1000 less their group: 1000 for Admin, 1 for guests. Rank 0 never gets in, and group 0 requires
-// rank 1000. So a rank or a group that isn't set opens nothing.
-const (
-	maxRank   = 1000
-	guestRank = maxRank - guestGroup
-)
-
-// screen takes forged headers out of an unusual request of somebody who may enter, and returns the visitor as the
-// service is told of them, or refuses the request all the same and returns nil.
+// screen takes forged headers out of an unusual request of somebody whose group may enter. It returns the visitor as
+// the service is told of them, or refuses the request all the same and returns nil.
 func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
-	if m.rules != nil && len(req.Header["Destination"]) > 0 {
-		all := m.rules
-		if m.tab != nil {
-			all = all.around(m.tab.rule(m.cache.tabsInForce(), req.Host))
-		}
-		required = mostPrivileged(required, all.requiredOfDestination(req))
-		if sender.rank < maxRank-required.group {
-			refuse(m, sender, required, rw, req)
-			return nil
-		}
-	}
 	why := checkRequest(m, sender, required, req)
 	if why != nil {
 		e := &exchange{m, sender, required, rw, req}
@@ -261,9 +241,17 @@ func checkRequest(m *middleware, sender *visitor, required *rule, req *http.Requ
 // Visitors
 
 const (
+	maxHost        = 253      // bytes of a host's name (RFC 1035, section 2.3.4)
 	maxHeaders     = 200      // different names in a request; browsers send some twenty
 	maxCookies     = 4        // of Organizr's name that are tried; Organizr sets two
 	maxCredentials = 32 << 10 // bytes of cookies and Authorization in which a session is looked for
+)
+
+// A visitor's rank is 1000 minus the number of their group: 1000 for Admin, 1 for guests. A visitor whose rank isn't
+// set never gets in, and a rule whose group isn't set lets in nobody but Admin.
+const (
+	maxRank   = 1000
+	guestRank = maxRank - guestGroup
 )
 
 // Why a visitor has no session, beside what can be wrong with a token.
@@ -275,35 +263,32 @@ var (
 // Why a session gives its owner no more than a guest has, or nothing at all.
 var (
 	errLocked      = errors.New("the account is locked in Organizr")
-	errUnprintable = errors.New("the account's name or address isn't printable text, or has a space at an end")
+	errUnprintable = errors.New("the account's name or address isn't printable text, or begins or ends with a space")
 	errDenied      = errors.New("matched by deny")
 )
 
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
-var bearerToken = regexp.MustCompile(`^(?i:Bearer) +(\S+) *$`)
+var bearerToken = regexp.MustCompile(`^(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
 
 // A visitor is who sent a request.
 type visitor struct {
-	account *account // nil if nobody is logged in
-	session *session
-	rank    int           // see maxRank
-	refused error         // errLocked, errUnprintable or errDenied
-	values  [][]string    // of the headers that the plugin sets, parallel to headerPolicy.names; nil for guests
-	user    *url.Userinfo // the name, for Traefik's access log
+	account     *account      // nil if nobody is logged in
+	session     *session      // nil if account is nil
+	rank        int           // see maxRank
+	restriction error         // why a session gives less than its group does: errLocked, errUnprintable or errDenied
+	values      [][]string    // of headerPolicy.names; nil if the service sees a guest
+	user        *url.Userinfo // the name, for Traefik's access log
 
-	cacheKey    string // by which the cache knows them: the token, or the hash of their key
-	fromBrowser bool   // a browser sends what lets them in, whatever page asks for it
-	err         error  // why there is no session
-	sentToken   bool   // a token or a key came all the same
+	cacheKey        string // by which the cache knows them: the token, or the hash of their key
+	fromBrowser     bool   // a browser sends what lets them in, whatever page asks for it
+	noSession       error  // why there is no session; nil if there is one
+	sentCredentials bool   // came with a token or a key that does not count
 }
 
-// withAuthorization returns everything in a request that can say who sent it.
+// withAuthorization returns everything in a request that can say who sent it. No header can hold the bytes between.
 func withAuthorization(cookies string, req *http.Request) string {
-	for _, line := range req.Header["Authorization"] {
-		cookies += "\x00" + line // a byte that no header can hold
-	}
-	for _, line := range req.Header[keyHeader] {
-		cookies += "\x01" + line // another one
+	for _, lines := range [][]string{req.Header["Authorization"], req.Header[keyHeader]} {
+		cookies += "\x00" + strings.Join(lines, "\x01")
 	}
 	return cookies
 }
@@ -315,7 +300,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 		return identifyAfterPoll(m, req, credentials)
 	}
 	if len(credentials) > maxCredentials {
-		return &visitor{rank: guestRank, err: errLongCredentials}
+		return &visitor{rank: guestRank, noSession: errLongCredentials}
 	}
 	candidates := req.CookiesNamed(current.cookieName)
 	if m.acceptBearer || len(candidates) > maxCookies {
@@ -328,7 +313,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 		}
 		return identifyByKey(m, req, credentials, current, sender)
 	}
-	nobody := &visitor{rank: guestRank, err: current.errNoCookie}
+	nobody := &visitor{rank: guestRank, noSession: current.errNoCookie}
 	if m.keys != nil {
 		return identifyByKey(m, req, credentials, current, nobody)
 	}
@@ -339,7 +324,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
 	current := m.cache.refresh()
 	if current == nil {
-		return &visitor{rank: guestRank, err: errNotReady}
+		return &visitor{rank: guestRank, noSession: errNotReady}
 	}
 	m.cache.RLock()
 	known := m.cache.byCredentials[credentials]
@@ -362,8 +347,8 @@ func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cook
 	return candidates
 }
 
-// firstSession returns the visitor whose session is the first of the candidates that is one, or the sender of a token
-// that isn't.
+// firstSession returns the visitor of the first candidate that is a valid session. If none is, it returns a guest with
+// what is wrong with the last one.
 func firstSession(
 	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
@@ -389,7 +374,7 @@ func firstSession(
 		}
 		return remember(m, req, credentials, owner, candidate.Name != "")
 	}
-	return &visitor{rank: guestRank, err: lastErr, sentToken: true}
+	return &visitor{rank: guestRank, noSession: lastErr, sentCredentials: true}
 }
 
 // checkBinding returns nil if the request comes from the address and the browser that the session is bound to.
@@ -412,9 +397,9 @@ func newVisitor(m *middleware, verified *session) *visitor {
 	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token}
 	if user.locked || !arePrintable(user.claims, m.headers.claims) {
 		v.rank = guestRank
-		v.refused = errUnprintable
+		v.restriction = errUnprintable
 		if user.locked {
-			v.refused = errLocked
+			v.restriction = errLocked
 		}
 		return v
 	}
@@ -424,8 +409,8 @@ func newVisitor(m *middleware, verified *session) *visitor {
 	v.user = url.User(user.claims["username"])
 	v.values = make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
-		text := user.claims[set.claim]
-		if set.claim == "" {
+		text := user.claims[set.onlyClaim]
+		if set.onlyClaim == "" {
 			text = set.expand(verified)
 		}
 		if text != "" {
@@ -435,7 +420,7 @@ func newVisitor(m *middleware, verified *session) *visitor {
 	return v
 }
 
-// arePrintable reports whether these claims are printable text without a space at an end.
+// arePrintable reports whether these claims are printable text that neither begins nor ends with a space.
 func arePrintable(claims map[string]string, names []string) bool {
 	for _, name := range names {
 		if !isPrintable(claims[name]) {
@@ -452,21 +437,21 @@ func applyConditions(m *middleware, v *visitor) {
 	}
 	if m.deny.match(v.account) {
 		v.rank = 0
-		v.refused = errDenied
+		v.restriction = errDenied
 	}
 }
 
-// remember keeps the visitor in the cache and returns them as this request shows them. The session's owner is shared
-// between requests, so what belongs to this request goes into a copy.
+// remember caches the visitor and returns a copy for this request: with its other cookies, and with whether a browser
+// sent the session. The owner of a session is shared between requests.
 func remember(m *middleware, req *http.Request, credentials string, owner *visitor, fromCookie bool) *visitor {
-	shown := *owner
-	shown.fromBrowser = fromCookie
+	forRequest := *owner
+	forRequest.fromBrowser = fromCookie
 	if owner.values != nil {
-		shown.values = append([][]string(nil), owner.values...)
-		keepOtherCredentials(&m.headers, shown.values, req.Header, owner.session.verifier, owner.session.token)
+		forRequest.values = append([][]string(nil), owner.values...)
+		keepOtherCredentials(&m.headers, forRequest.values, req.Header, owner.session.verifier, owner.session.token)
 	}
-	addToCache(m.cache, credentials, owner, &shown)
-	return &shown
+	addToCache(m.cache, credentials, owner, &forRequest)
+	return &forRequest
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -493,11 +478,12 @@ type keyring map[string]*key
 // What can be wrong with a request that has no session where there are keys.
 var (
 	errNoKey     = errors.New("the request has neither a session nor a key that the option keys lists")
+	errKeyUser   = errors.New("the key belongs to another name than the one sent with it")
 	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead")
 )
 
 // basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
-var basicCredentials = regexp.MustCompile(`^(?i:Basic) +(\S+) *$`)
+var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t=]+)=*[ \t]*$`)
 
 // find returns the key that the text is and its hash, or nil.
 func (k keyring) find(text string) (found *key, hash string) {
@@ -509,7 +495,8 @@ func (k keyring) find(text string) (found *key, hash string) {
 	return k[hash], hash
 }
 
-// passwordIn returns the key that a line of Authorization may hold, by Bearer or by Basic, and for Basic the user.
+// passwordIn returns the password in a line of Authorization, which may be a key: by Basic with the user it comes with,
+// or by Bearer without one. All are empty if there is neither.
 func passwordIn(line string) (user, password string, isBasic bool) {
 	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
 		return "", bearer[1], false
@@ -518,7 +505,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 	if basic == nil {
 		return "", "", false
 	}
-	decoded, _ := base64.StdEncoding.DecodeString(basic[1])
+	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1])
 	user, password, _ = strings.Cut(string(decoded), ":")
 	return user, password, true
 }
@@ -529,8 +516,10 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
 	found, hash := m.keys.find(text)
+	err := errNoKey
 	if isBasic && found != nil && found.name != user {
 		found = nil
+		err = errKeyUser
 	}
 	if found == nil && len(given) == 1 {
 		isBasic = false
@@ -540,13 +529,14 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if found != nil {
 		return remember(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
-	if len(lines) == 0 && len(given) == 0 || nobody.sentToken {
+	if len(lines) == 0 && len(given) == 0 || nobody.sentCredentials {
 		return nobody
 	}
 	if m.keys[strings.ToLower(text)] != nil {
-		return &visitor{rank: guestRank, err: errKeyAsHash, sentToken: true}
+		err = errKeyAsHash
+		m.cache.reportOnce(m.name, "a program was refused", err)
 	}
-	return &visitor{rank: guestRank, err: errNoKey, sentToken: true}
+	return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
@@ -576,19 +566,20 @@ const (
 	maxCachedCredentials = 4 << 10 // bytes
 )
 
-// A sessionCache has the visitors of one middleware.
+// A sessionCache has the visitors of one middleware. While it is set aside, current and admitted are nil, and verifier
+// and admissible keep what they were.
 type sessionCache struct {
-	poller     *poller
-	admitsFrom int // the rank from which visitors get in whatever the path and the host
+	poller   *poller
+	freeRank int // at this rank and above, no path and no tab can refuse a visitor
 
 	sync.RWMutex
 	verifier      *verifier           // by which all below were verified; nil if Organizr's files aren't there yet
 	tabs          *tabs               // nil unless the option group is a tab
-	current       *verifier           // verifier, or nil while the cache is set aside
-	setAsideAt    time.Time           // when that will be
-	reported      error               // what the log says that sessions can't be verified for
-	admitted      map[string]*visitor // who gets in without further questions, by their cookies; nil while set aside
-	admissible    map[string]*visitor // the same, also while set aside
+	current       *verifier           // verifier, or nil
+	setAsideAt    time.Time           // the time of the next setAside
+	reported      error               // what reportOnce logged last
+	admitted      map[string]*visitor // who gets in without further questions, by their cookies; or nil
+	admissible    map[string]*visitor // the same, never nil
 	byCredentials map[string]*visitor
 	entries       map[string]*cacheEntry // by token, or by the hash of a key
 	firstExpiry   time.Time              // of a session in the cache
@@ -605,7 +596,8 @@ func newSessionCache(files *poller) *sessionCache {
 	return &sessionCache{poller: files}
 }
 
-// refresh polls the files if the cache was set aside, and returns the verifier that is in force, or nil for none.
+// refresh has the files polled if that is due, puts the cache back in use, and returns the verifier that is in force,
+// or nil for none.
 func (c *sessionCache) refresh() *verifier {
 	c.poller.poll()
 	c.Lock()
@@ -656,8 +648,8 @@ func (c *sessionCache) reset(latest *verifier) {
 	if latest == nil {
 		return
 	}
-	c.byCredentials[""] = &visitor{rank: guestRank, err: latest.errNoCookie}
-	if c.admitsFrom == guestRank {
+	c.byCredentials[""] = &visitor{rank: guestRank, noSession: latest.errNoCookie}
+	if c.freeRank == guestRank {
 		c.admissible[""] = c.byCredentials[""]
 	}
 }
@@ -707,7 +699,7 @@ func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
 		if len(credentials) <= maxCachedCredentials && c.verifier.binding == nil {
 			entry.credentials = credentials
 			c.byCredentials[credentials] = shown
-			if shown.rank >= c.admitsFrom && shown.values != nil && shown.fromBrowser {
+			if shown.rank >= c.freeRank && shown.values != nil && shown.fromBrowser {
 				c.admissible[credentials] = shown
 			}
 		}
@@ -748,25 +740,25 @@ const (
 type headerPolicy struct {
 	set                 []*header
 	names               []string        // of the headers that are set: those, then Cookie and Authorization
-	cookie              int             // the index of Cookie in names, or -1 if it is forwarded as it came
-	authorization       int             // likewise for Authorization
-	setsAuthorization   bool            // it is among the configured ones
-	stripsAuthorization bool            // it may hold a session or a key, which the service mustn't get
-	stripsSessions      bool            // it may hold a session
-	keys                keyring         // that it may hold
+	cookieIndex         int             // of Cookie in names, or -1 if it is forwarded as it came
+	authorizationIndex  int             // of Authorization, likewise
+	setsAuthorization   bool            // the option headers has it
+	stripsAuthorization bool            // Authorization may hold a session or a key, which the service mustn't get
+	stripsSessions      bool            // acceptBearer without forwardToken
+	keys                keyring         // that Authorization may hold
 	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
 	reservedLengths     map[int]bool    // lengths of those names
 	common              map[string]bool // names of headers that need no closer look
 	claims              []string        // that the service gets
 }
 
-// A header is one that tells the service who is there.
+// A header is an entry of the option headers.
 type header struct {
-	name    string   // in canonical form
-	text    string   // with placeholders; empty if the header is only removed
-	literal string   // the text without its placeholders
-	claims  []string // its placeholders, apart from {token}
-	claim   string   // the placeholder that is all of the text, if one is
+	name                string   // in canonical form
+	text                string   // with placeholders; empty if the header is only removed
+	withoutPlaceholders string   // the text without them
+	claims              []string // its placeholders, apart from {token}
+	onlyClaim           string   // the placeholder that is all of the text, if one is
 }
 
 var (
@@ -787,7 +779,7 @@ func (h *header) expand(verified *session) string {
 		pairs = append(pairs, "{"+name+"}", claim)
 	}
 	text := strings.NewReplacer(pairs...).Replace(h.text)
-	if text == h.literal && h.literal != h.text {
+	if text == h.withoutPlaceholders && h.withoutPlaceholders != h.text {
 		return ""
 	}
 	return text
@@ -799,9 +791,9 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 	values := make([][]string, len(p.names))
 	keepOtherCredentials(p, values, headers, current, "")
 	if p.setsAuthorization {
-		values[p.authorization] = headers["Authorization"]
+		values[p.authorizationIndex] = headers["Authorization"]
 		if p.stripsAuthorization {
-			values[p.authorization] = p.stripAuthorization(headers["Authorization"], current)
+			values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
 		}
 	}
 	return values
@@ -809,21 +801,22 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 
 // keepOtherCredentials sets Cookie and Authorization, among the values, to what came beside the session.
 func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Header, current *verifier, token string) {
-	if p.cookie >= 0 {
+	if p.cookieIndex >= 0 {
 		cookies := strings.Join(headers["Cookie"], "; ")
 		if others := stripSessionCookies(cookies, token, current); others != "" {
-			values[p.cookie] = []string{others}
+			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization && !p.setsAuthorization {
-		values[p.authorization] = p.stripAuthorization(headers["Authorization"], current)
+		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
 	}
 }
 
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
-// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any Organizr go.
+// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any
+// Organizr go, and nothing is left of more than 32 KiB of any.
 //
-// A visitor whose other cookies change at every request comes here each time. The expression would take a quarter of
+// A visitor whose other cookies change at every request comes here each time. The expression would add a third to
 // what they cost, and isn't needed if the only session is the one that is known.
 func stripSessionCookies(cookies, token string, current *verifier) string {
 	pattern := anySession
@@ -846,10 +839,11 @@ func stripSessionCookies(cookies, token string, current *verifier) string {
 func (p *headerPolicy) stripAuthorization(lines []string, current *verifier) []string {
 	var others []string
 	for _, line := range lines {
-		isShort := len(lines) <= maxAuthorizations && len(line) <= 2*maxTokenLength
-		if isShort && !p.holdsKey(line) && !(p.stripsSessions && holdsSession(line, current)) {
-			others = append(others, line)
+		isLong := len(lines) > maxAuthorizations || len(line) > 2*maxTokenLength
+		if isLong || p.holdsKey(line) || p.stripsSessions && holdsSession(line, current) {
+			continue
 		}
+		others = append(others, line)
 	}
 	return others[:len(others):len(others)] // it is cached, so an append by a later handler must not write into it
 }
@@ -859,9 +853,10 @@ func (p *headerPolicy) holdsKey(line string) bool {
 	if p.keys == nil {
 		return false
 	}
-	_, password, _ := passwordIn(line)
-	found, _ := p.keys.find(password)
-	return found != nil
+	user, password, _ := passwordIn(line)
+	sentAsPassword, _ := p.keys.find(password)
+	sentAsUser, _ := p.keys.find(user)
+	return sentAsPassword != nil || sentAsUser != nil
 }
 
 // holdsSession reports whether a text holds a token that this Organizr signed, whatever stands before and after it.
@@ -884,7 +879,7 @@ func holdsSession(text string, current *verifier) bool {
 }
 
 // removeReserved removes the headers that only the plugin may set, in every spelling that a service could take for one.
-// Those that are set anyway, Authorization among them, are not its business.
+// Authorization stays: stripAuthorization deals with it.
 func (p *headerPolicy) removeReserved(headers http.Header) {
 	for name := range headers {
 		if !p.common[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
@@ -910,7 +905,7 @@ func canonicalForCGI(name string) string {
 //
 // Sec-Fetch-Site says so, but same-site covers more hosts than the cookie does: organizr.home.example.com shares it
 // with home.example.com, while a form on evil.example.com is same-site. Chromium sends no Sec-Fetch-Site with a
-// WebSocket. In both cases Origin decides. It is "null" in sandboxed frames, which is no host.
+// WebSocket. In both cases Origin decides. Sandboxed frames send "null", which has no host, so they are refused.
 func isCrossSite(organizr *login, req *http.Request) bool {
 	isRead := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 	if isRead && !isWebSocket(req) {
@@ -951,7 +946,7 @@ func browserHost(req *http.Request) string {
 	if len(lines) == 0 {
 		return req.Host
 	}
-	return or(hostAndPort.FindString(firstOfList(lines[0])), req.Host)
+	return firstNonEmpty(hostAndPort.FindString(firstOfList(lines[0])), req.Host)
 }
 
 // hostAndPort matches a name or an address, with or without a port.
@@ -977,12 +972,12 @@ type refusal struct {
 	text        string
 	hint        string // what a person can do
 	offersLogin bool   // the page has a button that leads to Organizr
-	rule        *rule  // that asked for another group
+	rule        *rule  // that requires another group; nil unless the group is why
 }
 
 const (
 	askForAccess = "Ask whoever runs this Organizr for access. To come as somebody else, log out of Organizr first."
-	logIsClear   = "ask whoever runs this service: Traefik's log says what is wrong."
+	askOperator  = "ask whoever runs this service: Traefik's log says what is wrong."
 )
 
 var (
@@ -997,20 +992,20 @@ var (
 		reason: "a login can't help here",
 		title:  "A login can't help here",
 		text: "This service is for people who are logged in to Organizr, " +
-			"but nobody's login can reach it as it is set up.",
+			"but as it is set up, no login at Organizr reaches it.",
 	}
 	sessionUnverifiable = &refusal{
 		status: http.StatusUnauthorized, offersLogin: true,
 		title: "Your login can't be checked here",
 		text:  "You seem to be logged in to Organizr, but this service can't check that.",
-		hint:  "Log out of Organizr and in again, then come back. If that doesn't help, " + logIsClear,
+		hint:  "Log out of Organizr and in again, then come back. If that doesn't help, " + askOperator,
 	}
 	notReady = &refusal{
 		status: http.StatusServiceUnavailable,
 		title:  "The login isn't ready yet",
 		text: "This service is for people who are logged in to Organizr, " +
 			"which isn't set up yet, or can't be seen from here.",
-		hint: "This page loads itself again. If it stays, " + logIsClear,
+		hint: "This page loads itself again. If it stays, " + askOperator,
 	}
 	wrongGroup = refusal{
 		status: http.StatusForbidden, offersLogin: true,
@@ -1036,7 +1031,7 @@ var (
 		status: http.StatusForbidden, offersLogin: true,
 		reason: errUnprintable.Error(),
 		title:  "Your name can't be passed on",
-		text: "Your name or address in Organizr has characters that can't be printed, or a space at an end, " +
+		text: "Your name or address in Organizr has characters that can't be printed, or begins or ends with a space, " +
 			"so services could take you for somebody else.",
 		hint: "Change it in Organizr, then log in again.",
 	}
@@ -1073,7 +1068,8 @@ var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`)
 
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	if sender.account == nil && !acceptsHTML.MatchString(req.Header.Get("Accept")) && sender.err != errNotReady {
+	isReady := sender.noSession != errNotReady //nolint:errorlint // it is never wrapped, and errors.Is costs a call
+	if sender.account == nil && isReady && !acceptsHTML.MatchString(req.Header.Get("Accept")) {
 		refuseProgram(m, sender, rw, req)
 	} else {
 		refuseVisitor(&exchange{m, sender, required, rw, req})
@@ -1082,14 +1078,14 @@ func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 
 // refuseProgram answers a request without a session that no browser makes for a page.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, http.StatusUnauthorized, sender.err.Error(), "")
+	logRefusal(m, req, http.StatusUnauthorized, sender.noSession.Error(), "")
 	stripRefused(m, req)
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
 	headers["Www-Authenticate"] = noToken
-	if sender.sentToken {
+	if sender.sentCredentials {
 		headers["Www-Authenticate"] = invalidToken
 	}
 	if m.keys != nil {
@@ -1102,17 +1098,22 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 }
 
 // offerBasic adds to a refusal that a key may come by Basic. Many programs send a name and a password only then.
-// Browsers aren't told, since they would ask people for them: all of them call themselves Mozilla.
+// Browsers aren't told, since they would ask people for them.
 func offerBasic(headers http.Header, req *http.Request) {
-	if !strings.HasPrefix(req.Header.Get("User-Agent"), "Mozilla/") {
+	if !isBrowser(req) {
 		headers.Add("Www-Authenticate", basicChallenge)
 	}
+}
+
+// isBrowser reports whether a browser sent the request: all of them call themselves Mozilla.
+func isBrowser(req *http.Request) bool {
+	return strings.HasPrefix(req.Header.Get("User-Agent"), "Mozilla/")
 }
 
 // logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like
 // another line.
 func logRefusal(m *middleware, req *http.Request, status int, reason, name string) {
-	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%q "+
+	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
 }
 
@@ -1144,24 +1145,30 @@ func refuseVisitor(e *exchange) {
 	switch {
 	case e.visitor.account != nil:
 		e.explain(e.refusal())
-	case errors.Is(e.visitor.err, errNotReady):
+	case errors.Is(e.visitor.noSession, errNotReady):
 		e.explain(notReady)
-	case isNavigation(e.req):
+	case isNavigation(e.req) && !e.isFromProgram():
 		e.sendToLogin()
 	default:
 		refuseProgram(e.m, e.visitor, e.rw, e.req)
 	}
 }
 
+// isFromProgram reports whether a program sent a key that doesn't count, so a page and a login are of no use. Browsers
+// send Basic that is meant for the service.
+func (e *exchange) isFromProgram() bool {
+	return e.m.keys != nil && e.visitor.sentCredentials && (len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req))
+}
+
 // refusal returns why a visitor with a session may not enter.
 func (e *exchange) refusal() *refusal {
-	refused := e.visitor.refused
+	restriction := e.visitor.restriction
 	switch {
-	case errors.Is(refused, errLocked):
+	case errors.Is(restriction, errLocked):
 		return accountLocked
-	case errors.Is(refused, errUnprintable):
+	case errors.Is(restriction, errUnprintable):
 		return nameUnprintable
-	case errors.Is(refused, errDenied):
+	case errors.Is(restriction, errDenied):
 		return denied
 	}
 	group := wrongGroup
@@ -1170,9 +1177,9 @@ func (e *exchange) refusal() *refusal {
 	switch {
 	case e.required.text != "":
 		group.reason += " by the rule " + e.required.text
-	case e.required.noTab != "":
-		group.reason += ": " + e.required.noTab
-		group.text = e.required.noTab + ", so only its administrator gets in."
+	case e.required.tabProblem != "":
+		group.reason += ": " + e.required.tabProblem
+		group.text = e.required.tabProblem + ", so only its administrator gets in."
 	case e.required.tab != "":
 		group.reason += " by the tab " + e.required.tab
 	}
@@ -1196,7 +1203,7 @@ func (e *exchange) explain(why *refusal) {
 	if user := e.visitor.account; user != nil {
 		page.User = user.claims["username"]
 		page.Group = groupLabel(user.claims["group"], user.groupID)
-		if errors.Is(e.visitor.refused, errUnprintable) {
+		if errors.Is(e.visitor.restriction, errUnprintable) {
 			page.User = strconv.Quote(page.User)
 		}
 	}
@@ -1222,7 +1229,7 @@ func (e *exchange) explain(why *refusal) {
 	}
 	reason := why.reason
 	if reason == "" {
-		reason = e.visitor.err.Error()
+		reason = e.visitor.noSession.Error()
 	}
 	e.respond(why.status, reason, body.Bytes())
 }
@@ -1260,7 +1267,7 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 	headers["X-Content-Type-Options"] = nosniff
 	if status == http.StatusUnauthorized {
 		headers["Www-Authenticate"] = noToken
-		if e.visitor.sentToken {
+		if e.visitor.sentCredentials {
 			headers["Www-Authenticate"] = invalidToken
 		}
 		if e.m.keys != nil {
@@ -1286,7 +1293,7 @@ func clientAddress(req *http.Request) string {
 	return strings.Trim(req.RemoteAddr[:colon], "[]")
 }
 
-// firstOfList returns the first element of a list with commas: what the proxy nearest to the visitor has written.
+// firstOfList returns the first element of a list with commas: what the first of several proxies has written.
 func firstOfList(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(first)
@@ -1312,8 +1319,8 @@ type login struct {
 // this it comes back exactly, whatever is in it.
 func (e *exchange) sendToLogin() {
 	organizr := e.m.login
-	if e.visitor.sentToken && isUnverifiable(e.visitor.err) {
-		e.m.cache.reportUnverifiable(e.m.name, e.visitor.err)
+	if e.visitor.sentCredentials && isUnverifiable(e.visitor.noSession) {
+		e.m.cache.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
 		e.explain(sessionUnverifiable)
 		return
 	}
@@ -1323,11 +1330,13 @@ func (e *exchange) sendToLogin() {
 	}
 	host := browserHost(e.req)
 	returnURL := externalURL(e.req, host)
-	isUsual := host != organizr.host && !organizr.hostOnly && strings.HasSuffix(host, "."+organizr.cookieDomain)
-	if !isUsual {
+	// isSibling is nearly always true, and then the address needn't be parsed.
+	isSibling := host != organizr.host && !organizr.hostOnly && strings.HasSuffix(host, "."+organizr.cookieDomain)
+	if !isSibling {
 		if obstacle := organizr.obstacle(returnURL); obstacle != "" {
 			unreachable := *loginUnreachable
 			unreachable.hint = obstacle
+			unreachable.reason += ": " + obstacle
 			e.explain(&unreachable)
 			return
 		}
@@ -1337,7 +1346,7 @@ func (e *exchange) sendToLogin() {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
 	e.rw.Header()["Location"] = []string{location}
-	e.respond(http.StatusFound, e.visitor.err.Error(), nil)
+	e.respond(http.StatusFound, e.visitor.noSession.Error(), nil)
 }
 
 // isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
@@ -1347,16 +1356,15 @@ func isUnverifiable(err error) bool {
 		errors.Is(err, errWrongHeader)
 }
 
-// reportUnverifiable logs, once until the files change, that visitors have sessions that can't be checked: that may be
-// a wrong secret.
-func (c *sessionCache) reportUnverifiable(name string, err error) {
+// reportOnce logs, once until the cache is emptied, that somebody was refused for what may be a wrong option: visitors
+// whose sessions can't be checked, or a program whose key stands where its hash must.
+func (c *sessionCache) reportOnce(name, what string, err error) {
 	c.Lock()
 	isNew := !errors.Is(err, c.reported)
 	c.reported = err
 	c.Unlock()
 	if isNew {
-		log.Printf("organizrjwt: middleware=%q a visitor who seems to be logged in to Organizr was refused: %v",
-			name, err)
+		log.Printf("organizrjwt: middleware=%q %s: %v", name, what, err)
 	}
 }
 
@@ -1444,16 +1452,18 @@ func givenPort(address *url.URL) string {
 
 // domainOfCookie returns the domain of Organizr's cookie, for a host where Organizr is opened: that host and all under
 // it, or the domain above. With hostOnly the host alone gets it. This is what Organizr's parseDomain does (in its
-// api/functions/normal-functions.php), less what browsers refuse.
+// api/functions/normal-functions.php), minus what browsers refuse.
 func domainOfCookie(host string) (domain string, hostOnly bool) {
 	labels := strings.Split(host, ".")
 	count := len(labels)
 	beginsWithDigit := host[0] >= '0' && host[0] <= '9'
 	if net.ParseIP(host) != nil || count == 1 || count >= 4 && beginsWithDigit {
-		return host, true // parseDomain returns nothing
+		return host, true // parseDomain returns nothing, so PHP sets a cookie for the host alone
 	}
-	// Of five labels and more it returns the second to fourth.
-	if count == 2 || count > 4 || hostDomains[strings.Join(labels[count-2:], ".")] || count == 3 && labels[1] == "co" {
+	// Of five labels and more it returns the second to fourth, a domain that the host isn't under. Browsers refuse that
+	// cookie, and keep the one for the host.
+	isProvider := organizrHostDomains[strings.Join(labels[count-2:], ".")]
+	if count == 2 || count > 4 || isProvider || count == 3 && labels[1] == "co" {
 		return host, false
 	}
 	parent := strings.Join(labels[1:], ".")
@@ -1475,8 +1485,9 @@ func nameSet(list string) map[string]bool {
 	return names
 }
 
-// hostDomains has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own host.
-var hostDomains = nameSet(`
+// organizrHostDomains has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own
+// host.
+var organizrHostDomains = nameSet(`
 	3utilities.com bounceme.net ddns.net ddnsking.com freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
 	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
 	servecounterstrike.com serveftp.com servegame.com servehalflife.com servehttp.com serveirc.com serveminecraft.net
@@ -1577,10 +1588,10 @@ func parseSource(errs *configErrors, config *Config) source {
 		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
 	}
 	if config.ConfigFile == "" {
-		parsed.uuid = or(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
+		parsed.uuid = firstNonEmpty(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
 	}
 	parsed.uuid = strings.TrimPrefix(parsed.uuid, cookiePrefix)
-	parsed.databaseFile = strings.TrimSpace(or(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	parsed.databaseFile = strings.TrimSpace(firstNonEmpty(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
 	if parsed.databaseFile == "none" {
 		parsed.databaseFile = ""
 	}
@@ -1660,7 +1671,8 @@ func parseLogin(errs *configErrors, raw string) *login {
 	return l
 }
 
-// parseGroup returns the number of a group that is given as number, or as name whatever its case, spaces, - and _.
+// parseGroup returns the number of a group that is given as a number or a name. Case, spaces, hyphens and underscores
+// of a name don't matter. After a mistake it returns 0, which lets in nobody but Admin.
 func parseGroup(errs *configErrors, option, raw string) int {
 	raw = strings.TrimSpace(raw)
 	if number, ok := groupNumber(raw); ok {
@@ -1693,7 +1705,8 @@ func groupNumber(text string) (int, bool) {
 	return 0, false
 }
 
-// A tabOption says by which of Organizr's tabs the group is chosen.
+// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
+// Organizr's own check; by host only one that people see.
 type tabOption struct {
 	name string // empty for the tab of the request's host
 }
@@ -1717,16 +1730,16 @@ func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
 	return &tabOption{name: name}
 }
 
-// rule returns what the tab asks for, for requests to a host. Without such a tab, or a group in it, only the
+// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
 // administrator gets in.
 func (o *tabOption) rule(known *tabs, requestHost string) *rule {
 	if known == nil {
-		return &rule{noTab: "Organizr's tabs aren't known yet"}
+		return &rule{tabProblem: "Organizr's tabs aren't known yet"}
 	}
 	if o.name != "" {
 		found := known.byName[strings.ToLower(o.name)]
 		if found == nil {
-			return &rule{noTab: "Organizr has no tab called " + o.name}
+			return &rule{tabProblem: "Organizr has no tab called " + o.name}
 		}
 		return ruleOfTab(found)
 	}
@@ -1734,25 +1747,28 @@ func (o *tabOption) rule(known *tabs, requestHost string) *rule {
 	if found == nil {
 		host := hostname(&url.URL{Host: requestHost})
 		found = known.byHost[host]
+		if found == nil && len(host) > maxHost {
+			return &rule{tabProblem: "Organizr has no tab for such a long host"}
+		}
 		if found == nil {
-			return &rule{noTab: "Organizr has no tab for " + host}
+			return &rule{tabProblem: "Organizr has no tab for " + host}
 		}
 	}
 	if !found.enabled {
-		return &rule{noTab: "Organizr's tab " + found.name + " is switched off"}
+		return &rule{tabProblem: "Organizr's tab " + found.name + " is switched off"}
 	}
 	return ruleOfTab(found)
 }
 
-// ruleOfTab returns what a tab asks for.
+// ruleOfTab returns what a tab requires.
 func ruleOfTab(found *tab) *rule {
 	if !found.hasGroup {
-		return &rule{noTab: "Organizr's tab " + found.name + " has no group"}
+		return &rule{tabProblem: "Organizr's tab " + found.name + " has no group"}
 	}
 	return &rule{group: found.group, tab: found.name}
 }
 
-// conditions are claims of which one is enough.
+// conditions match an account that meets any of them.
 type conditions []condition
 
 // A condition is one claim=value of the options allow and deny.
@@ -1869,7 +1885,7 @@ var pathHeaders = strings.Fields(`
 // headers.
 func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerPolicy {
 	p := headerPolicy{
-		set: parseHeaders(errs, config.Headers), cookie: -1, authorization: -1, keys: keys,
+		set: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
 		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
 	}
 	reserved := []string{}
@@ -1878,17 +1894,17 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 		p.claims = append(p.claims, set.claims...)
 		reserved = append(reserved, set.name)
 		if set.name == "Authorization" {
-			p.authorization, p.setsAuthorization = i, true
+			p.authorizationIndex, p.setsAuthorization = i, true
 		}
 	}
 	if !config.ForwardToken {
-		p.cookie = len(p.names)
+		p.cookieIndex = len(p.names)
 		p.names = append(p.names, "Cookie")
 	}
 	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
 	p.stripsAuthorization = p.stripsSessions || keys != nil
 	if p.stripsAuthorization && !p.setsAuthorization {
-		p.authorization = len(p.names)
+		p.authorizationIndex = len(p.names)
 		p.names = append(p.names, "Authorization")
 	}
 	if keys != nil {
@@ -1948,12 +1964,13 @@ var (
 // parseHeader returns one header of the option.
 func parseHeader(errs *configErrors, name, text string) *header {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
-	h := &header{name: http.CanonicalHeaderKey(name), text: text, literal: placeholder.ReplaceAllString(text, "")}
+	h := &header{name: http.CanonicalHeaderKey(name), text: text}
+	h.withoutPlaceholders = placeholder.ReplaceAllString(text, "")
 	for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
 		if found[1] != "token" {
 			h.claims = append(h.claims, found[1])
 			if found[0] == text {
-				h.claim = found[1]
+				h.onlyClaim = found[1]
 			}
 		}
 	}
@@ -1964,9 +1981,9 @@ func parseHeader(errs *configErrors, name, text string) *header {
 		errs.addf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		errs.addf("headers: %q has a control character in its text %q; take it out", name, text)
-	case anyBraces.MatchString(h.literal):
-		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.literal), right)
-	case strings.ContainsAny(h.literal, "{}"):
+	case anyBraces.MatchString(h.withoutPlaceholders):
+		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.withoutPlaceholders), right)
+	case strings.ContainsAny(h.withoutPlaceholders, "{}"):
 		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	}
 	return h
@@ -1975,7 +1992,7 @@ func parseHeader(errs *configErrors, name, text string) *header {
 // ---------------------------------------------------------------------------------------------------------------------
 // Rules
 //
-// A rule asks for another group in a part of the service. Go's ServeMux finds the most specific pattern.
+// A rule requires another group in a part of the service. Go's ServeMux finds the most specific pattern.
 //
 // Services read paths leniently, each in its own way: /settings%2f, /Settings, /settings;x, /index.php/settings and
 // /settings.json may all be /settings to them. So a path is looked up in two ways, and the most privileged group of all
@@ -1988,12 +2005,12 @@ const (
 	maxVariantBytes = 20 << 10 // of all of them, so that no path takes half a millisecond
 )
 
-// A rule is one of the option rules, or what the option group asks for.
+// A rule is one of the option rules, or what the option group requires.
 type rule struct {
-	text  string // as it was given; empty for the option group
-	tab   string // the name of the tab that asks for the group, if one does
-	noTab string // what is wrong with the tab, if only the administrator gets in therefore
-	group int
+	text       string // as it was given; empty for the option group
+	tab        string // the name of the tab that requires the group, if one does
+	tabProblem string // why no tab decides, so only the administrator gets in; empty otherwise
+	group      int
 }
 
 // label returns the groups that the rule lets in, for a page.
@@ -2005,7 +2022,7 @@ func (r *rule) label() string {
 	return label
 }
 
-// mostPrivileged returns the rule that asks for the more privileged group.
+// mostPrivileged returns the rule that requires the more privileged group.
 func mostPrivileged(one, other *rule) *rule {
 	if other.group < one.group {
 		return other
@@ -2015,31 +2032,31 @@ func mostPrivileged(one, other *rule) *rule {
 
 // rules are the option rules.
 type rules struct {
-	otherwise  *rule          // where no pattern matches
+	fallback   *rule          // where no pattern matches
 	strictest  *rule          // the most privileged of all
 	folders    patternSet     // as given, for paths that end in a slash
 	files      patternSet     // as given, for all others
 	folded     patternSet     // in lower case, for paths without their final slash
 	simple     *http.ServeMux // all of folded, unless patterns overlap
-	simplePath *regexp.Regexp // paths that can be looked up there
+	simplePath *regexp.Regexp // matches the paths that simple decides alone
 }
 
 // A match is what ServeMux finds: a pattern that belongs to a rule.
 type match struct {
 	rule    *rule
 	pattern string
-	asGiven bool // the pattern is just what the rule says, so no other lookup can find anything else
+	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
 	isFile  bool // it ends in a literal name
 }
 
 // ServeHTTP makes a match something that ServeMux can find. It is never called.
 func (m *match) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// around returns the rules with another one where no pattern matches.
-func (r *rules) around(otherwise *rule) *rules {
+// withFallback returns the rules with another one where no pattern matches.
+func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
-	all.otherwise = otherwise
-	all.strictest = mostPrivileged(r.strictest, otherwise)
+	all.fallback = fallback
+	all.strictest = mostPrivileged(r.strictest, fallback)
 	return &all
 }
 
@@ -2057,14 +2074,22 @@ var (
 	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 )
 
-// requiredByTab returns the rule that holds for a request where a tab says what group is asked for. The host is the one
-// by which Traefik chose the router, never one that a header has.
-func requiredByTab(m *middleware, req *http.Request) *rule {
-	byTab := m.tab.rule(m.cache.tabsInForce(), req.Host)
-	if m.rules == nil {
-		return byTab
+// requiredFor returns the rule that holds for a request where there are rules or a tab says which group is required.
+// The host is the one by which Traefik chose the router, never one that a header has.
+func requiredFor(m *middleware, req *http.Request) *rule {
+	all := m.rules
+	if m.tab != nil {
+		byTab := m.tab.rule(m.cache.tabsInForce(), req.Host)
+		if all == nil {
+			return byTab
+		}
+		all = all.withFallback(byTab)
 	}
-	return requiredRule(m.rules.around(byTab), req)
+	required := requiredRule(all, req)
+	if len(req.Header["Destination"]) > 0 {
+		required = mostPrivileged(required, all.requiredOfDestination(req))
+	}
+	return required
 }
 
 // requiredRule returns the rule that holds for a request. Nearly all paths are simple: one lookup is enough for them if
@@ -2077,57 +2102,59 @@ func requiredRule(all *rules, req *http.Request) *rule {
 	}
 	handler, pattern := all.simple.Handler(req)
 	if pattern == "" {
-		return all.otherwise
+		return all.fallback
 	}
 	found, ok := handler.(*match)
-	if ok && found.asGiven {
+	if ok && found.isExact {
 		return found.rule
 	}
 	return all.requiredOfVariants(req.Method, address.EscapedPath())
 }
 
-// requiredOfVariants returns the rule that asks for the most privileged group for any variant of a path. If nobody can
+// requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the strictest of all.
 func (r *rules) requiredOfVariants(method, escaped string) *rule {
 	variants := pathVariants(escaped)
 	if variants == nil {
 		return r.strictest
 	}
-	required, found := r.asGiven(method, cleanPath(escaped))
+	required, found := r.exactRule(method, cleanPath(escaped))
 	hasExtension := found == nil || !found.isFile // otherwise the rule itself names the file with its extension
 	for _, variant := range variants {
-		given, _ := r.asGiven(method, cleanPath(variant))
+		given, _ := r.exactRule(method, cleanPath(variant))
 		required = mostPrivileged(required, given)
-		required = mostPrivileged(required, r.ofFolded(strings.ToUpper(method), variant, hasExtension))
+		required = mostPrivileged(required, r.foldedRule(strings.ToUpper(method), variant, hasExtension))
 	}
 	return required
 }
 
 // requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
-// section 10.3): it is the request's second path. If it isn't an address that is read in one way, that is the strictest
-// rule of all.
+// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
+// strictest rule of all.
 func (r *rules) requiredOfDestination(req *http.Request) *rule {
-	required := r.otherwise
-	for _, destination := range req.Header["Destination"] {
-		address := destinationParts.FindStringSubmatch(destination)
-		if address == nil {
-			return r.strictest
-		}
-		for _, prefix := range append([]string{""}, req.Header["X-Forwarded-Prefix"]...) {
-			for _, method := range []string{req.Method, http.MethodPut} {
-				path := strings.TrimPrefix(address[1], prefix)
-				required = mostPrivileged(required, r.requiredOfVariants(method, "/"+path))
-			}
-		}
+	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
+	address := destinationParts.FindStringSubmatch(destinations[0])
+	if len(destinations) > 1 || len(prefixes) > 1 || address == nil {
+		return r.strictest
+	}
+	required := r.requiredToWrite(req.Method, address[1])
+	if len(prefixes) > 0 {
+		required = mostPrivileged(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
 	}
 	return required
+}
+
+// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
+func (r *rules) requiredToWrite(method, escaped string) *rule {
+	return mostPrivileged(r.requiredOfVariants(method, escaped), r.requiredOfVariants(http.MethodPut, escaped))
 }
 
 // destinationParts matches an address or a path, and has the path.
 var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
-// asGiven returns the rule whose pattern, as it was given, matches an escaped path, and the match unless there is none.
-func (r *rules) asGiven(method, escaped string) (*rule, *match) {
+// exactRule returns the rule whose pattern, as it was given, matches an escaped path, and the match unless there is
+// none.
+func (r *rules) exactRule(method, escaped string) (*rule, *match) {
 	patterns := &r.files
 	if strings.HasSuffix(escaped, "/") {
 		patterns = &r.folders
@@ -2139,16 +2166,16 @@ func (r *rules) asGiven(method, escaped string) (*rule, *match) {
 	}
 	found := patterns.find(method, address)
 	if found == nil {
-		return r.otherwise, nil
+		return r.fallback, nil
 	}
 	return found.rule, found
 }
 
-// ofFolded returns the rule whose pattern in lower case matches a variant of a path. Rails, Django and others find
+// foldedRule returns the rule whose pattern in lower case matches a variant of a path. Rails, Django and others find
 // /settings for /settings.json too.
-func (r *rules) ofFolded(method, variant string, hasExtension bool) *rule {
+func (r *rules) foldedRule(method, variant string, hasExtension bool) *rule {
 	folded := foldPath(decode(protectNames(path.Clean("/" + variant))))
-	required := r.folded.rule(method, folded, r.otherwise)
+	required := r.folded.ruleOr(method, folded, r.fallback)
 	if !hasExtension {
 		return required
 	}
@@ -2156,7 +2183,7 @@ func (r *rules) ofFolded(method, variant string, hasExtension bool) *rule {
 	name := folded[slash+1:]
 	for _, dot := range []int{strings.IndexByte(name, '.'), strings.LastIndexByte(name, '.')} {
 		if dot > 0 {
-			required = mostPrivileged(required, r.folded.rule(method, folded[:slash+1+dot], r.otherwise))
+			required = mostPrivileged(required, r.folded.ruleOr(method, folded[:slash+1+dot], r.fallback))
 		}
 	}
 	return required
@@ -2167,11 +2194,11 @@ func (r *rules) ofFolded(method, variant string, hasExtension bool) *rule {
 // Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
 // /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
 // found.
-func parseRules(errs *configErrors, raw []string, otherwise *rule) *rules {
+func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
 	}
-	all := &rules{otherwise: otherwise, strictest: otherwise, simplePath: simplePath}
+	all := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath}
 	var matches []*match
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
@@ -2214,7 +2241,7 @@ func (r *rules) register(found *match) error {
 		}
 	}
 	folder := foldPattern(pattern)
-	if err := r.folded.add(&match{rule: found.rule, pattern: folder, asGiven: folder == found.pattern}); err != nil {
+	if err := r.folded.add(&match{rule: found.rule, pattern: folder, isExact: folder == found.pattern}); err != nil {
 		return err
 	}
 	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
@@ -2342,12 +2369,12 @@ func register(mux *http.ServeMux, added *match) (err error) {
 	return nil
 }
 
-// rule returns the rule whose pattern matches a path, or the other one if there is none.
-func (s *patternSet) rule(method, path string, otherwise *rule) *rule {
-	if found := s.find(method, &url.URL{Path: path}); found != nil {
+// ruleOr returns the rule whose pattern matches a path, or the fallback if there is none.
+func (s *patternSet) ruleOr(method, decoded string, fallback *rule) *rule {
+	if found := s.find(method, &url.URL{Path: decoded}); found != nil {
 		return found.rule
 	}
-	return otherwise
+	return fallback
 }
 
 // find returns the most specific pattern that matches an address, and among those of which none is more specific the
@@ -2407,7 +2434,7 @@ func (m *match) includes(other *match) bool {
 	return ok
 }
 
-// foldPattern returns the pattern for paths that went through foldPath. Methods and names of wildcards stay.
+// foldPattern returns the pattern for paths that went through foldPath. The method and the wildcards stay as they are.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
 		return (&url.URL{Path: foldPath(decode(part))}).EscapedPath()
@@ -2518,10 +2545,10 @@ func pathVariants(escaped string) []string {
 	if !ambiguous.MatchString(escaped) {
 		return variants
 	}
-	bytes := 0
+	total := 0 // bytes
 	for i := 0; i < len(variants); i++ {
-		bytes += len(variants[i])
-		if len(variants) > maxVariants || bytes > maxVariantBytes {
+		total += len(variants[i])
+		if len(variants) > maxVariants || total > maxVariantBytes {
 			return nil
 		}
 		for _, variant := range derivedVariants(variants[i]) {
@@ -2626,7 +2653,7 @@ a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 {{with .User}}<dl>
 <dt>You are</dt><dd>{{.}}</dd>
 <dt>Your group</dt><dd>{{$.Group}}</dd>
-{{with $.Required}}<dt>Asked for</dt><dd>{{.}}</dd>{{end}}
+{{with $.Required}}<dt>Required</dt><dd>{{.}}</dd>{{end}}
 {{with $.Rule}}<dt>By the rule</dt><dd>{{.}}</dd>{{end}}
 {{with $.Tab}}<dt>By the tab</dt><dd>{{.}}</dd>{{end}}
 </dl>{{end}}
