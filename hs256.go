@@ -988,11 +988,12 @@ func hostOfTab(address string) string {
 // SQLite
 //
 // The file format is described at sqlite.org/fileformat2.html; section numbers below are that page's. It can be read
-// without SQLite's locks: what was read is one state of the database if no rollback journal is there before and after,
-// and neither the file nor its write-ahead log has changed in between.
+// without SQLite's locks: what was read is one state of the database if no rollback journal was there at some moment
+// and none of it changed around that moment, or if its write-ahead log has at most grown.
 //
 // So that a large database and busy writers don't get in each other's way, a reading copies the parts of the file that
-// counted last time, which takes milliseconds, and parses only pages that have changed since.
+// counted last time, which takes milliseconds, waits for such a moment only with the few parts that somebody is
+// writing, and parses only pages that have changed since the last reading.
 //
 // Nothing in the file is trusted. Whatever is out of place ends the reading with an error. A user can make rows long
 // (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
@@ -1000,6 +1001,8 @@ func hostOfTab(address string) string {
 const (
 	chunkSize       = 64 << 10 // bytes that are copied at once; a multiple of every page size
 	maxReadings     = 4        // in a row, while somebody is writing
+	maxSettlings    = 100      // attempts to catch a moment at which nobody writes
+	settlingPause   = 200 * time.Microsecond
 	maxRowLength    = 32 << 10 // bytes, and a page more
 	maxValueLength  = maxTokenLength
 	headerSize      = 100 // bytes at the beginning of the file
@@ -1062,7 +1065,7 @@ func (r *databaseReader) read(path string) (*database, error) {
 
 // A databaseState identifies what is in the file at a moment.
 type databaseState struct {
-	identity   string // size, modification time and header of the file and of its log; empty while there is a journal
+	identity   string // size, modification time and header of the file and of its log; empty while it is being written
 	walHeader  string // empty if there is no log, or nothing in it
 	identifies bool   // the same identity means the same content
 }
@@ -1073,9 +1076,7 @@ type databaseState struct {
 // a tick of the file system's clock keeps its modification time. So such a state identifies nothing until a second
 // later.
 func stateOf(path string) (databaseState, error) {
-	if journal, err := os.Stat(path + "-journal"); err == nil && journal.Size() > 0 {
-		return databaseState{}, nil
-	}
+	isWritten := hasJournal(path)
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return databaseState{}, fmt.Errorf("%q %w; give the path of Organizr's database, or mount its volume into "+
@@ -1097,7 +1098,16 @@ func stateOf(path string) (databaseState, error) {
 	}
 	const rollbackJournal = 1
 	state.identifies = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
+	if isWritten {
+		state.identity = ""
+	}
 	return state, nil
+}
+
+// hasJournal reports whether there is a rollback journal: a transaction may be half written.
+func hasJournal(path string) bool {
+	journal, err := os.Stat(path + "-journal")
+	return err == nil && journal.Size() > 0
 }
 
 // continues reports whether the log has at most grown since an earlier state. SQLite copies pages of a log into the
@@ -1109,9 +1119,6 @@ func (s databaseState) continues(earlier databaseState) bool {
 
 // readState reads the database, which was in the given state a moment ago.
 func (r *databaseReader) readState(path string, state databaseState) error {
-	if state.identity == "" {
-		return errBusy
-	}
 	file, err := os.Open(path)
 	if err != nil {
 		return errors.Unwrap(err)
@@ -1131,13 +1138,9 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 		shown, err = r.parseTabs(pages)
 	}
 	r.chunks = pages.used
-	if pages.hasLatePages || state.walHeader != "" {
-		parsed, stateErr := stateOf(path)
-		isSame := parsed.identity == copied.identity || parsed.continues(copied) && !pages.hasLatePages
-		if stateErr != nil || !isSame {
-			r.tablesDirty = true
-			return errBusy
-		}
+	if !r.isOneState(pages, path, copied) {
+		r.tablesDirty = true
+		return errBusy
 	}
 	r.tablesDirty = err != nil
 	if err == nil {
@@ -1148,18 +1151,35 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 }
 
 // copyPages copies the parts of the file that counted last time, and returns the state that they belong to. It returns
-// errBusy if that isn't the given one, and an error if it isn't a database.
+// errBusy if they belong to none, and an error if it isn't a database.
 func (r *databaseReader) copyPages(pages *pageSource, path string, state databaseState) (databaseState, error) {
-	pages.copyChunks(r.chunks)
+	if state.walHeader != "" {
+		pages.copyChunks(r.chunks, nil)
+	} else if err := pages.settle(path, r.chunks); err != nil {
+		return state, err
+	}
 	openErr := pages.open()
 	copied, err := stateOf(path)
 	if err != nil {
 		return copied, err
 	}
-	if copied.identity != state.identity && !copied.continues(state) {
+	if copied.walHeader != state.walHeader || state.walHeader != "" && !copied.continues(state) {
 		return copied, errBusy
 	}
+	if state.walHeader == "" && copied.identity != state.identity {
+		copied.identity = "" // what is copied later belongs to another state
+	}
 	return copied, openErr
+}
+
+// isOneState reports whether all pages that were read belong to the state that was copied.
+func (r *databaseReader) isOneState(pages *pageSource, path string, copied databaseState) bool {
+	if !pages.hasLatePages && copied.walHeader == "" {
+		return true // as settle has found
+	}
+	parsed, err := stateOf(path)
+	isSame := parsed.identity == copied.identity && copied.identity != ""
+	return err == nil && (isSame || parsed.continues(copied) && !pages.hasLatePages)
 }
 
 // parse returns what counts of the database, and the same pointer as before if none of that has changed.
@@ -1244,17 +1264,56 @@ func newPageSource(file, wal io.ReaderAt, size int64) *pageSource {
 	return &pageSource{file: file, wal: wal, size: size, chunks: map[int64]string{}, used: map[int64]bool{}}
 }
 
-// copyChunks copies these parts of the file.
-func (s *pageSource) copyChunks(numbers map[int64]bool) {
-	copied := map[int64][]byte{}
+// copyChunks copies these parts of the file, except for some, and returns those that have changed since the last copy.
+func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int64]bool) {
+	changed = map[int64]bool{}
+	buffer := make([]byte, chunkSize)
 	for number := range numbers {
-		chunk := make([]byte, chunkSize)
-		length, _ := s.file.ReadAt(chunk, number*chunkSize)
-		copied[number] = chunk[:length]
+		if except[number] {
+			continue
+		}
+		length, _ := s.file.ReadAt(buffer, number*chunkSize)
+		if chunk, known := s.chunks[number]; !known || chunk != string(buffer[:length]) {
+			s.chunks[number] = string(buffer[:length])
+			changed[number] = true
+		}
 	}
-	for number, chunk := range copied {
-		s.chunks[number] = string(chunk)
+	return changed
+}
+
+// settle copies these parts of the file as they were at a moment when no transaction was half written. It returns
+// errBusy if there was no such moment.
+//
+// Of a large file most parts are the same before and after the moment. Those that somebody is writing are few, and
+// small enough to be copied between two transactions.
+func (s *pageSource) settle(path string, numbers map[int64]bool) error {
+	s.copyChunks(numbers, nil)
+	written := map[int64]bool{}
+	for round := 0; round < maxReadings; round++ {
+		if len(numbers) > 0 && !s.settleWritten(path, written) {
+			return errBusy
+		}
+		changed := s.copyChunks(numbers, written)
+		if len(changed) == 0 {
+			return nil
+		}
+		for number := range changed {
+			written[number] = true
+		}
 	}
+	return errBusy
+}
+
+// settleWritten is settle for the parts that somebody is writing. It reports whether there was such a moment.
+func (s *pageSource) settleWritten(path string, written map[int64]bool) bool {
+	for attempt := 0; attempt < maxSettlings; attempt++ {
+		s.copyChunks(written, nil)
+		if !hasJournal(path) && len(s.copyChunks(written, nil)) == 0 {
+			return true
+		}
+		time.Sleep(settlingPause)
+	}
+	return false
 }
 
 // open reads the log's index and the header (sections 1.3 and 4).

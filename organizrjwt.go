@@ -1208,7 +1208,9 @@ func (e *exchange) explain(why *refusal) {
 		}
 	}
 	if why.rule != nil {
-		page.Required, page.Rule, page.Tab = why.rule.label(), why.rule.text, why.rule.tab
+		page.Required = why.rule.label()
+		page.Rule = why.rule.text
+		page.Tab = why.rule.tab
 	}
 	if why.offersLogin && e.m.login != nil {
 		page.Login = e.m.login.url

@@ -2153,7 +2153,7 @@ func TestRefusals(t *testing.T) {
 			Config{Group: "3", Rules: []string{"/x=2"}},
 			"GET /x",
 			[]string{"Cookie", "bob", "Accept", browserAccept},
-			403, "<dd>Super User (2) or a smaller number</dd>", "",
+			403, "<dd>Super User (2) or a smaller number</dd>\n<dt>By the rule</dt><dd>/x=2</dd>", "",
 		},
 		{
 			"administrators only",
@@ -3440,50 +3440,50 @@ func TestTabs(t *testing.T) {
 	run(t, "what the page and the log say", func(t *testing.T) {
 		named := newSite(t, Config{Group: "tab=Sonar", DatabaseFile: file})
 		for _, test := range []struct {
-			site         *site
-			target       string
-			page, logged []string
+			site   *site
+			target string
+			page   []string
+			logged string
 		}{
 			{
 				byHost, "http://radarr.example.com/",
 				[]string{"Power User (3) or a smaller number", "<dt>By the tab</dt><dd>Radarr</dd>"},
-				[]string{`reason="group 4; 3 or lower required by the tab Radarr"`},
+				`reason="group 4; 3 or lower required by the tab Radarr"`,
 			},
 			{
 				byHost, "http://None.example.com:8443/",
 				[]string{"Organizr has no tab for none.example.com, so only its administrator gets in.", "Admin (0)<"},
-				[]string{`reason="group 4; 0 or lower required: Organizr has no tab for none.example.com"`},
+				`reason="group 4; 0 or lower required: Organizr has no tab for none.example.com"`,
 			},
 			{
 				byHost, "http://off.example.com/",
 				[]string{"Organizr&#39;s tab Off is switched off, so only its administrator gets in."},
-				[]string{`required: Organizr's tab Off is switched off"`},
+				`required: Organizr's tab Off is switched off"`,
 			},
 			{
 				byHost, "http://nogroup.example.com/",
 				[]string{"Organizr&#39;s tab No Group has no group, so only its administrator gets in."},
-				[]string{`required: Organizr's tab No Group has no group"`},
+				`required: Organizr's tab No Group has no group"`,
 			},
 			{
 				named, "/",
 				[]string{"Organizr has no tab called Sonar, so only its administrator gets in."},
-				[]string{`required: Organizr has no tab called Sonar"`},
+				`required: Organizr has no tab called Sonar"`,
 			},
 		} {
-			var page string
-			line := printedBy(t, func() {
-				page = test.site.send("GET "+test.target, "Cookie", sessions["bob"], "Accept", browserAccept).Body.String()
-			})
+			headers := []string{"Cookie", sessions["bob"], "Accept", browserAccept}
+			page := test.site.send("GET "+test.target, headers...).Body.String()
 			for _, part := range test.page {
 				if !strings.Contains(page, part) {
 					t.Errorf("%s: the page has no %s: %s", test.target, part, page)
 				}
 			}
-			for _, part := range test.logged {
-				if !strings.Contains(line, part) {
-					t.Errorf("%s: the log has no %s: %s", test.target, part, line)
+			run(t, "the log of "+test.target, func(t *testing.T) {
+				line := printedBy(t, func() { test.site.send("GET "+test.target, headers...) })
+				if !strings.Contains(line, test.logged) {
+					t.Errorf("the log has no %s: %s", test.logged, line)
 				}
-			}
+			})
 		}
 	})
 }
