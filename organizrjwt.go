@@ -114,7 +114,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	if m.tab == nil {
 		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
 	} else {
-		m.required = &rule{group: guestGroup} // a tab can ask for any group
+		m.required = &rule{group: guestGroup} // a tab can require any group
 		files.tabs = true
 	}
 	m.rules = parseRules(errs, config.Rules, m.required)

@@ -35,6 +35,7 @@ import (
 //	Who gets in: rules for parts of a service
 //	Who gets in: allow and deny
 //	Which session counts: cookies and bearer tokens
+//	Which session counts: keys
 //	What is a session: the token and its claims
 //	What is forwarded to the service
 //	Forged headers, and the cookies that the service gets
@@ -47,6 +48,7 @@ import (
 //	Where the key comes from
 //	config.php
 //	Files that aren't there yet, and files that change
+//	Organizr's tabs
 //	The database
 //	The session cache
 //	The module path
@@ -795,8 +797,6 @@ func TestDestinations(t *testing.T) {
 	newSite(t, Config{Group: "User"}).expect(t, 200, "COPY /open/x", "Cookie", "bob", "Destination", "/closed/y")
 }
 
-// Who gets in: allow and deny.
-
 // Where two rules overlap and neither is the more specific, the more privileged group of both counts.
 func TestOverlappingRules(t *testing.T) {
 	for _, test := range []struct {
@@ -870,6 +870,8 @@ func TestCarelessServices(t *testing.T) {
 		}
 	}
 }
+
+// Who gets in: allow and deny.
 
 func TestAllowAndDeny(t *testing.T) {
 	adminsAnd := func(conditions ...string) Config { return Config{Group: "0", Allow: conditions} }
@@ -1039,8 +1041,6 @@ func TestBearerTokens(t *testing.T) {
 		newSite(t, Config{}).expect(t, 401, "GET /", "Authorization", bob)
 	})
 }
-
-// What is a session: the token and its claims.
 
 // Which session counts: keys.
 
@@ -1310,6 +1310,8 @@ func TestKeys(t *testing.T) {
 		s.expectForwarded(t, "X-Group", "Family")
 	})
 }
+
+// What is a session: the token and its claims.
 
 func TestTokenHeadersAndClaims(t *testing.T) {
 	expiry := fmt.Sprintf(`"exp":%d.25`, organizr.ValidAt+10)
@@ -1633,8 +1635,6 @@ func TestForwardedHeaders(t *testing.T) {
 	}
 }
 
-// Forged headers, and the cookies that the service gets.
-
 // Traefik's access log has the name that the address of the request has, which a visitor can write there too.
 func TestNameForAccessLog(t *testing.T) {
 	for _, test := range []struct {
@@ -1660,6 +1660,8 @@ func TestNameForAccessLog(t *testing.T) {
 		})
 	}
 }
+
+// Forged headers, and the cookies that the service gets.
 
 func TestForgedHeadersStripped(t *testing.T) {
 	s := newSite(t, Config{Rules: []string{"/public/=Guest"}, Headers: map[string]string{"X-WEBAUTH-ROLE": ""}})
