@@ -85,13 +85,13 @@ type verifier struct {
 	errNoCookie   error          // what is wrong with a request without that cookie
 }
 
-// A session is a verified token.
+// A session is a verified token, or stands for a key, and then token is empty.
 type session struct {
 	token    string
 	account  *account
 	verifier *verifier // that verified it
 	listed   listedSession
-	expires  time.Time
+	expires  time.Time // when it ends or must be checked again; maxUnixTime for a key
 }
 
 // cookiePatternFor returns a pattern for all cookies of a name in ";" and a Cookie header, with the semicolon that ends
@@ -299,8 +299,8 @@ var (
 	afterFunc = time.AfterFunc
 )
 
-// A source says where a verifier comes from. Of secret, secretFile and configFile one is set. uuid wins over the one in
-// config.php.
+// A source says what a poller follows; middlewares with equal sources share one. Of secret, secretFile and configFile
+// one is set. uuid wins over the one in config.php.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 	tabs                                               bool // the table of tabs counts too
@@ -317,7 +317,11 @@ func (s source) describe() string {
 	if s.databaseFile == "" {
 		return text + " and no database, so the tokens alone count, also after a log-out"
 	}
-	return text + fmt.Sprintf(" and databaseFile %q", s.databaseFile)
+	text += fmt.Sprintf(" and databaseFile %q", s.databaseFile)
+	if s.tabs {
+		text += " with its tabs"
+	}
+	return text
 }
 
 // A poller follows the files of one source.
@@ -473,7 +477,7 @@ func (p *poller) publish(until time.Time) {
 	if p.source.databaseFile != "" {
 		bound = newBinding(p.settings)
 	}
-	before := p.current.verifier
+	before := p.current.verifier // compared with all that can change while the source stays the same
 	if before != nil && string(before.secret) == secret && before.cookieName == cookieName &&
 		before.database == p.database && reflect.DeepEqual(before.binding, bound) {
 		return
@@ -674,7 +678,7 @@ func listedIn(d *database, s *session, now time.Time) (*session, error) {
 	return s, nil
 }
 
-// until returns when the database ends the session, or errExpired if it has.
+// until returns when the database ends the session or must be asked again, or errExpired if it has ended.
 //
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC

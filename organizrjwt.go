@@ -115,7 +115,6 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
 	} else {
 		m.required = &rule{group: guestGroup} // a tab can require any group
-		files.tabs = true
 	}
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
@@ -432,10 +431,10 @@ func arePrintable(claims map[string]string, names []string) bool {
 
 // applyConditions gives the visitor every right that allow gives them, and none if deny says so.
 func applyConditions(m *middleware, v *visitor) {
-	if m.allow.match(v.account) {
+	if m.allow.matchesAny(v.account) {
 		v.rank = maxRank
 	}
-	if m.deny.match(v.account) {
+	if m.deny.matchesAny(v.account) {
 		v.rank = 0
 		v.restriction = errDenied
 	}
@@ -758,11 +757,14 @@ type header struct {
 	text                string   // with placeholders; empty if the header is only removed
 	withoutPlaceholders string   // the text without them
 	claims              []string // its placeholders, apart from {token}
-	onlyClaim           string   // the placeholder that is all of the text, if one is
+	onlyClaim           string   // the one of them that is all of the text; or empty
 }
 
 var (
-	placeholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image|token)\}`)
+	// placeholder matches the placeholders of the option headers; claimPlaceholder those that an account has a claim for.
+	placeholder      = regexp.MustCompile(claimPlaceholder.String() + `|\{token\}`)
+	claimPlaceholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image)\}`)
+
 	tokenPrefix = regexp.MustCompile(`ey`) // the beginning of a JSON object in base64url
 
 	// notAlphanumeric matches what a service may take for a hyphen in a header's name.
@@ -1007,7 +1009,7 @@ var (
 			"which isn't set up yet, or can't be seen from here.",
 		hint: "This page loads itself again. If it stays, " + askOperator,
 	}
-	wrongGroup = refusal{
+	wrongGroup = refusal{ // a template: exchange.refusal adds the rule and the reason
 		status: http.StatusForbidden, offersLogin: true,
 		title: "Not for your group",
 		text:  "You are logged in, but this service is for another group.",
@@ -1015,7 +1017,7 @@ var (
 	}
 	denied = &refusal{
 		status: http.StatusForbidden, offersLogin: true,
-		reason: "matched by deny",
+		reason: errDenied.Error(),
 		title:  "Not for you",
 		text:   "The settings of this service don't let you in.",
 		hint:   askForAccess,
@@ -1576,11 +1578,12 @@ func (e *configErrors) join() error {
 	return errors.New("organizrjwt: " + strings.Join(e.texts, " | "))
 }
 
-// parseSource returns where key and database come from: the middleware's own options, and for what they don't say, the
-// environment of Traefik. The secret has one source only.
+// parseSource returns what to follow: the files and the secret that the middleware's own options name, and for what
+// they don't say, the environment of Traefik. The secret has one source only.
 func parseSource(errs *configErrors, config *Config) source {
 	parsed := source{
 		uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
+		tabs: tabText.MatchString(config.Group),
 	}
 	names := "secret, secretFile and configFile"
 	if parsed.secret == "" && parsed.secretFile == "" && parsed.configFile == "" {
@@ -1779,8 +1782,8 @@ type condition struct {
 	foldCase     bool // many services ignore the case of names, so deny does
 }
 
-// match reports whether the account fulfils one of the conditions.
-func (c conditions) match(user *account) bool {
+// matchesAny reports whether the account fulfils one of the conditions.
+func (c conditions) matchesAny(user *account) bool {
 	for _, wanted := range c {
 		claim := user.claims[wanted.claim]
 		if claim == wanted.value || wanted.foldCase && strings.EqualFold(claim, wanted.value) {
@@ -1968,12 +1971,10 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
 	h := &header{name: http.CanonicalHeaderKey(name), text: text}
 	h.withoutPlaceholders = placeholder.ReplaceAllString(text, "")
-	for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
-		if found[1] != "token" {
-			h.claims = append(h.claims, found[1])
-			if found[0] == text {
-				h.onlyClaim = found[1]
-			}
+	for _, found := range claimPlaceholder.FindAllStringSubmatch(text, -1) {
+		h.claims = append(h.claims, found[1])
+		if found[0] == text {
+			h.onlyClaim = found[1]
 		}
 	}
 	switch {

@@ -55,7 +55,7 @@ import (
 //	Allocations
 //	Fuzz targets
 
-// Hooks into the plugin: all that these tests use of it besides CreateConfig and New.
+// Hooks into the plugin: nearly all that these tests use of it besides CreateConfig and New.
 
 // usePluginClock makes the plugin take the Unix time from a function, and its timers from testTimers, until restore is
 // called.
