@@ -2477,14 +2477,17 @@ var (
 	scriptName = regexp.MustCompile(`(?i)/[^/]+\.` +
 		`(?:php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
 
-	// encodedSlash matches a slash that stays a part of its name if a service splits the path before it decodes names.
-	encodedSlash = regexp.MustCompile(`(?i)%2f`)
-
 	// encodedDots matches a name that decodes to . or ...
 	encodedDots = regexp.MustCompile(`/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
 
 	// dots matches a name that is . or ...
 	dots = regexp.MustCompile(`/\.\.?(/|$)`)
+)
+
+// An encoded slash stays a part of its name if a service splits the path before it decodes names.
+var (
+	protectSlashes     = strings.NewReplacer("%2f", "%01", "%2F", "%01")
+	encodeSlashesAgain = strings.NewReplacer("%2f", "%252F", "%2F", "%252F")
 )
 
 // protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
@@ -2493,7 +2496,7 @@ func protectNames(escaped string) string {
 	if !strings.Contains(escaped, "%2") {
 		return escaped
 	}
-	return protectDots(encodedDots, encodedSlash.ReplaceAllString(escaped, "%01"))
+	return protectDots(encodedDots, protectSlashes.Replace(escaped))
 }
 
 // protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
@@ -2540,8 +2543,9 @@ var lenientDecoder = func() *strings.Replacer {
 // bytes that aren't UTF-8, a name is nothing on Windows, or there is too much of it.
 func pathVariants(escaped string) []string {
 	decoded := decode(decode(escaped))
+	hasEmptyName := strings.Contains(decoded, ".") && emptyName.MatchString(decoded)
 	if len(decoded) > maxPath || decode(decoded) != decoded || !utf8.ValidString(decoded) ||
-		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || emptyName.MatchString(decoded) {
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || hasEmptyName {
 		return nil
 	}
 	variants := []string{escaped}
@@ -2567,7 +2571,7 @@ func pathVariants(escaped string) []string {
 func derivedVariants(variant string) []string {
 	var derived []string
 	if strings.Contains(variant, "%") {
-		derived = append(derived, decode(variant), decode(encodedSlash.ReplaceAllString(variant, "%252F")))
+		derived = append(derived, decode(variant), decode(encodeSlashesAgain.Replace(variant)))
 	}
 	if strings.Contains(variant, `\`) {
 		derived = append(derived, strings.ReplaceAll(variant, `\`, "/"))
@@ -2578,7 +2582,7 @@ func derivedVariants(variant string) []string {
 	if end := strings.Index(variant+"/", "/../"); end >= 0 { // some go by how a path begins, whatever follows
 		derived = append(derived, variant[:end])
 	}
-	if dots.MatchString(variant) { // some split a path without cleaning it: /u/../secret is the secret of one called ..
+	if strings.Contains(variant, "/.") && dots.MatchString(variant) { // some split a path without cleaning it: /u/../secret is the secret of one called ..
 		derived = append(derived, protectDots(dots, variant))
 	}
 	if strings.Contains(variant, ";") {
@@ -2587,8 +2591,10 @@ func derivedVariants(variant string) []string {
 	if strings.ContainsAny(variant, ":$") {
 		derived = append(derived, stream.ReplaceAllString(variant, "$1"))
 	}
-	if script := scriptName.FindStringIndex(variant); script != nil {
-		derived = append(derived, variant[script[1]-1:])
+	if strings.Contains(variant, ".") {
+		if script := scriptName.FindStringIndex(variant); script != nil {
+			derived = append(derived, variant[script[1]-1:])
+		}
 	}
 	return append(derived, cleanPath(variant))
 }
