@@ -95,6 +95,7 @@ type middleware struct {
 	headers        headerPolicy
 	headerNames    []string        // headers.names
 	commonHeaders  map[string]bool // headers.common
+	knownHeaders   map[string]bool // headers.known
 	login          *login          // nil if nobody is redirected
 	acceptBearer   bool
 	allowCrossSite bool
@@ -110,6 +111,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
 	m.commonHeaders = m.headers.common
+	m.knownHeaders = m.headers.known
 	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
 	if m.tab == nil {
 		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
@@ -201,7 +203,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 		refuse(m, sender, required, rw, req)
 		return nil
 	}
-	if sender.values == nil || req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.commonHeaders) != nil {
+	if sender.values == nil || req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.knownHeaders) != nil {
 		return screen(m, sender, required, rw, req)
 	}
 	return sender
@@ -286,8 +288,11 @@ type visitor struct {
 
 // withAuthorization returns everything in a request that can say who sent it. No header can hold the bytes between.
 func withAuthorization(cookies string, req *http.Request) string {
-	for _, lines := range [][]string{req.Header["Authorization"], req.Header[keyHeader]} {
-		cookies += "\x00" + strings.Join(lines, "\x01")
+	if lines := req.Header["Authorization"]; len(lines) > 0 {
+		cookies += "\x00" + strings.Join(lines, "\x00")
+	}
+	if lines := req.Header[keyHeader]; len(lines) > 0 {
+		cookies += "\x01" + strings.Join(lines, "\x01")
 	}
 	return cookies
 }
@@ -748,6 +753,7 @@ type headerPolicy struct {
 	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
 	reservedLengths     map[int]bool    // lengths of those names
 	common              map[string]bool // names of headers that need no closer look
+	known               map[string]bool // the same, and those by which a visitor was identified: they are among names
 	claims              []string        // that the service gets
 }
 
@@ -1107,9 +1113,10 @@ func offerBasic(headers http.Header, req *http.Request) {
 	}
 }
 
-// isBrowser reports whether a browser sent the request: all of them call themselves Mozilla.
+// isBrowser reports whether a browser sent the request: all of them call themselves Mozilla, and so does Thunderbird.
 func isBrowser(req *http.Request) bool {
-	return strings.HasPrefix(req.Header.Get("User-Agent"), "Mozilla/")
+	agent := req.Header.Get("User-Agent")
+	return strings.HasPrefix(agent, "Mozilla/") && !strings.Contains(agent, "Thunderbird/")
 }
 
 // logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like
@@ -1893,7 +1900,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 		set: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
 		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
 	}
-	reserved := []string{}
+	reserved := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
 	for i, set := range p.set {
 		p.names = append(p.names, set.name)
 		p.claims = append(p.claims, set.claims...)
@@ -1913,7 +1920,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 		p.names = append(p.names, "Authorization")
 	}
 	if keys != nil {
-		reserved = append(reserved, keyHeader)
+		p.names = append(p.names, keyHeader) // without a value for anybody
 	}
 	if len(config.Rules) > 0 {
 		reserved = append(reserved, pathHeaders...)
@@ -1924,6 +1931,10 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 	}
 	for _, name := range commonHeaders {
 		p.common[name] = !p.reserved[canonicalForCGI(name)]
+	}
+	p.known = map[string]bool{"Authorization": true, keyHeader: keys != nil}
+	for name, isCommon := range p.common {
+		p.known[name] = isCommon
 	}
 	if p.setsAuthorization || config.AcceptBearer || keys != nil {
 		p.common["Authorization"] = false
@@ -2582,7 +2593,8 @@ func derivedVariants(variant string) []string {
 	if end := strings.Index(variant+"/", "/../"); end >= 0 { // some go by how a path begins, whatever follows
 		derived = append(derived, variant[:end])
 	}
-	if strings.Contains(variant, "/.") && dots.MatchString(variant) { // some split a path without cleaning it: /u/../secret is the secret of one called ..
+	// Some split a path without cleaning it: /u/../secret is the secret of one called .. to them.
+	if strings.Contains(variant, "/.") && dots.MatchString(variant) {
 		derived = append(derived, protectDots(dots, variant))
 	}
 	if strings.Contains(variant, ";") {

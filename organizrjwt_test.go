@@ -1241,6 +1241,15 @@ func TestKeys(t *testing.T) {
 		}
 		s.expectTwice(t, 401, "GET /", "Authorization", "Bearer "+hash)
 	})
+	run(t, "never passed on, where there are no keys either", func(t *testing.T) {
+		for _, group := range []string{"User", "Guest"} {
+			s := newSite(t, Config{Group: group})
+			for _, name := range []string{"X-Organizr-Key", "X_organizr_key"} {
+				s.expectTwice(t, 200, "GET /", "Cookie", "bob", name, lunaseaKey)
+				s.expectForwarded(t, name, "")
+			}
+		}
+	})
 	run(t, "two of one name", func(t *testing.T) {
 		s := newSite(t, Config{Keys: []string{keyItem("a=4", lunaseaKey), keyItem("a=0", monitorKey)}, Group: "0"})
 		s.expectTwice(t, 403, "GET /", "X-Organizr-Key", lunaseaKey)
@@ -1254,7 +1263,8 @@ func TestKeys(t *testing.T) {
 		s := newSite(t, Config{Keys: both})
 		const bearer, asked = `Bearer realm="Organizr"`, `Basic realm="Organizr", charset="UTF-8"`
 		for agent, want := range map[string][]string{
-			"Wget/1.21": {bearer, asked}, "": {bearer, asked}, "Mozilla/5.0 (X11) Firefox/153": {bearer},
+			"Wget/1.21": {bearer, asked}, "Mozilla/5.0 (X11) Thunderbird/140.0": {bearer, asked}, "": {bearer, asked},
+			"Mozilla/5.0 (X11) Firefox/153": {bearer},
 		} {
 			for _, accept := range []string{"*/*", browserAccept} {
 				got := s.send("GET /", "User-Agent", agent, "Accept", accept).Header()["Www-Authenticate"]
