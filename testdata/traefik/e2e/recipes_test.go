@@ -3,17 +3,14 @@ package e2e
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
@@ -385,37 +382,12 @@ func TestProvidersThatKeepNamesApart(t *testing.T) {
 }
 
 func TestRadicale(t *testing.T) {
-	needs(t, "radicale")
-	address, err := proxy.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := filepath.Join(t.TempDir(), "config")
-	text := fmt.Sprintf("[server]\nhosts = %s\n[auth]\ntype = http_x_remote_user\n[storage]\nfilesystem_folder = %s\n",
-		address, t.TempDir())
-	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	radicale := exec.CommandContext(t.Context(), "radicale", "--config", settings)
-	if err := radicale.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = radicale.Process.Kill(); _ = radicale.Wait() })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("radicale doesn't answer")
-		}
-	}
+	address := startRadicale(t)
 	s := setUp(t, nil, func(options *proxy.Options) {
 		options.Env = []string{
 			"ORGANIZR_UUID=" + fakeorganizr.UUID, "ORGANIZR_SECRET=" + hash, "ORGANIZR_URL=https://organizr.example.com",
 		}
-		options.Dynamic = fromLabels(t, labels(t, singleSignOn), "http://"+address)
+		options.Dynamic = fromLabels(t, labels(t, singleSignOn), address)
 	})
 	ask := func(who, path string, headers ...string) answer {
 		if who != "" {
