@@ -53,6 +53,7 @@ func run(ctx context.Context, listen, program string) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	fmt.Println("A program with a key: " + running.Organizr.Command)
 	fmt.Println("Press Ctrl-C to stop.")
 	select {
 	case <-ctx.Done():

@@ -4,12 +4,14 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,28 @@ func TestCurlAndWgetWithAKey(t *testing.T) {
 				t.Errorf("the service gets %s of the key: %s", part, printed)
 			}
 		})
+	}
+}
+
+// The demo's start page shows a command to copy.
+func TestKeyOfTheDemo(t *testing.T) {
+	needs(t, "curl")
+	for _, isSecure := range []bool{false, true} {
+		d := newDemo(t, proxy.Options{TLS: isSecure})
+		page, err := isolated(t, t.TempDir(), "curl", "--silent", "--insecure", d.URL("organizr")).Output()
+		command := regexp.MustCompile(`<code id="command">(.*)</code>`).FindSubmatch(page)
+		if err != nil || command == nil {
+			t.Fatalf("the start page shows no command: %v %s", err, page)
+		}
+		printed, err := isolated(t, t.TempDir(), "sh", "-c", html.UnescapeString(string(command[1]))).Output()
+		var seen service.Seen
+		_ = json.Unmarshal(printed, &seen)
+		if user := seen.Header.Get("X-Organizr-User"); user != "radio" || len(seen.Header["Authorization"]) > 0 {
+			t.Errorf("%s: %v, and the service is told %q: %s", command[1], err, user, printed)
+		}
+		if printed, err := isolated(t, t.TempDir(), "curl", "--silent", "--fail", "--insecure", d.URL("keys")).Output(); err == nil {
+			t.Errorf("without the key: %s", printed)
+		}
 	}
 }
 

@@ -4,12 +4,16 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
@@ -20,6 +24,7 @@ import (
 type Demo struct {
 	Organizr *fakeorganizr.Organizr
 	Traefik  *proxy.Traefik
+	key      string // of a program
 	scheme   string
 	port     string
 	closers  []func()
@@ -27,7 +32,7 @@ type Demo struct {
 
 // Start starts the demo on the address in the options, or on a free one.
 func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
-	d := &Demo{scheme: "http"}
+	d := &Demo{scheme: "http", key: newKey()}
 	defer func() {
 		if err != nil {
 			d.Stop()
@@ -59,8 +64,19 @@ func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
 	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.Organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto",
 		"ORGANIZR_URL="+d.URL("organizr"))
 	options.Dynamic = d.configuration(login.URL, backend.URL)
+	d.Organizr.Command = "curl -u radio:" + d.key + " " + d.URL("keys") + "/"
+	if options.TLS {
+		d.Organizr.Command = strings.Replace(d.Organizr.Command, "curl", "curl --insecure", 1)
+	}
 	d.Traefik, err = proxy.Start(ctx, options)
 	return d, err
+}
+
+// newKey returns a key as openssl rand -hex 32 makes it.
+func newKey() string {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // it never fails
+	return hex.EncodeToString(random)
 }
 
 // Stop stops everything that was started.
@@ -94,6 +110,10 @@ func (d *Demo) services() []struct {
 		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
 		{"everyone", "for everyone who is logged in (998)", options{"group": "998"}},
 		{"public", "for everyone (999)", options{"group": "Guest"}},
+		{
+			"keys", "for User (4) and higher, and for a program with a key",
+			options{"group": "User", "keys": []string{fmt.Sprintf("radio=User:%x", sha256.Sum256([]byte(d.key)))}},
+		},
 		{
 			"cross-site", "for everyone who is logged in, and for requests that other sites' pages make with their session",
 			options{"group": "998", "allowCrossSite": true},

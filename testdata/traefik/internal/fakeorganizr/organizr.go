@@ -33,6 +33,7 @@ type Link struct{ Name, URL, About string }
 // Organizr is an Organizr of which only the login and the accounts work.
 type Organizr struct {
 	Links    []Link
+	Command  string // that the home page shows, by which a program gets in; empty for none
 	Database *Database
 
 	folder string // of config.php
@@ -213,7 +214,9 @@ func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
 	groups := slices.DeleteFunc(slices.Clone(Groups), func(group Group) bool { return group.ID == 999 })
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.Header().Set("Cache-Control", "no-store")
-	_ = homePage.Execute(rw, map[string]any{"User": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links})
+	_ = homePage.Execute(rw, map[string]any{
+		"User": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links, "Command": o.Command,
+	})
 }
 
 // loggedIn returns the account of the request's first valid session, or nil.
