@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
@@ -76,11 +77,20 @@ func program() http.Header {
 	return header
 }
 
+// programWith returns the same with one more header.
+func programWith(name, value string) http.Header {
+	header := program()
+	header.Set(name, value)
+	return header
+}
+
 // visitorRoutes returns the routes with requests of visitors and programs, bare first.
 func visitorRoutes() []*route {
 	cookie := fakeorganizr.Cookie(bob.Token(hash))
 	same, changing := []string{cookie}, load.Changing(cookie)
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
+	const key, wrongKey = "a-key-that-is-long-enough-for-a-program", "a-key-that-no-option-lists"
+	keys := table{"keys": fmt.Sprintf("radio=User:%x", sha256.Sum256([]byte(key)))}
 	identity := table{"headers": table{"customRequestHeaders": table{
 		"X-Organizr-User": "bob", "X-Organizr-Email": "bob@example.com", "X-Organizr-Group": "4",
 	}}}
@@ -119,6 +129,18 @@ func visitorRoutes() []*route {
 		{
 			name: "forged", about: "this plugin, a forged token", middleware: plugin(nil), cookies: forged, header: program(),
 			status: 401,
+		},
+		{
+			name: "key", about: "this plugin, a returning program with a key", middleware: plugin(keys),
+			header: programWith("Authorization", "Bearer "+key), user: "radio",
+		},
+		{
+			name: "wrong-key", about: "this plugin, a program with a wrong key", middleware: plugin(keys),
+			header: programWith("Authorization", "Bearer "+wrongKey), status: 401,
+		},
+		{
+			name: "keys", about: "this plugin, a returning visitor where programs have keys", middleware: plugin(keys),
+			cookies: same, user: "bob",
 		},
 		{
 			name: "guest", about: "this plugin, nobody on a path that a rule opens",

@@ -181,6 +181,10 @@ func BenchmarkInterpreted(b *testing.B) {
 	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
 	rule := map[string]any{"Rules": []string{"/api/=Guest"}}
 	tenRules := map[string]any{"Rules": load.Rules(10)}
+	keys := map[string]any{"Keys": []string{ofRadio}}
+	byBearer := func(key string) http.Header { return http.Header{"Authorization": {"Bearer " + key}} }
+	byBasic := func(key string) http.Header { return http.Header{"Authorization": {basic("radio", key)}} }
+	byHeader := func(key string) http.Header { return http.Header{"X-Organizr-Key": {key}} }
 	listed, ended := firstSeen[:1000], firstSeen[1000:]
 	database := map[string]any{"DatabaseFile": databaseWith(b, bob, listed)}
 	made := plugin(b)
@@ -211,6 +215,14 @@ func BenchmarkInterpreted(b *testing.B) {
 		},
 		{name: "forged", cookies: forged, status: 401, accept: "*/*"},
 		{name: "forged, a page", cookies: forged, status: 401},
+		{name: "remembered, keys", options: keys, cookies: one},
+		{name: "a key by Bearer", options: keys, header: byBearer(radioKey), accept: "*/*"},
+		{name: "a key by Basic", options: keys, header: byBasic(radioKey), accept: "*/*"},
+		{name: "a key by the header", options: keys, header: byHeader(radioKey), accept: "*/*"},
+		{name: "a wrong key by Bearer", options: keys, header: byBearer(monitorKey), status: 401, accept: "*/*"},
+		{name: "a wrong key by Basic", options: keys, header: byBasic(monitorKey), status: 401, accept: "*/*"},
+		{name: "a wrong key by the header", options: keys, header: byHeader(monitorKey), status: 401, accept: "*/*"},
+		{name: "nobody, keys, a program", options: keys, status: 401, accept: "*/*"},
 		{name: "nobody, a program", status: 401, accept: "*/*"},
 		{name: "nobody, redirected", status: 302},
 		{name: "nobody, a guest", options: map[string]any{"Group": "Guest"}},

@@ -24,8 +24,8 @@ import (
 
 // Real programs come with a key, each as its own documentation says.
 
-// behindKeys returns the address of a service behind a Traefik that lets the radio's key in, for programs that only know
-// this machine's own name.
+// behindKeys returns the address of a service behind a Traefik that lets the radio's key in. It has no name, for
+// programs that look names up.
 func behindKeys(t *testing.T, backend string, more table) string {
 	t.Helper()
 	options := table{"uuid": fakeorganizr.UUID, "secret": hash, "group": "User", "keys": ofRadio}
@@ -145,7 +145,8 @@ func TestKeyOfTheDemo(t *testing.T) {
 		if user := seen.Header.Get("X-Organizr-User"); user != "radio" || len(seen.Header["Authorization"]) > 0 {
 			t.Errorf("%s: %v, and the service is told %q: %s", command[1], err, user, printed)
 		}
-		if printed, err := isolated(t, t.TempDir(), "curl", "--silent", "--fail", "--insecure", d.URL("keys")).Output(); err == nil {
+		without := isolated(t, t.TempDir(), "curl", "--silent", "--fail", "--insecure", d.URL("keys"))
+		if printed, err := without.Output(); err == nil {
 			t.Errorf("without the key: %s", printed)
 		}
 	}
@@ -162,7 +163,8 @@ func TestFeedReaderWithAKey(t *testing.T) {
 	address := behindKeys(t, backend.URL, nil) + "/feed.rss"
 	for key, want := range map[string]string{radioKey: "1 unread articles", radioKey + "0": "0 unread articles"} {
 		home := t.TempDir()
-		newsboat := isolated(t, home, "newsboat", "-u", "urls", "-C", "config", "-c", "cache.db", "-x", "reload", "print-unread")
+		newsboat := isolated(t, home, "newsboat",
+			"-u", "urls", "-C", "config", "-c", "cache.db", "-x", "reload", "print-unread")
 		write(t, home, "urls", withKeyIn(address, key)+"\n")
 		write(t, home, "config", "")
 		printed, err := newsboat.CombinedOutput()
@@ -321,9 +323,17 @@ func startSupysonic(t *testing.T, user, password string) string {
 	}
 	host, port, _ := net.SplitHostPort(address)
 	home := t.TempDir()
-	write(t, home, "supysonic.conf", fmt.Sprintf("[base]\ndatabase_uri = sqlite:///%s/supysonic.db\n[webapp]\ncache_dir = "+
-		"%s/cache\nmount_webui = off\n[daemon]\nsocket = %s/socket\n", home, home, home))
-	if printed, err := isolated(t, home, "supysonic-cli", "user", "add", user, "-p", password).CombinedOutput(); err != nil {
+	write(t, home, "supysonic.conf", strings.ReplaceAll(`
+		[base]
+		database_uri = sqlite:///HOME/supysonic.db
+		[webapp]
+		cache_dir = HOME/cache
+		mount_webui = off
+		[daemon]
+		socket = HOME/socket
+	`, "HOME", home))
+	add := isolated(t, home, "supysonic-cli", "user", "add", user, "-p", password)
+	if printed, err := add.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, printed)
 	}
 	start(t, isolated(t, home, "supysonic-server", "-S", "waitress", "-h", host, "-p", port), address)

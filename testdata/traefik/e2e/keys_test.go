@@ -100,7 +100,7 @@ func TestKeysWithEveryOption(t *testing.T) {
 		{name: "allowed by an id", options: table{"group": "Admin", "allow": "userID=2"}, want: 403},
 		{name: "denied by name", options: table{"group": "User", "deny": "username=RADIO"}, want: 403},
 		{name: "denied by group", options: table{"group": "User", "deny": "groupID=4"}, want: 403},
-		{name: "denied by name, to everyone else", options: table{"group": "User", "deny": "username=bob"}, want: 200, told: radio},
+		{name: "another one is denied", options: table{"group": "User", "deny": "username=bob"}, want: 200, told: radio},
 		{
 			name: "a rule that closes", options: table{"group": "User", "rules": "/settings/=Admin"},
 			target: "/settings/x", want: 403,
@@ -249,6 +249,7 @@ func TestAttacksWithKeys(t *testing.T) {
 	forged := []string{"Cookie", cookie("x" + strings.TrimPrefix(session[1], cookie("")))}
 	unlisted := session // no database lists it
 	type headers = map[string]string
+	isRadio := headers{"X-Organizr-User": "radio"}
 	for _, test := range []struct {
 		name    string
 		host    string
@@ -256,8 +257,8 @@ func TestAttacksWithKeys(t *testing.T) {
 		want    int
 		told    headers
 	}{
-		{"the program itself", "user", []string{"X-Organizr-Key", radioKey}, 200, headers{"X-Organizr-User": "radio"}},
-		{"the same with acceptBearer", "bearer", []string{"X-Organizr-Key", radioKey}, 200, headers{"X-Organizr-User": "radio"}},
+		{"the program itself", "user", []string{"X-Organizr-Key", radioKey}, 200, isRadio},
+		{"the same with acceptBearer", "bearer", []string{"X-Organizr-Key", radioKey}, 200, isRadio},
 		// The hash stands in a label, and since the program was here it is in the cache.
 		{"its hash as a cookie", "user", []string{"Cookie", cookie(hashOnly)}, 401, nil},
 		{"its hash as a quoted cookie", "user", []string{"Cookie", cookie(`"` + hashOnly + `"`)}, 401, nil},
@@ -267,12 +268,17 @@ func TestAttacksWithKeys(t *testing.T) {
 		{"its hash by Basic", "user", []string{"Authorization", basic("radio", hashOnly)}, 401, nil},
 		{"its hash by the header", "user", []string{"X-Organizr-Key", hashOnly}, 401, nil},
 		{"the key as a cookie", "user", []string{"Cookie", cookie(radioKey)}, 401, nil},
-		{"the key as a cookie where everyone gets in", "guest", []string{"Cookie", cookie(radioKey)}, 200, headers{"Cookie": ""}},
+		{
+			"the key as a cookie where everyone gets in", "guest",
+			[]string{"Cookie", cookie(radioKey)},
+			200,
+			headers{"Cookie": ""},
+		},
 
 		{"underscores in the header's name", "user", []string{"X_Organizr_Key", radioKey}, 401, nil},
 		{"one underscore", "user", []string{"X-Organizr_Key", radioKey}, 401, nil},
 		{"dots in the header's name", "user", []string{"X.Organizr.Key", radioKey}, 401, nil},
-		{"another case of the header's name", "user", []string{"x-oRGANIZR-kEY", radioKey}, 200, headers{"X-Organizr-User": "radio"}},
+		{"another case of the header's name", "user", []string{"x-oRGANIZR-kEY", radioKey}, 200, isRadio},
 		{
 			"every spelling at once where everyone gets in", "guest",
 			[]string{
@@ -362,7 +368,7 @@ func TestAttacksWithKeys(t *testing.T) {
 		{"nothing but the kind", "user", []string{"Authorization", "Basic"}, 401, nil},
 		{"a key that is too short by a letter", "user", []string{"X-Organizr-Key", radioKey[:63]}, 401, nil},
 		{"a key in capitals", "user", []string{"X-Organizr-Key", strings.ToUpper(radioKey)}, 401, nil},
-		{"a key with spaces around it, which HTTP cuts off", "user", []string{"X-Organizr-Key", "  " + radioKey + "\t "}, 200, nil},
+		{"spaces around it, which HTTP cuts off", "user", []string{"X-Organizr-Key", "  " + radioKey + "\t "}, 200, isRadio},
 		{
 			"the headers that name a user", "user",
 			[]string{"X-Organizr-Key", radioKey, "X-Organizr-User", "alice", "X_Organizr_Group", "0"},
@@ -582,8 +588,8 @@ func trailing(t *testing.T, addr, host, header string) string {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	name, _, _ := strings.Cut(header, ":")
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: %s\r\n\r\n"+
-		"1\r\nx\r\n0\r\n%s\r\n\r\n", host, name, header)
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"+
+		"Trailer: %s\r\n\r\n1\r\nx\r\n0\r\n%s\r\n\r\n", host, name, header)
 	text, err := io.ReadAll(bufio.NewReader(conn))
 	if err != nil {
 		t.Fatal(err)
@@ -653,7 +659,7 @@ func TestKeysInLogs(t *testing.T) {
 		if got := s.ask("GET", "user.example.com", "/", "X-Organizr-Key", monitorKey).StatusCode; got != 404 {
 			t.Errorf("got %d, want 404", got)
 		}
-		own := strings.Join(s.logged("keys: item 2 has no hash.*keys: item 3 isn't NAME=GROUP:HASH.*openssl rand -hex 32", 1), "\n")
+		own := strings.Join(s.logged("keys: item 2 has no hash.*keys: item 3 isn't NAME=GROUP:HASH.*openssl rand", 1), "\n")
 		if part := keyPart(own); own == "" || part != "" {
 			t.Errorf("the plugin's error holds %q of a key: %s", part, own)
 		}
