@@ -1,6 +1,7 @@
 // Package e2e tests the plugin in a real Traefik, and the documents against what they describe.
 //
 //   - who gets in: access, options, log, attack, crosssite
+//   - programs with a key: keys, keyprograms
 //   - services that read paths in their own ways: services, rewrites
 //   - Organizr's files: files, database, reload, writeload
 //   - a real Organizr beside the plugin: agreement, boundsessions, forwardauth, firststart

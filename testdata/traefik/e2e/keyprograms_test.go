@@ -161,16 +161,22 @@ func TestFeedReaderWithAKey(t *testing.T) {
 	}))
 	t.Cleanup(backend.Close)
 	address := behindKeys(t, backend.URL, nil) + "/feed.rss"
-	for key, want := range map[string]string{radioKey: "1 unread articles", radioKey + "0": "0 unread articles"} {
-		home := t.TempDir()
-		newsboat := isolated(t, home, "newsboat",
-			"-u", "urls", "-C", "config", "-c", "cache.db", "-x", "reload", "print-unread")
-		write(t, home, "urls", withKeyIn(address, key)+"\n")
-		write(t, home, "config", "")
-		printed, err := newsboat.CombinedOutput()
-		if err != nil || !strings.Contains(string(printed), want) {
-			t.Errorf("want %q, got %v %s", want, err, printed)
-		}
+	for _, test := range []struct{ name, key, config, want string }{
+		{"its key at once", radioKey, "", "1 unread articles"},
+		{"its key once it is asked for", radioKey, "http-auth-method any\n", "1 unread articles"},
+		{"a wrong key", radioKey + "0", "", "0 unread articles"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			home := t.TempDir()
+			write(t, home, "urls", withKeyIn(address, test.key)+"\n")
+			write(t, home, "config", test.config)
+			newsboat := isolated(t, home, "newsboat",
+				"-u", "urls", "-C", "config", "-c", "cache.db", "-x", "reload", "print-unread")
+			printed, err := newsboat.CombinedOutput()
+			if err != nil || !strings.Contains(string(printed), test.want) {
+				t.Errorf("want %q, got %v %s", test.want, err, printed)
+			}
+		})
 	}
 }
 

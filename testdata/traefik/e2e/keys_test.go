@@ -413,6 +413,32 @@ func TestAttacksWithKeys(t *testing.T) {
 			append([]string{"Authorization", strings.TrimRight(basic("radix", radioKey), "=")}, session...), 200,
 			headers{"X-Organizr-User": "bob", "Authorization": ""},
 		},
+		{
+			"the header, and a Basic without name and password, as nzb360 sends it", "user",
+			[]string{"X-Organizr-Key", radioKey, "Authorization", basic("", "")},
+			200,
+			headers{"X-Organizr-User": "radio", "Authorization": basic("", "")},
+		},
+		{
+			"a wrong key of a monitor that wants a page", "user",
+			[]string{"Authorization", basic("radio", monitorKey), "Accept", pageAccept, "User-Agent", "Uptime-Kuma/2.0"},
+			401, nil,
+		},
+		{
+			"a monitor that wants a page, without a key", "user",
+			[]string{"Accept", pageAccept, "User-Agent", "Uptime-Kuma/2.0"},
+			302, nil,
+		},
+		{
+			"a browser that sends another service's password", "user",
+			[]string{"Authorization", others, "Accept", pageAccept, "User-Agent", "Mozilla/5.0"},
+			302, nil,
+		},
+		{
+			"a wrong key by the header, in an app that is a browser", "user",
+			[]string{"X-Organizr-Key", "x" + radioKey, "Accept", pageAccept, "User-Agent", "Mozilla/5.0"},
+			401, nil,
+		},
 		{"while Organizr's files aren't there", "notready", []string{"X-Organizr-Key", radioKey}, 503, nil},
 		{"its hash while Organizr's files aren't there", "notready", []string{"Cookie", cookie(hashOnly)}, 503, nil},
 		{
