@@ -15,40 +15,53 @@ import (
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
 )
 
-// flood sends 100,000 different forged tokens, and prints the heap before and after.
+// flood sends 100,000 different forged tokens, then as many wrong keys, and prints the heap before and after each.
 func flood(ctx context.Context, traefik *proxy.Traefik) error {
-	const forgeries = 100_000
-	before, err := heapMB(ctx, traefik)
-	if err != nil {
-		return err
-	}
 	claims := bob.Claims(time.Now(), time.Hour)
-	var sent int64
-	for sent < forgeries {
-		forged := func(hit int64) load.Request {
-			header := program()
-			token := fakeorganizr.Sign(fakeorganizr.Header, claims, "forged"+strconv.FormatInt(sent+hit, 10))
-			header["Cookie"] = []string{fakeorganizr.Cookie(token)}
-			return load.Request{Host: "remembered.example.com", Header: header, Status: http.StatusUnauthorized}
-		}
-		result, err := load.Attack{
-			Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: 2 * time.Second, Next: forged,
-		}.Run()
+	for _, kind := range []struct {
+		name, route string
+		headers     func(number string) http.Header
+	}{
+		{"forged tokens", "remembered", func(number string) http.Header {
+			token := fakeorganizr.Sign(fakeorganizr.Header, claims, "forged"+number)
+			return programWith("Cookie", fakeorganizr.Cookie(token))
+		}},
+		{"wrong keys", "key", func(number string) http.Header {
+			return programWith("Authorization", "Bearer a-key-that-is-long-enough-"+number)
+		}},
+	} {
+		const wanted = 100_000
+		before, err := heapMB(ctx, traefik)
 		if err != nil {
 			return err
 		}
-		if result.Wrong > 0 {
-			return fmt.Errorf("flood: %s", result.FirstWrong)
+		var sent int64
+		for sent < wanted {
+			next := func(hit int64) load.Request {
+				return load.Request{
+					Host: kind.route + ".example.com", Header: kind.headers(strconv.FormatInt(sent+hit, 10)),
+					Status: http.StatusUnauthorized,
+				}
+			}
+			result, err := load.Attack{
+				Addr: traefik.Addr, Pid: traefik.Pid(), Connections: connections, Duration: 2 * time.Second, Next: next,
+			}.Run()
+			if err != nil {
+				return err
+			}
+			if result.Wrong > 0 {
+				return fmt.Errorf("flood: %s", result.FirstWrong)
+			}
+			sent += result.Requests
+			fmt.Fprintf(os.Stderr, "\r\033[K%d %s", sent, kind.name)
 		}
-		sent += result.Requests
-		fmt.Fprintf(os.Stderr, "\r\033[K%d forged tokens", sent)
+		fmt.Fprint(os.Stderr, "\r\033[K")
+		after, err := heapMB(ctx, traefik)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%d different %s: heap in use %.1f MB before, %.1f MB after\n", sent, kind.name, before, after)
 	}
-	fmt.Fprint(os.Stderr, "\r\033[K")
-	after, err := heapMB(ctx, traefik)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d different forged tokens: heap in use %.1f MB before, %.1f MB after\n", sent, before, after)
 	return nil
 }
 

@@ -100,3 +100,15 @@ func TestBoundSessionsGoByTheAddressThatTraefikVouchesFor(t *testing.T) {
 		})
 	}
 }
+
+// A key has no address in Organizr's database. So it works from everywhere, also where sessions are bound.
+func TestKeysWhereSessionsAreBound(t *testing.T) {
+	s := followOrganizr(t, boundOrganizr(t).ConfigFile(), map[string]table{"users": {"group": "User", "keys": ofRadio}},
+		"--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1/32")
+	for _, address := range []string{"203.0.113.5", "198.51.100.7", "203.0.113.5"} {
+		got := s.ask("GET", "users.example.com", "/", "X-Forwarded-For", address, "X-Organizr-Key", radioKey)
+		if user := got.seen().Header.Get("X-Organizr-User"); user != "radio" {
+			t.Errorf("from %s: got %d, and the service is told %q", address, got.StatusCode, user)
+		}
+	}
+}

@@ -87,6 +87,14 @@ func TestEveryOptionFromLabels(t *testing.T) {
 			name: "allowCrossSite", labels: []string{"group=User", "allowCrossSite=true"}, method: "POST", visitor: "bob",
 			headers: crossSite, want: 200,
 		},
+		{
+			name: "keys with commas", labels: []string{"group=User", "keys=" + ofRadio + "," + ofMonitor}, want: 200,
+			headers: []string{"X-Organizr-Key", radioKey}, received: map[string]string{"X-Organizr-User": "radio"},
+		},
+		{
+			name: "keys by number", labels: []string{"group=5", "keys[0]=" + ofRadio, "KEYS[1]=" + ofMonitor}, want: 200,
+			headers: []string{"X-Organizr-Key", monitorKey}, received: map[string]string{"X-Organizr-User": "monitor"},
+		},
 		{name: "secretFile", labels: []string{"group=User", "secret=", "secretFile=" + secret}, visitor: "bob", want: 200},
 		{
 			name: "configFile", labels: []string{
