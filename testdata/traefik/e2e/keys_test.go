@@ -804,4 +804,16 @@ func TestBasicFromAnotherSite(t *testing.T) {
 	shows(t, browser, "https://user.example.com:"+port+"/delete", "403", "Stopped for your safety", "radio")
 	do(t, browser, open(elsewhere), click("#allowed"))
 	shows(t, browser, "https://allowed.example.com:"+port+"/delete", "asked to POST /delete", "radio")
+	for host, says := range map[string]string{"user": "refused", "allowed": "hello from radio"} {
+		do(t, browser, open(elsewhere))
+		got, err := chromedp.Run(browser, chromedp.Evaluate[string](`new Promise(done => {
+			const socket = new WebSocket("wss://`+host+`.example.com:`+port+`/live")
+			socket.onopen = () => socket.send("hello")
+			socket.onmessage = event => done(event.data)
+			socket.onerror = () => done("refused")
+		})`, chromedp.EvalAwaitPromise))
+		if err != nil || got != says {
+			t.Errorf("a WebSocket of another site to %s: got %q and %v, want %q", host, got, err, says)
+		}
+	}
 }
