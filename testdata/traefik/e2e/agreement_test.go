@@ -111,10 +111,7 @@ func (a *agreement) said(group int, visit realorganizr.Visit, state string) (say
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	says = verdict{
-		resp.StatusCode, resp.Header.Get("X-Organizr-User"), resp.Header.Get("X-Organizr-Email"),
-		resp.Header.Get("X-Organizr-Group"),
-	}
+	says = organizrsVerdict(resp)
 	switch {
 	case state == anotherID, state == anotherHash, state == locked && says.status == http.StatusUnauthorized,
 		group == 999 && says.user == "Guest" && says.group == "999":
@@ -127,9 +124,23 @@ func (a *agreement) said(group int, visit realorganizr.Visit, state string) (say
 	return says, verdict{status: http.StatusUnauthorized}
 }
 
-// answered returns the plugin's verdict, and the status as it came. Organizr answers 401 to everyone it refuses,
-// the plugin 403 where another login wouldn't help.
+// organizrsVerdict returns what an answer of Organizr's check says.
+func organizrsVerdict(resp *http.Response) verdict {
+	told := resp.Header
+	return verdict{
+		resp.StatusCode, told.Get("X-Organizr-User"), told.Get("X-Organizr-Email"), told.Get("X-Organizr-Group"),
+	}
+}
+
+// answered returns the plugin's verdict, and the status as it came.
 func (a *agreement) answered(group int, visit realorganizr.Visit) (says verdict, asItCame int) {
+	a.t.Helper()
+	return a.answeredAt(fmt.Sprintf("group-%d.example.com", group), visit)
+}
+
+// answeredAt is answered for a host. Organizr answers 401 to everyone it refuses, the plugin 403 where another login
+// wouldn't help.
+func (a *agreement) answeredAt(host string, visit realorganizr.Visit) (says verdict, asItCame int) {
 	a.t.Helper()
 	var headers []string
 	if visit.Session != "" {
@@ -141,7 +152,7 @@ func (a *agreement) answered(group int, visit realorganizr.Visit) (says verdict,
 	if visit.Browser != "" {
 		headers = append(headers, "User-Agent", visit.Browser)
 	}
-	got := a.ask("GET", fmt.Sprintf("group-%d.example.com", group), "/", headers...)
+	got := a.ask("GET", host, "/", headers...)
 	told := got.seen().Header
 	status := got.StatusCode
 	if status == http.StatusForbidden {

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -285,7 +288,14 @@ func (o *Organizr) Delete(ctx context.Context, username string) error {
 
 // Check asks Organizr's own check whether a visit is enough for the group. The answer's body is closed.
 func (o *Organizr) Check(ctx context.Context, group int, visit Visit) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprint(o.URL, "/api/v2/auth/", group), http.NoBody)
+	return o.CheckTab(ctx, strconv.Itoa(group), visit)
+}
+
+// CheckTab asks Organizr's own check whether a visit is enough for the group of a tab. Organizr takes a number for a
+// group.
+func (o *Organizr) CheckTab(ctx context.Context, name string, visit Visit) (*http.Response, error) {
+	address := o.URL + "/api/v2/auth/" + url.PathEscape(name)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -295,6 +305,44 @@ func (o *Organizr) Check(ctx context.Context, group int, visit Visit) (*http.Res
 		return nil, err
 	}
 	return resp, resp.Body.Close()
+}
+
+// A Tab is what changes of a tab, by the names of Organizr's columns. What it lacks stays, or is Organizr's default.
+type Tab map[string]any
+
+// AddTab makes a tab as the administrator does, and returns its number.
+func (o *Organizr) AddTab(ctx context.Context, tab Tab) (int, error) {
+	added := maps.Clone(tab)
+	added["image"] = "x" // without which Organizr makes none
+	if _, err := o.call(ctx, o.key, http.MethodPost, "tabs", added, nil); err != nil {
+		return 0, err
+	}
+	var listed struct{ Tabs []struct{ ID int } }
+	if _, err := o.call(ctx, o.key, http.MethodGet, "tabs", nil, &listed); err != nil {
+		return 0, err
+	}
+	newest := 0
+	for _, tab := range listed.Tabs {
+		newest = max(newest, tab.ID)
+	}
+	return newest, nil
+}
+
+// ChangeTab changes a tab as the administrator does.
+func (o *Organizr) ChangeTab(ctx context.Context, id int, change Tab) error {
+	return o.ChangeTabAs(ctx, o.key, id, change)
+}
+
+// ChangeTabAs changes a tab with somebody's session.
+func (o *Organizr) ChangeTabAs(ctx context.Context, session string, id int, change Tab) error {
+	_, err := o.call(ctx, session, http.MethodPut, fmt.Sprint("tabs/", id), change, nil)
+	return err
+}
+
+// DeleteTab deletes a tab.
+func (o *Organizr) DeleteTab(ctx context.Context, id int) error {
+	_, err := o.call(ctx, o.key, http.MethodDelete, fmt.Sprint("tabs/", id), nil, nil)
+	return err
 }
 
 // Session signs a token for the account with Organizr's own key, but for a time of one's own. Organizr doesn't list it.
