@@ -172,7 +172,8 @@ func (a *tabAgreement) byHost() {
 		{"with the host as its local address", tab{"url_local": "http://" + host + ":4533"}, 3},
 		{
 			"with the host in capitals, and no local address",
-			tab{"url": "HTTPS://Navidrome.EXAMPLE.com/x?y#z", "url_local": "", "group_id": 5}, 5,
+			tab{"url": "HTTPS://Navidrome.EXAMPLE.com/x?y#z", "url_local": "", "group_id": 5},
+			5,
 		},
 		{"with the host, but no scheme", tab{"url": host + "/app", "group_id": 4}, 4},
 		{"with a name and a password before the host", tab{"url": "https://bob:secret@" + host}, administrator},
