@@ -1,5 +1,5 @@
 // Command traefik is the demo: a real Traefik with this checkout as its local plugin. Behind it are an Organizr of
-// which only the login works, and services that show the requests that reach them.
+// which only the login, the accounts and the tabs work, and services that show the requests that reach them.
 package main
 
 import (

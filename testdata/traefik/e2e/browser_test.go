@@ -277,30 +277,23 @@ func TestWebSocketOfAnotherSite(t *testing.T) {
 	}
 }
 
-// A change of an account on the demo's page counts in another tab when that is loaded again a second later.
-func TestAccountsOfTheDemo(t *testing.T) {
-	d := newDemo(t, proxy.Options{})
-	browser := newBrowser(t)
-	do(t, browser, open(d.URL("admin")+"/x"), wait("#accounts"), signIn("bob"))
-	shows(t, browser, d.URL("admin")+"/x", "Not for your group", "bob")
+// A change is what somebody does on the demo's page, and what a service shows then.
+type change struct {
+	name  string
+	steps []step
+	shown string
+}
 
-	for _, change := range []struct {
-		name  string
-		steps []step
-		shown string
-	}{
-		{"moved to Admin", []step{
-			chromedp.SetValue(chromedp.CSS(`select[aria-label="Group of bob"]`), "0"), click(`button[data-move="bob"]`),
-		}, "asked to GET /x"},
-		{"locked", []step{click(`button[data-lock="bob"]`)}, "locked"},
-		{"unlocked", []step{click(`button[data-lock="bob"]`)}, "asked to GET /x"},
-	} {
+// follows makes changes on the demo's page. Each counts when the service is loaded again a second later.
+func follows(t *testing.T, browser context.Context, d *demo.Demo, service string, changes []change) {
+	t.Helper()
+	for _, change := range changes {
 		steps := append([]step{open(d.URL("organizr")), chromedp.Evaluate[chromedp.Void](`document.body.id = "before"`)},
 			change.steps...)
 		do(t, browser, append(steps, wait("body:not(#before) #people"))...)
 		for changed := time.Now(); ; {
 			after := time.Since(changed)
-			do(t, browser, open(d.URL("admin")+"/x"))
+			do(t, browser, open(d.URL(service)+"/x"))
 			_, body := look(browser)
 			if strings.Contains(body, change.shown) {
 				t.Logf("%s: seen by a page that was asked for %v later", change.name, after.Round(10*time.Millisecond))
@@ -311,6 +304,48 @@ func TestAccountsOfTheDemo(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAccountsOfTheDemo(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.URL("admin")+"/x"), wait("#accounts"), signIn("bob"))
+	shows(t, browser, d.URL("admin")+"/x", "Not for your group", "bob")
+	follows(t, browser, d, "admin", []change{
+		{"moved to Admin", []step{
+			chromedp.SetValue(chromedp.CSS(`select[aria-label="Group of bob"]`), "0"), click(`button[data-move="bob"]`),
+		}, "asked to GET /x"},
+		{"locked", []step{click(`button[data-lock="bob"]`)}, "locked"},
+		{"unlocked", []step{click(`button[data-lock="bob"]`)}, "asked to GET /x"},
+	})
+}
+
+func TestTabsOfTheDemo(t *testing.T) {
+	d := newDemo(t, proxy.Options{})
+	browser := newBrowser(t)
+	do(t, browser, open(d.URL("sonarr")+"/x"), wait("#accounts"), signIn("bob"))
+	shows(t, browser, d.URL("sonarr")+"/x", "asked to GET /x", "bob")
+	group := func(name, value string) step {
+		return chromedp.SetValue(chromedp.CSS(`select[aria-label="Group of the tab `+name+`"]`), value)
+	}
+	save, onOff := click(`button[data-save="Sonarr"]`), click(`input[aria-label="The tab Sonarr is on"]`)
+	follows(t, browser, d, "sonarr", []change{
+		{"moved to Admin", []step{group("Sonarr", "0"), save}, "By the tab\nSonarr"},
+		{"moved to Guest", []step{group("Sonarr", "999"), save}, "asked to GET /x"},
+		{"switched off", []step{onOff, save}, "Organizr's tab Sonarr is switched off"},
+		{"switched on", []step{onOff, save}, "asked to GET /x"},
+		{"removed", []step{click(`button[data-remove="Sonarr"]`)}, "Organizr has no tab for sonarr.demo.localhost"},
+	})
+	added := `form:has(button[data-add]) `
+	follows(t, browser, d, "lidarr", []change{
+		{"added", []step{
+			chromedp.SendKeys(chromedp.CSS(added+`[name="name"]`), "R&D <b>"),
+			chromedp.SendKeys(chromedp.CSS(added+`[name="url"]`), d.URL("lidarr")), click(added + "button"),
+		}, "Organizr's tab R&D <b> is switched off"},
+		{"moved to Power User and switched on", []step{
+			group("R&D <b>", "3"), click(`input[aria-label="The tab R&D <b> is on"]`), click(`button[data-save="R&D <b>"]`),
+		}, "By the tab\nR&D <b>"},
+	})
 }
 
 func TestPagesOfTheDemo(t *testing.T) {

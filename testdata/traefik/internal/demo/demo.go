@@ -1,5 +1,5 @@
 // Package demo runs a real Traefik with this checkout as its local plugin. Behind it are an Organizr of which only the
-// login works, and services that show the requests that reach them.
+// login, the accounts and the tabs work, and services that show the requests that reach them.
 package demo
 
 import (
@@ -55,12 +55,17 @@ func Start(ctx context.Context, options proxy.Options) (_ *Demo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	login := httptest.NewServer(d.Organizr)
-	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
-	d.closers = append(d.closers, login.Close, backend.Close)
 	if options.TLS {
 		d.scheme = "https"
 	}
+	for _, tab := range d.tabs() {
+		if err := d.Organizr.Database.SetTab(tab); err != nil {
+			return nil, err
+		}
+	}
+	login := httptest.NewServer(d.Organizr)
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	d.closers = append(d.closers, login.Close, backend.Close)
 	options.Env = append(options.Env, "ORGANIZR_CONFIG_FILE="+d.Organizr.ConfigFile(), "ORGANIZR_DATABASE_FILE=auto",
 		"ORGANIZR_URL="+d.URL("organizr"))
 	options.Dynamic = d.configuration(login.URL, backend.URL)
@@ -94,18 +99,30 @@ func (d *Demo) URL(name string) string { return d.scheme + "://" + d.host(name) 
 
 func (d *Demo) host(name string) string { return name + ".demo.localhost:" + d.port }
 
-// services returns the demo's services, each with the plugin's options and with what there is to see.
-func (d *Demo) services() []struct {
+// tabs are those that the demo begins with.
+func (d *Demo) tabs() []fakeorganizr.Tab {
+	return []fakeorganizr.Tab{
+		{Name: "Sonarr", URL: d.URL("sonarr"), GroupID: 4, Enabled: true},
+		{Name: "Radarr", URL: d.URL("radarr"), GroupID: 0, Enabled: true},
+	}
+}
+
+// byTabs is the middleware of services whose tabs say who may open them.
+const byTabs = "organizr"
+
+// A demoService is one of the demo's services, with the plugin's options and with what there is to see.
+type demoService struct {
 	name    string
 	about   string
-	options map[string]any
-} {
+	options map[string]any // nil if the middleware is byTabs
+}
+
+func (d *Demo) services() []demoService {
 	type options = map[string]any
-	return []struct {
-		name    string
-		about   string
-		options map[string]any
-	}{
+	return []demoService{
+		{"sonarr", "for those who may see its tab, at first User (4) and higher", nil},
+		{"radarr", "for those who may see its tab, at first Admin (0)", nil},
+		{"lidarr", "for Admin (0), since it has no tab at first", nil},
 		{"admin", "for Admin (0)", options{"group": "Admin"}},
 		{"power", "for Power User (3) and higher", options{"group": "Power User"}},
 		{"everyone", "for everyone who is logged in (998)", options{"group": "998"}},
@@ -145,18 +162,24 @@ func (d *Demo) configuration(login, backend string) map[string]any {
 	}
 	routers := table{"organizr": table{"rule": "Host(`organizr.demo.localhost`)", "service": "organizr"}}
 	middlewares := table{
+		byTabs: table{"plugin": table{"organizrjwt": table{"group": "tab"}}},
 		// Makes this host look like another one, which no browser on this machine could open.
 		"as-duckdns": table{"headers": table{"customRequestHeaders": table{"X-Forwarded-Host": "sonarr.duckdns.org"}}},
 	}
 	for _, service := range d.services() {
 		chain := []string{service.name}
-		if service.name == "provider" {
+		switch {
+		case service.name == "provider":
 			chain = []string{"as-duckdns", service.name}
+		case service.options == nil:
+			chain = []string{byTabs}
 		}
 		routers[service.name] = table{
 			"rule": "Host(`" + service.name + ".demo.localhost`)", "service": "service", "middlewares": chain,
 		}
-		middlewares[service.name] = table{"plugin": table{"organizrjwt": service.options}}
+		if service.options != nil {
+			middlewares[service.name] = table{"plugin": table{"organizrjwt": service.options}}
+		}
 		d.Organizr.Links = append(d.Organizr.Links,
 			fakeorganizr.Link{Name: service.name, URL: d.URL(service.name), About: service.about})
 	}

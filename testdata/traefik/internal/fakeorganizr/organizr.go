@@ -30,7 +30,7 @@ const (
 // Link is a service that the home page shows.
 type Link struct{ Name, URL, About string }
 
-// Organizr is an Organizr of which only the login and the accounts work.
+// Organizr is an Organizr of which only the login, the accounts and the tabs work.
 type Organizr struct {
 	Links    []Link
 	Command  string // that the home page shows, by which a program gets in; empty for none
@@ -134,8 +134,8 @@ func (o *Organizr) Rewrite(meanwhile func(state string)) error {
 	return file.Close()
 }
 
-// ServeHTTP answers requests to log in and out as Organizr does. It also has a page with forms to change accounts,
-// which anyone may use.
+// ServeHTTP answers requests to log in and out as Organizr does. It also has a page with forms to change accounts
+// and tabs, which anyone may use.
 func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	var err error
 	switch req.Method + " " + req.URL.Path {
@@ -156,6 +156,13 @@ func (o *Organizr) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		err = o.Database.Lock(number(req, "id"), true)
 	case "POST /accounts/unlock":
 		err = o.Database.Lock(number(req, "id"), false)
+	case "POST /tabs/save":
+		err = o.Database.SetTab(Tab{
+			ID: number(req, "id"), Name: req.PostFormValue("name"), URL: req.PostFormValue("url"),
+			GroupID: number(req, "group"), Enabled: req.PostFormValue("enabled") != "",
+		})
+	case "POST /tabs/remove":
+		err = o.Database.RemoveTab(number(req, "id"))
 	case "POST /turn-key":
 		err = o.TurnKey()
 	default:
@@ -203,10 +210,17 @@ func (o *Organizr) logIn(rw http.ResponseWriter, req *http.Request) {
 //go:embed home.html
 var homeText string
 
-var homePage = template.Must(template.New("home").Parse(homeText))
+var homePage = template.Must(template.New("home").Funcs(template.FuncMap{
+	"groups": func() []Group { return Groups },
+}).Parse(homeText))
 
 func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
 	users, err := o.Database.Users()
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	tabs, err := o.Database.Tabs()
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
 		return
@@ -216,6 +230,7 @@ func (o *Organizr) home(rw http.ResponseWriter, req *http.Request) {
 	rw.Header().Set("Cache-Control", "no-store")
 	_ = homePage.Execute(rw, map[string]any{
 		"User": o.loggedIn(req), "Users": users, "Groups": groups, "Links": o.Links, "Command": o.Command,
+		"Tabs": tabs, "NewTab": Tab{GroupID: 4}, // Organizr's default group; new tabs are off
 	})
 }
 

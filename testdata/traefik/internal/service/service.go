@@ -74,7 +74,7 @@ var page = template.Must(template.New("service").Parse(`<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Host}}</title>
 <style>
-:root { color-scheme: light dark }
+:root { color-scheme: light dark; background: canvas }
 body { margin: 2rem auto; max-width: 50rem; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif }
 h1 { font-size: 1.5rem; overflow-wrap: anywhere }
 h2 { margin: 2rem 0 .5rem; font-size: 1.125rem }
