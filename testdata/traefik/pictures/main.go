@@ -173,7 +173,7 @@ func (b browser) photograph(port, folder string) error {
 		steps   []step
 	}{
 		{"1. Open a service, and you are at Organizr", []step{
-			size(440, 520, 1.5), chromedp.Navigate(service("everyone")), chromedp.WaitVisible(bob),
+			size(440, 520, 1.5), chromedp.Navigate(service("sonarr")), chromedp.WaitVisible(bob),
 		}},
 		{"2. Log in", []step{
 			chromedp.Evaluate[chromedp.Void](`document.querySelector('#accounts').parentElement.scrollIntoView()`),
@@ -187,7 +187,7 @@ func (b browser) photograph(port, folder string) error {
 		},
 		{
 			"bob's group may not enter",
-			[]step{chromedp.Navigate(service("admin")), chromedp.WaitVisible(chromedp.CSS("main a"))},
+			[]step{chromedp.Navigate(service("radarr")), chromedp.WaitVisible(chromedp.CSS("main a"))},
 		},
 	}
 	var views []view
