@@ -120,7 +120,7 @@ func TestLoginAndLogout(t *testing.T) {
 	do(t, browser, wait("#accounts"))
 	do(t, browser, signIn("bob"))
 	wanted := strings.TrimSuffix(deep, "#part") // browsers send no fragment, and keep it only while they follow redirects
-	shows(t, browser, wanted, "Not for your group", "bob", "User", "Asked for")
+	shows(t, browser, wanted, "Not for your group", "bob", "User", "Required")
 
 	do(t, browser, click("main a"))
 	shows(t, browser, d.URL("organizr")+"/", "You are logged in as bob")
