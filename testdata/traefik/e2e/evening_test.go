@@ -278,6 +278,11 @@ func changeLabels(l *householdsLife) {
 			t.Fatal(err)
 		}
 	}, l.other.gets(200, 502))
+	l.event("that project is removed", func() {
+		if err := second.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}, l.other.gets(404, away...))
 
 	resp, err := s.engine.clientOf(t, s.plain).Get("http://organizr.example.com/")
 	if err != nil {
