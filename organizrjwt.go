@@ -960,9 +960,14 @@ func browserHost(req *http.Request) string {
 // hostAndPort matches a name or an address, with or without a port.
 var hostAndPort = regexp.MustCompile(`^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
 
-// hostname returns the host of an address in lower case, without port and final dot.
+// hostname returns the host of an address in lower case, without port and final dot. Only IPv6 addresses lose their
+// brackets.
 func hostname(address *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
+	name := strings.ToLower(address.Hostname())
+	if strings.HasPrefix(address.Host, "[") && !strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return strings.TrimSuffix(name, ".")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1909,19 +1914,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 			p.authorizationIndex, p.setsAuthorization = i, true
 		}
 	}
-	if !config.ForwardToken {
-		p.cookieIndex = len(p.names)
-		p.names = append(p.names, "Cookie")
-	}
-	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
-	p.stripsAuthorization = p.stripsSessions || keys != nil
-	if p.stripsAuthorization && !p.setsAuthorization {
-		p.authorizationIndex = len(p.names)
-		p.names = append(p.names, "Authorization")
-	}
-	if keys != nil {
-		p.names = append(p.names, keyHeader) // without a value for anybody
-	}
+	p.stripCredentials(config)
 	if len(config.Rules) > 0 {
 		reserved = append(reserved, pathHeaders...)
 	}
@@ -1940,6 +1933,23 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 		p.common["Authorization"] = false
 	}
 	return p
+}
+
+// stripCredentials adds the headers that lose a session or a key to those that are set.
+func (p *headerPolicy) stripCredentials(config *Config) {
+	if !config.ForwardToken {
+		p.cookieIndex = len(p.names)
+		p.names = append(p.names, "Cookie")
+	}
+	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
+	p.stripsAuthorization = p.stripsSessions || p.keys != nil
+	if p.stripsAuthorization && !p.setsAuthorization {
+		p.authorizationIndex = len(p.names)
+		p.names = append(p.names, "Authorization")
+	}
+	if p.keys != nil {
+		p.names = append(p.names, keyHeader) // without a value for anybody
+	}
 }
 
 // parseHeaders returns the headers that the option lists. One that means the same as a default one replaces it.
@@ -2050,7 +2060,8 @@ type rules struct {
 	strictest  *rule          // the most privileged of all
 	folders    patternSet     // as given, for paths that end in a slash
 	files      patternSet     // as given, for all others
-	folded     patternSet     // in lower case, for paths without their final slash
+	unslashed  patternSet     // as given, for paths without their final slash
+	folded     patternSet     // the same in lower case
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone
 }
@@ -2137,7 +2148,7 @@ func (r *rules) requiredOfVariants(method, escaped string) *rule {
 	for _, variant := range variants {
 		given, _ := r.exactRule(method, cleanPath(variant))
 		required = mostPrivileged(required, given)
-		required = mostPrivileged(required, r.foldedRule(strings.ToUpper(method), variant, hasExtension))
+		required = mostPrivileged(required, r.closingRule(strings.ToUpper(method), variant, hasExtension))
 	}
 	return required
 }
@@ -2185,19 +2196,26 @@ func (r *rules) exactRule(method, escaped string) (*rule, *match) {
 	return found.rule, found
 }
 
-// foldedRule returns the rule whose pattern in lower case matches a variant of a path. Rails, Django and others find
-// /settings for /settings.json too.
-func (r *rules) foldedRule(method, variant string, hasExtension bool) *rule {
-	folded := foldPath(decode(protectNames(path.Clean("/" + variant))))
-	required := r.folded.ruleOr(method, folded, r.fallback)
-	if !hasExtension {
+// closingRule returns the rule that holds for a variant of a path if its final slash doesn't matter, whether or not its
+// case does.
+func (r *rules) closingRule(method, variant string, hasExtension bool) *rule {
+	clean := decode(protectNames(path.Clean("/" + variant)))
+	required := r.unslashedRule(&r.unslashed, method, clean, hasExtension)
+	return mostPrivileged(required, r.unslashedRule(&r.folded, method, foldPath(clean), hasExtension))
+}
+
+// unslashedRule returns the rule that one of the sets has for a path. Rails, Django and others find /settings for
+// /settings.json too.
+func (r *rules) unslashedRule(patterns *patternSet, method, clean string, hasExtension bool) *rule {
+	required := patterns.ruleOr(method, clean, r.fallback)
+	slash := strings.LastIndexByte(clean, '/')
+	name := clean[slash+1:]
+	if !hasExtension || !strings.Contains(name, ".") {
 		return required
 	}
-	slash := strings.LastIndexByte(folded, '/')
-	name := folded[slash+1:]
 	for _, dot := range []int{strings.IndexByte(name, '.'), strings.LastIndexByte(name, '.')} {
 		if dot > 0 {
-			required = mostPrivileged(required, r.folded.ruleOr(method, folded[:slash+1+dot], r.fallback))
+			required = mostPrivileged(required, patterns.ruleOr(method, clean[:slash+1+dot], r.fallback))
 		}
 	}
 	return required
@@ -2254,15 +2272,23 @@ func (r *rules) register(found *match) error {
 			return err
 		}
 	}
-	folder := foldPattern(pattern)
-	if err := r.folded.add(&match{rule: found.rule, pattern: folder, isExact: folder == found.pattern}); err != nil {
+	folded := foldPattern(pattern)
+	if err := r.unslashed.addUnslashed(&match{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
-	file := strings.TrimSuffix(strings.TrimSuffix(folder, "{$}"), "/")
-	if file == folder || !strings.Contains(file, "/") { // the root has no name
+	return r.folded.addUnslashed(&match{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+}
+
+// addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
+func (s *patternSet) addUnslashed(added *match) error {
+	if err := s.add(added); err != nil {
+		return err
+	}
+	file := strings.TrimSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/")
+	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
 		return nil
 	}
-	return r.folded.add(&match{rule: found.rule, pattern: file})
+	return s.add(&match{rule: added.rule, pattern: file})
 }
 
 var (

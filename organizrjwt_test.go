@@ -703,6 +703,12 @@ func TestRules(t *testing.T) {
 		{"the root only", "User", []string{"/{$}=Guest"}, map[string]int{
 			"/": 999, "/x": 4, "/x/": 4,
 		}},
+		{"a closed wildcard around a name, whose case counts", "User", []string{"/api/me=3", "/{a}/me/=0"}, map[string]int{
+			"/api/me": 3, "/ApI/me": 0, "/API/me/": 0, "/x/me": 0, "/API/me.json": 0, "/api/x": 4,
+		}},
+		{"the same for a pattern with capitals", "User", []string{"/API/me=3", "/{a}/me/=0"}, map[string]int{
+			"/API/me": 3, "/api/me": 0,
+		}},
 		{"everything below a wildcard", "User", []string{"/{user}/public/=Guest"}, map[string]int{
 			"/bob/public/": 999, "/bob/public/x": 999, "/bob/public": 4, "/bob/": 4,
 		}},
@@ -3418,6 +3424,15 @@ func TestTabs(t *testing.T) {
 			t.Errorf("group tab=%s lets %q in, want %q", name, got, want)
 		}
 	}
+	run(t, "brackets are for IPv6 addresses", func(t *testing.T) {
+		for host, want := range map[string]int{"sonarr.example.com:80": 200, "[sonarr.example.com]:80": 403} {
+			req := newRequest(t, "GET /", "Cookie", sessions["bob"])
+			req.Host = host
+			if got := byHost.serve(req).Code; got != want {
+				t.Errorf("Host %s: got %d, want %d", host, got, want)
+			}
+		}
+	})
 	run(t, "no header says what the host is", func(t *testing.T) {
 		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "X-Host", "Forwarded", "Host"} {
 			byHost.expectTwice(t, 403, "GET http://off.example.com/", "Cookie", sessions["bob"],
