@@ -141,20 +141,6 @@ func TestTwoOrganizrsInDocker(t *testing.T) {
 	}
 }
 
-// secretFile is a Compose file that gives Traefik the hash without Organizr's files.
-const secretFile = `
-services:
-  traefik:
-    environment:
-      ORGANIZR_UUID: e36ed245-38cc-4d7f-ab53-7987549d1e2d
-      ORGANIZR_SECRET_FILE: /run/secrets/organizr_hash
-    secrets:
-      - organizr_hash
-secrets:
-  organizr_hash:
-    file: ./organizr_hash
-`
-
 func TestOrganizrElsewhereInDocker(t *testing.T) {
 	const files = "      ORGANIZR_CONFIG_FILE: /config/www/organizr/data/config/config.php\n" +
 		"      ORGANIZR_DATABASE_FILE: auto\n"
@@ -177,6 +163,10 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 		s.project.Files = append(s.project.Files, s.file("outside.yml", "services:\n  traefik:\n    "+
 			strings.ReplaceAll(strings.TrimSpace(recipe), "\n", "\n    ")+"\n"))
 		s.compose("up", "-d", "traefik", "navidrome")
+		navidrome := fakeorganizr.Tab{Name: "Navidrome", URL: "https://navidrome.example.com", GroupID: 4, Enabled: true}
+		if err := o.Database.SetTab(navidrome); err != nil {
+			t.Fatal(err)
+		}
 		bob := loggedIn(t, o, "bob")
 		s.await(http.StatusOK, "navidrome", bob)
 		_, session, _ := strings.Cut(bob, "=")
@@ -210,13 +200,18 @@ func TestOrganizrElsewhereInDocker(t *testing.T) {
 
 	t.Run("on another machine", func(t *testing.T) {
 		s := newStack(t, "elsewhere", files, "", mount, "")
-		s.project.Files = append(s.project.Files, s.file("secret.yml", secretFile))
+		s.project.Files = append(s.project.Files, s.file("secret.yml", yamlBlocks(section(t, "Without Organizr's files"))[0]))
 		if err := os.WriteFile(filepath.Join(s.folder, "organizr_hash"), []byte(hash+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.compose("up", "-d", "traefik", "navidrome")
+		s.override("user.yml", table{"navidrome": table{
+			"labels": table{"traefik.http.routers.navidrome.middlewares": "user"},
+		}})
+		s.compose("up", "-d", "traefik", "navidrome", "sonarr")
 		s.await(http.StatusOK, "navidrome", as("bob")[1])
 		s.await(http.StatusUnauthorized, "navidrome", "")
 		s.await(http.StatusForbidden, "navidrome", as("fay")[1])
+		s.await(http.StatusForbidden, "sonarr", as("carol")[1])
+		s.await(http.StatusOK, "sonarr", as("alice")[1])
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -300,13 +301,30 @@ func (s *stack) override(name string, services table) {
 	s.project.Files = append(s.project.Files, s.file(name, string(text)))
 }
 
-// setUp brings the project up with an Organizr that is set up, and waits until the services ask for a login.
+// setUp brings the project up with an Organizr that is set up and has tabs.
 func (s *stack) setUp() {
 	s.t.Helper()
 	s.compose("up", "-d")
 	s.await(http.StatusOK, "organizr", "")
 	s.post("/wizard", "", nil)
-	s.await(http.StatusUnauthorized, "navidrome", "")
+	s.addTabs()
+}
+
+// addTabs adds tabs of two services, and waits until they count. Sonarr has none, so it is for the administrator.
+func (s *stack) addTabs() {
+	s.t.Helper()
+	s.addTab("navidrome", 4)
+	s.addTab("whoami", 999)
+	s.await(http.StatusOK, "whoami", "")
+}
+
+// addTab adds the tab of a service, which is switched on.
+func (s *stack) addTab(name string, group int) {
+	s.t.Helper()
+	s.post("/tabs/save", "", url.Values{
+		"id": {"0"}, "name": {name}, "url": {s.scheme + "://" + name + s.domain},
+		"group": {strconv.Itoa(group)}, "enabled": {"1"},
+	})
 }
 
 // ask sends a request to one of the hosts under example.com, with headers as name and value by turns.

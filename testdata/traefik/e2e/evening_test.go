@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 // A household uses the Organizr of a stack as people use its pages.
 type household interface {
 	setUp()                       // goes through the wizard and adds the accounts
+	tab(name string, group int)   // makes a service's tab, or moves it
 	logIn(username string) string // returns a Cookie header
 	logOut(cookie string)
 	lock(username string, locked bool)
@@ -28,14 +30,34 @@ type household interface {
 }
 
 // fakeHousehold uses the stand-in for Organizr.
-type fakeHousehold struct{ *stack }
+type fakeHousehold struct {
+	*stack
+	tabs []string // in the order of their numbers, from 1
+}
 
-func (h fakeHousehold) setUp()               { h.post("/wizard", "", nil) }
-func (h fakeHousehold) logOut(cookie string) { h.post("/api/v2/logout", cookie, nil) }
-func (h fakeHousehold) fallIll()             { h.post("/fall-ill", "", nil) }
-func (h fakeHousehold) recover()             { h.compose("restart", "organizr") }
+func (h *fakeHousehold) setUp() {
+	h.post("/wizard", "", nil)
+	h.tabs = nil
+}
 
-func (h fakeHousehold) lock(username string, locked bool) {
+func (h *fakeHousehold) tab(name string, group int) {
+	at := slices.Index(h.tabs, name)
+	if at < 0 {
+		h.tabs = append(h.tabs, name)
+		h.addTab(name, group)
+		return
+	}
+	h.post("/tabs/save", "", url.Values{
+		"id": {strconv.Itoa(at + 1)}, "name": {name}, "url": {"https://" + name + ".example.com"},
+		"group": {strconv.Itoa(group)}, "enabled": {"1"},
+	})
+}
+
+func (h *fakeHousehold) logOut(cookie string) { h.post("/api/v2/logout", cookie, nil) }
+func (h *fakeHousehold) fallIll()             { h.post("/fall-ill", "", nil) }
+func (h *fakeHousehold) recover()             { h.compose("restart", "organizr") }
+
+func (h *fakeHousehold) lock(username string, locked bool) {
 	path := "/accounts/unlock"
 	if locked {
 		path = "/accounts/lock"
@@ -43,7 +65,7 @@ func (h fakeHousehold) lock(username string, locked bool) {
 	h.post(path, "", url.Values{"id": {numberOf(username)}})
 }
 
-func (h fakeHousehold) move(username string, group int) {
+func (h *fakeHousehold) move(username string, group int) {
 	h.post("/accounts/move", "", url.Values{"id": {numberOf(username)}, "group": {strconv.Itoa(group)}})
 }
 
@@ -57,6 +79,7 @@ func numberOf(username string) string {
 type realHousehold struct {
 	*stack
 	organizr *realorganizr.Organizr
+	tabs     map[string]int // their numbers
 }
 
 func (h *realHousehold) must(err error) {
@@ -77,6 +100,20 @@ func (h *realHousehold) setUp() {
 	read := func(path string) ([]byte, error) { return []byte(h.php("readfile('" + path + "');")), nil }
 	h.organizr = realorganizr.At("https://organizr.example.com", "/config/www/organizr", &client, read)
 	h.must(h.organizr.SetUp(h.t.Context()))
+	h.tabs = map[string]int{}
+}
+
+func (h *realHousehold) tab(name string, group int) {
+	id := h.tabs[name]
+	if id != 0 {
+		h.must(h.organizr.ChangeTab(h.t.Context(), id, tab{"group_id": group}))
+		return
+	}
+	id, err := h.organizr.AddTab(h.t.Context(), tab{
+		"name": name, "url": "https://" + name + ".example.com", "group_id": group, "enabled": 1,
+	})
+	h.must(err)
+	h.tabs[name] = id
 }
 
 func (h *realHousehold) logIn(username string) string {
@@ -113,7 +150,8 @@ func (h *realHousehold) recover() {
 func TestTheFirstEveningInDocker(t *testing.T) {
 	t.Run("with the stand-in for Organizr", func(t *testing.T) {
 		s := newStack(t, "evening")
-		changeLabels(liveThrough(s, fakeHousehold{s}))
+		h := &fakeHousehold{stack: s}
+		changeLabels(liveThrough(s, h), h)
 	})
 	t.Run("with a real Organizr", func(t *testing.T) {
 		needsOrganizr(t)
@@ -177,11 +215,19 @@ func liveThrough(s *stack, h household) *householdsLife {
 		other.logIn(session)
 	}
 
+	begin := func() {
+		l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401), guest.gets(401))
+		l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(403))
+		l.event("navidrome gets a tab for User", func() { h.tab("navidrome", 4) }, bob.gets(200))
+		l.event("whoami gets a tab for Guest", func() { h.tab("whoami", 999) }, guest.gets(200))
+	}
+
 	l.event("docker compose up", func() { s.compose("up", "-d") },
 		alice.gets(503, away...), bob.gets(503, away...), other.gets(404), nobody.gets(503, away...),
-		guest.gets(200, away...), owner.gets(200, away...))
-	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
-	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+		guest.gets(503, away...), owner.gets(200, away...))
+	begin()
+	l.event("navidrome's tab is for Admin", func() { h.tab("navidrome", 0) }, bob.gets(403))
+	l.event("navidrome's tab is for User", func() { h.tab("navidrome", 4) }, bob.gets(200))
 	l.event("bob logs out", func() { h.logOut(bob.session()) }, bob.gets(401))
 	l.event("bob logs in", logIn, bob.gets(200))
 	l.event("bob is locked", func() { h.lock("bob", true) }, bob.gets(403))
@@ -211,22 +257,21 @@ func liveThrough(s *stack, h household) *householdsLife {
 		s.empty(filepath.Join(s.folder, "organizr"))
 		s.compose("up", "-d")
 	}, owner.during(away...))
-	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401))
-	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+	begin()
 
 	l.event("a named volume", func() {
 		s.change("- ./organizr:/config:ro", "- organizr:/config:ro",
 			"      - ./organizr:/config\n", "      - organizr:/config\n",
 			"\nvolumes:\n", "\nvolumes:\n  organizr:\n")
-	}, l.restarting(alice.gets(503, away...), bob.gets(503, away...), nobody.gets(503, away...))...)
-	l.event("the wizard", h.setUp, alice.gets(401), bob.gets(401), nobody.gets(401))
-	l.event("alice and bob log in", logIn, alice.gets(200), bob.gets(200))
+	}, l.restarting(alice.gets(503, away...), bob.gets(503, away...), nobody.gets(503, away...),
+		guest.gets(503, away...))...)
+	begin()
 
 	return l
 }
 
 // changeLabels goes on with what can happen to services and middlewares.
-func changeLabels(l *householdsLife) {
+func changeLabels(l *householdsLife, h household) {
 	s, t := l.stack, l.stack.t
 	bob, nobody := l.bob, l.nobody
 	const router = "traefik.http.routers.navidrome.middlewares: "
@@ -277,7 +322,8 @@ func changeLabels(l *householdsLife) {
 		if _, err := second.Compose(t.Context(), "up", "-d"); err != nil {
 			t.Fatal(err)
 		}
-	}, l.other.gets(200, 502))
+	}, l.other.gets(403, 502))
+	l.event("radarr gets a tab for User", func() { h.tab("radarr", 4) }, l.other.gets(200))
 	l.event("that project is removed", func() {
 		if err := second.Down(t.Context()); err != nil {
 			t.Fatal(err)

@@ -82,6 +82,7 @@ func TestAReplacedFolderInDocker(t *testing.T) {
 	s.compose("up", "-d", "--force-recreate", "organizr")
 	s.await(http.StatusOK, "organizr", "")
 	s.post("/wizard", "", nil)
+	s.addTab("navidrome", 4)
 	bob := s.logIn("bob")
 	time.Sleep(2 * soon)
 	if got := s.ask("GET", "navidrome", "/", bob).StatusCode; got != http.StatusUnauthorized {

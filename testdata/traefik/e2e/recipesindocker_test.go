@@ -51,11 +51,13 @@ func TestTheRecipesInDocker(t *testing.T) {
 	logged := blockOf(t, "Names in the access log", 0).Environment
 	s.override("accesslog.yml", table{"traefik": table{"environment": logged}})
 	s.setUp()
+	s.addTab("chain", 4)
 	sessions := map[string]string{"": ""}
 	for _, username := range []string{"alice", "bob", "pat", "fay"} {
 		sessions[username] = s.logIn(username)
 	}
 	s.await(http.StatusOK, "lidarr", sessions["bob"]) // the file is read in its own time
+	s.await(http.StatusOK, "chain", sessions["bob"])
 	for _, recipe := range labelRecipes {
 		t.Run(recipe.heading, func(t *testing.T) {
 			s := s.in(t)
