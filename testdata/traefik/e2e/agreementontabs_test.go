@@ -77,7 +77,7 @@ var servicesTabs = []tab{
 // Organizr's own check and the plugin are asked the same about tabs, before and after every change of them.
 func TestAgreementOnTabs(t *testing.T) {
 	o := realOrganizr(t)
-	hosts := map[string]table{"navidrome": {"group": "tab"}, "shared": {"group": "tab"}}
+	hosts := map[string]table{"navidrome": {"group": "tab"}, "xn--msik-0ra": {"group": "tab"}, "shared": {"group": "tab"}}
 	for i, one := range tabNames {
 		hosts[fmt.Sprint("name-", i)] = table{"group": "tab=" + one.name}
 	}
@@ -197,6 +197,13 @@ func (a *tabAgreement) byHost() {
 	a.compareHost(host, "whose second tab is deleted", 4, time.Now())
 	a.delete(navidrome)
 	a.compareHost(host, "whose tab is deleted", administrator, time.Now())
+
+	const inASCII = "xn--msik-0ra.example.com" // as browsers send it
+	music := a.add(tab{"name": "Müsik", "url": "https://müsik.example.com", "enabled": 1, "group_id": 4})
+	a.compareHost(inASCII, "with an umlaut in the tab's address", administrator, time.Now())
+	a.change(music, tab{"url": "https://" + inASCII})
+	a.compareHost(inASCII, "without one", 4, time.Now())
+	a.delete(music)
 }
 
 // Administrators and Co-Admins change tabs, and nobody else.
