@@ -27,14 +27,16 @@ type span struct {
 
 // change records the change to the value that act makes.
 func (line *timeline) change(value string, act func() error) error {
-	began := time.Now()
+	line.mutex.Lock()
+	line.spans = append(line.spans, span{value: value, from: time.Now()})
+	before := len(line.spans) - 2
+	line.mutex.Unlock()
 	err := act()
 	line.mutex.Lock()
 	defer line.mutex.Unlock()
-	if last := len(line.spans) - 1; last >= 0 {
-		line.spans[last].until = time.Now()
+	if before >= 0 {
+		line.spans[before].until = time.Now()
 	}
-	line.spans = append(line.spans, span{value: value, from: began})
 	return err
 }
 
