@@ -4490,7 +4490,7 @@ func (r fuzzRule) matches(method string, names []string) bool {
 		return false
 	}
 	for i, name := range pattern {
-		if name != names[i] && (name != "" || names[i] == "") {
+		if names[i] == "" || name != "" && name != names[i] {
 			return false
 		}
 	}
