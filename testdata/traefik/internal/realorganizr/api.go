@@ -2,11 +2,13 @@ package realorganizr
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"maps"
 	"net/http"
@@ -310,27 +312,74 @@ func (o *Organizr) CheckTab(ctx context.Context, name string, visit Visit) (*htt
 // A Tab is what changes of a tab, by the names of Organizr's columns. What it lacks stays, or is Organizr's default.
 type Tab map[string]any
 
+// errLost says that Organizr hasn't stored what it said it had. It says so even if its database was locked meanwhile.
+var errLost = errors.New("Organizr has not stored the tab")
+
+// untilStored makes a change again while Organizr loses it.
+func untilStored(change func() error) error {
+	err := change()
+	for tries := 1; errors.Is(err, errLost) && tries < 5; tries++ {
+		err = change()
+	}
+	return err
+}
+
 // AddTab makes a tab as the administrator does, and returns its number.
-func (o *Organizr) AddTab(ctx context.Context, tab Tab) (int, error) {
+func (o *Organizr) AddTab(ctx context.Context, tab Tab) (id int, err error) {
 	added := maps.Clone(tab)
 	added["image"] = "x" // without which Organizr makes none
-	if _, err := o.call(ctx, o.key, http.MethodPost, "tabs", added, nil); err != nil {
-		return 0, err
-	}
-	var listed struct{ Tabs []struct{ ID int } }
-	if _, err := o.call(ctx, o.key, http.MethodGet, "tabs", nil, &listed); err != nil {
-		return 0, err
-	}
-	newest := 0
-	for _, tab := range listed.Tabs {
-		newest = max(newest, tab.ID)
-	}
-	return newest, nil
+	return id, untilStored(func() error {
+		if _, err := o.call(ctx, o.key, http.MethodPost, "tabs", added, nil); err != nil {
+			return err
+		}
+		id, err = o.stored(ctx, func(one Tab) bool { return one.has(tab) })
+		return err
+	})
 }
 
 // ChangeTab changes a tab as the administrator does.
 func (o *Organizr) ChangeTab(ctx context.Context, id int, change Tab) error {
-	return o.ChangeTabAs(ctx, o.key, id, change)
+	return untilStored(func() error {
+		if err := o.ChangeTabAs(ctx, o.key, id, change); err != nil {
+			return err
+		}
+		_, err := o.stored(ctx, func(one Tab) bool { return one.id() == id && one.has(change) })
+		return err
+	})
+}
+
+// stored returns the number of the tab that is looked for.
+func (o *Organizr) stored(ctx context.Context, isIt func(one Tab) bool) (int, error) {
+	var listed struct{ Tabs []Tab }
+	if _, err := o.call(ctx, o.key, http.MethodGet, "tabs", nil, &listed); err != nil {
+		return 0, err
+	}
+	for _, one := range listed.Tabs {
+		if isIt(one) {
+			return one.id(), nil
+		}
+	}
+	return 0, errLost
+}
+
+// id returns the number of a tab that Organizr lists.
+func (tab Tab) id() int {
+	number, _ := tab["id"].(float64)
+	return int(number)
+}
+
+// has reports whether a tab that Organizr lists is as the change says. Names are listed escaped as HTML.
+func (tab Tab) has(change Tab) bool {
+	for column, value := range change {
+		got, want := fmt.Sprint(cmp.Or[any](tab[column], "")), fmt.Sprint(value)
+		if column == "name" {
+			got, want = html.UnescapeString(got), strings.TrimSpace(want)
+		}
+		if got != want && !strings.Contains(want, "{") { // it lists what a placeholder stands for
+			return false
+		}
+	}
+	return true
 }
 
 // ChangeTabAs changes a tab with somebody's session.
