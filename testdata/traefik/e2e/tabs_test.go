@@ -33,17 +33,20 @@ func TestManyServicesBehindOneRule(t *testing.T) {
 		}
 		sessions[username] = []string{"Cookie", fakeorganizr.Cookie(token)}
 	}
-	middleware := map[string]table{"organizr": {"group": "tab", "databaseFile": database.Path()}}
-	s := setUp(t, middleware)
-	var recipe table
+	s := setUp(t, nil)
+	var recipe struct {
+		HTTP table `yaml:"http"`
+	}
 	text := strings.NewReplacer("organizr@docker", "organizr", "http://192.168.1.20", s.backend).
 		Replace(yamlBlocks(section(t, "Many services behind one rule"))[0])
 	if err := yaml.Unmarshal([]byte(text), &recipe); err != nil {
 		t.Fatal(err)
 	}
-	own := routes(middleware, s.backend)
-	recipe["http"].(table)["middlewares"] = own["http"].(table)["middlewares"]
-	if err := s.traefik.Configure(t.Context(), recipe); err != nil {
+	plugin := table{"organizrjwt": table{
+		"uuid": fakeorganizr.UUID, "secret": hash, "group": "tab", "databaseFile": database.Path(),
+	}}
+	recipe.HTTP["middlewares"] = table{"organizr": table{"plugin": plugin}}
+	if err := s.traefik.Configure(t.Context(), table{"http": recipe.HTTP}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -81,8 +84,14 @@ func TestManyServicesBehindOneRule(t *testing.T) {
 		open + "." + closed, closed + ":80:" + open, "user:password@" + open,
 	} {
 		for _, headers := range [][]string{
-			nil, {"Host", open}, {"X-Forwarded-Host", open}, {"X-Forwarded-Host", closed}, {"X-Original-Host", open},
-			{"X-Host", open}, {"Forwarded", "host=" + open}, {"X-Forwarded-Server", open},
+			nil,
+			{"Host", open},
+			{"X-Forwarded-Host", open},
+			{"X-Forwarded-Host", closed},
+			{"X-Original-Host", open},
+			{"X-Host", open},
+			{"Forwarded", "host=" + open},
+			{"X-Forwarded-Server", open},
 		} {
 			for _, target := range []string{"/", "//" + open + "/", "http://" + open + "/", "http://" + closed + "/"} {
 				got := s.ask("GET", host, target, append(headers, sessions["bob"]...)...)
