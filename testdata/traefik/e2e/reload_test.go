@@ -62,7 +62,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		t.Errorf("%d of %d requests were refused", refused, sent)
 	}
 	first, last := 0, len(goroutines)-1
-	if goroutines[last] > goroutines[first]+20 {
+	if goroutines[last] > goroutines[first]+reloads/4 { // connections come and go; a leak is one for each reload
 		t.Errorf("goroutines grow from %.0f to %.0f", goroutines[first], goroutines[last])
 	}
 	if heaps[last] > heaps[first]*1.25+10 {
