@@ -23,7 +23,7 @@ type tabAgreement struct {
 	table    *strings.Builder
 }
 
-// everybody are all accounts, and who has none.
+// everybody returns the names of all accounts, and "nobody" for a visitor without one.
 func everybody() []string {
 	names := []string{}
 	for _, account := range fakeorganizr.Accounts {
@@ -216,7 +216,7 @@ func (a *tabAgreement) whoChanges() {
 			a.t.Errorf("%s of group %d changes a tab: %v", account.Username, account.GroupID, err)
 		}
 	}
-	a.compareHost(host, "of which a Co-Admin said that it is for Co-Admins", 1, time.Now())
+	a.compareHost(host, "moved to Co-Admin by a Co-Admin", 1, time.Now())
 	a.delete(shared)
 }
 

@@ -10,8 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The recipe's router serves all hosts, so a visitor chooses one, and with it the tab that counts. Whoever gets in by
-// the tab of a service must reach that service, whatever the request looks like.
+// The recipe's router serves all hosts, so a visitor chooses the host, and with it the tab. A visitor who gets in by a
+// service's tab must reach that service and no other, whatever the request looks like.
 func TestManyServicesBehindOneRule(t *testing.T) {
 	database := newDatabase(t, filepath.Join(t.TempDir(), "organizr.db"))
 	for _, tab := range []fakeorganizr.Tab{
