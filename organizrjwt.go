@@ -98,6 +98,7 @@ type middleware struct {
 	knownHeaders   map[string]bool // headers.known
 	login          *login          // nil if nobody is redirected
 	acceptBearer   bool
+	takesOthers    bool // credentials other than cookies: acceptBearer or keys
 	allowCrossSite bool
 }
 
@@ -108,6 +109,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	m.keys = parseKeys(errs, config.Keys)
+	m.takesOthers = m.acceptBearer || m.keys != nil
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
 	m.commonHeaders = m.headers.common
@@ -184,7 +186,7 @@ var failingWriter = (*os.File)(nil)
 // them, or refuses the request and returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
 	credentials := strings.Join(req.Header["Cookie"], "; ")
-	if m.acceptBearer || m.keys != nil {
+	if m.takesOthers {
 		credentials = withAuthorization(credentials, req)
 	}
 	cache := m.cache
@@ -303,25 +305,31 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 	if current == nil {
 		return identifyAfterPoll(m, req, credentials)
 	}
-	if len(credentials) > maxCredentials {
-		return &visitor{rank: guestRank, noSession: errLongCredentials}
-	}
 	candidates := req.CookiesNamed(current.cookieName)
-	if m.acceptBearer || len(candidates) > maxCookies {
-		candidates = sessionCandidates(m, req, candidates)
+	if m.takesOthers || len(candidates) == 0 || len(candidates) > maxCookies || len(credentials) > maxCredentials {
+		return identifyUnusual(m, req, credentials, current, candidates)
 	}
+	return firstSession(m, req, credentials, current, candidates)
+}
+
+// identifyUnusual is identify for requests without a cookie or with too many, and where a token or a key may come in
+// another header.
+func identifyUnusual(
+	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
+) *visitor {
+	sender := &visitor{rank: guestRank, noSession: current.errNoCookie}
+	if len(credentials) > maxCredentials {
+		sender.noSession = errLongCredentials
+		return sender
+	}
+	candidates = sessionCandidates(m, req, candidates)
 	if len(candidates) > 0 {
-		sender := firstSession(m, req, credentials, current, candidates)
-		if sender.account != nil || m.keys == nil {
-			return sender
-		}
+		sender = firstSession(m, req, credentials, current, candidates)
+	}
+	if sender.account == nil && m.keys != nil {
 		return identifyByKey(m, req, credentials, current, sender)
 	}
-	nobody := &visitor{rank: guestRank, noSession: current.errNoCookie}
-	if m.keys != nil {
-		return identifyByKey(m, req, credentials, current, nobody)
-	}
-	return nobody
+	return sender
 }
 
 // identifyAfterPoll is identify for the first request after the cache was set aside.
@@ -358,27 +366,42 @@ func firstSession(
 ) *visitor {
 	var lastErr error
 	for _, candidate := range candidates {
-		owner := ownerOf(m.cache, candidate.Value)
-		if owner == nil {
-			verified, err := verify(current, candidate.Value, now())
-			if err == errNotListed { //nolint:errorlint // verify returns it as it is
-				verified, err = verifyNewcomer(m.cache, candidate.Value)
-			}
-			if err != nil {
-				lastErr = err
-				continue
-			}
-			owner = newVisitor(m, verified)
+		owner, err := ownerOf(m, current, candidate.Value)
+		if err == nil && current.binding != nil {
+			err = checkBinding(current.binding, owner.session, req)
 		}
-		if current.binding != nil {
-			lastErr = checkBinding(current.binding, owner.session, req)
-			if lastErr != nil {
-				continue
-			}
+		if err == nil {
+			return remember(m, req, credentials, owner, candidate.Name != "")
 		}
-		return remember(m, req, credentials, owner, candidate.Name != "")
+		lastErr = err
 	}
 	return &visitor{rank: guestRank, noSession: lastErr, sentCredentials: true}
+}
+
+// ownerOf returns the visitor whose session a token is, from the cache if it is there, or what is wrong with it. A
+// session that has expired isn't taken out of the cache until a timer says so, a moment later. A key's hash, which
+// anybody may read in a label, is in the cache too, but no token.
+func ownerOf(m *middleware, current *verifier, token string) (*visitor, error) {
+	cache := m.cache
+	cache.RLock()
+	entry := cache.entries[token]
+	cache.RUnlock()
+	if entry == nil || entry.owner.session.token != token || !now().Before(entry.owner.session.expires) {
+		return verifyOwner(m, current, token)
+	}
+	return entry.owner, nil
+}
+
+// verifyOwner is ownerOf for a token that isn't in the cache.
+func verifyOwner(m *middleware, current *verifier, token string) (*visitor, error) {
+	verified, err := verify(current, token, now())
+	if err == errNotListed { //nolint:errorlint // verify returns it as it is
+		verified, err = verifyNewcomer(m.cache, token)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newVisitor(m, verified), nil
 }
 
 // checkBinding returns nil if the request comes from the address and the browser that the session is bound to.
@@ -670,19 +693,6 @@ func (c *sessionCache) tabsInForce() *tabs {
 	c.RLock()
 	defer c.RUnlock()
 	return c.tabs
-}
-
-// ownerOf returns the visitor whose session a token is, or nil if it isn't in the cache. A session that has expired
-// isn't taken out of the cache until a timer says so, a moment later. A key's hash, which anybody may read in a label,
-// is no token.
-func ownerOf(cache *sessionCache, token string) *visitor {
-	cache.RLock()
-	entry := cache.entries[token]
-	cache.RUnlock()
-	if entry == nil || entry.owner.session.token != token || !now().Before(entry.owner.session.expires) {
-		return nil
-	}
-	return entry.owner
 }
 
 // addToCache keeps a visitor by the session and by the credentials they sent. Each session keeps only its latest
