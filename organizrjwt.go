@@ -1166,22 +1166,34 @@ type exchange struct {
 
 // refuseVisitor answers a person, or a program that has a session.
 func refuseVisitor(e *exchange) {
-	switch {
-	case e.visitor.account != nil:
+	if e.visitor.account != nil {
 		e.explain(e.refusal())
+	} else {
+		refuseStranger(e)
+	}
+}
+
+// refuseStranger answers a request without a session. People are sent to log in, unless that can't help.
+func refuseStranger(e *exchange) {
+	switch {
 	case errors.Is(e.visitor.noSession, errNotReady):
 		e.explain(notReady)
-	case isNavigation(e.req) && !e.isFromProgram():
-		e.sendToLogin()
-	default:
+	case !isNavigation(e.req) || e.m.keys != nil && e.isFromProgram():
 		refuseProgram(e.m, e.visitor, e.rw, e.req)
+	case e.visitor.sentCredentials && isUnverifiable(e.visitor.noSession):
+		e.m.cache.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
+		e.explain(sessionUnverifiable)
+	case e.m.login == nil || e.req.Method != http.MethodGet && e.req.Method != http.MethodHead:
+		e.explain(loginNeeded)
+	default:
+		e.sendToLogin()
 	}
 }
 
 // isFromProgram reports whether a program sent a key that doesn't count, so a page and a login are of no use. Browsers
 // send Basic that is meant for the service.
 func (e *exchange) isFromProgram() bool {
-	return e.m.keys != nil && e.visitor.sentCredentials && (len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req))
+	return e.visitor.sentCredentials && (len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req))
 }
 
 // refusal returns why a visitor with a session may not enter.
@@ -1345,34 +1357,36 @@ type login struct {
 // this it comes back exactly, whatever is in it.
 func (e *exchange) sendToLogin() {
 	organizr := e.m.login
-	if e.visitor.sentCredentials && isUnverifiable(e.visitor.noSession) {
-		e.m.cache.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
-		e.explain(sessionUnverifiable)
-		return
-	}
-	if organizr == nil || e.req.Method != http.MethodGet && e.req.Method != http.MethodHead {
-		e.explain(loginNeeded)
-		return
-	}
 	host := browserHost(e.req)
 	returnURL := externalURL(e.req, host)
 	// isSibling is nearly always true, and then the address needn't be parsed.
 	isSibling := host != organizr.host && !organizr.hostOnly && strings.HasSuffix(host, "."+organizr.cookieDomain)
-	if !isSibling {
-		if obstacle := organizr.obstacle(returnURL); obstacle != "" {
-			unreachable := *loginUnreachable
-			unreachable.hint = obstacle
-			unreachable.reason += ": " + obstacle
-			e.explain(&unreachable)
-			return
-		}
+	if !isSibling && e.explainObstacle(returnURL) {
+		return
 	}
 	location := organizr.url
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
-	e.rw.Header()["Location"] = []string{location}
-	e.respond(http.StatusFound, e.visitor.noSession.Error(), nil)
+	logRefusal(e.m, e.req, http.StatusFound, e.visitor.noSession.Error(), "")
+	stripRefused(e.m, e.req)
+	headers := e.rw.Header()
+	headers["Location"] = []string{location}
+	headers["Cache-Control"] = noStore
+	e.rw.WriteHeader(http.StatusFound)
+}
+
+// explainObstacle says why a login would not let the visitor in to an address, if it wouldn't, and reports whether.
+func (e *exchange) explainObstacle(address string) bool {
+	obstacle := e.m.login.obstacle(address)
+	if obstacle == "" {
+		return false
+	}
+	unreachable := *loginUnreachable
+	unreachable.hint = obstacle
+	unreachable.reason += ": " + obstacle
+	e.explain(&unreachable)
+	return true
 }
 
 // isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
@@ -1414,8 +1428,8 @@ func isSecure(req *http.Request) bool {
 	if len(lines) == 0 {
 		return req.TLS != nil
 	}
-	proto := strings.ToLower(firstOfList(lines[0]))
-	return proto == "https" || proto == "wss"
+	first := strings.ToLower(strings.TrimSpace(lines[0])) // of a list, the first counts
+	return strings.HasPrefix(first, "https") || strings.HasPrefix(first, "wss")
 }
 
 // finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
