@@ -11,8 +11,8 @@ package organizrjwt
 //   - Tabs: which group Organizr shows a service to.
 //   - SQLite: reading a database that somebody else may be writing.
 //
-// The middleware uses three things of this file: watch, which follows a source; poller.poll, which returns what is in
-// force; and verify, which turns a token into a session.
+// The middleware follows a source by watch and poll, gets what is in force by inForce, and turns a token into a session
+// by verify. Groups, accounts and what is printable are described here, since tokens and the database have them.
 
 import (
 	"crypto/hmac"
@@ -66,7 +66,7 @@ var (
 	errWrongIssuer = errors.New("the token's issuer or audience isn't Organizr")
 	errExpired     = errors.New("the session has expired")
 	errNotYetValid = errors.New("the session isn't valid yet; do the clocks of Organizr and Traefik agree?")
-	errWrongGroup  = errors.New("the token's groupID isn't a whole number from 0 to 999")
+	errOddGroup    = errors.New("the token's groupID isn't a whole number from 0 to 999")
 	errNotListed   = errors.New("Organizr's database doesn't list the session: " +
 		"it was ended there, or the database belongs to another Organizr")
 )
@@ -125,7 +125,7 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	}
 	owner := accountOf(claims)
 	if owner == nil {
-		return nil, errWrongGroup
+		return nil, errOddGroup
 	}
 	verified := &session{token: token, account: owner, verifier: v, expires: expiryOf(claims)}
 	if v.database != nil {
@@ -421,7 +421,8 @@ func (p *poller) inForce() (current *verifier, shown *tabs, holds time.Duration)
 func (p *poller) verifyNewcomer(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
-	for waited := time.Duration(0); !p.hasReadSince(arrived) && waited < maxNewcomerWait; waited += step {
+	begun := time.Now()
+	for !p.hasReadSince(arrived) && time.Since(begun) < maxNewcomerWait {
 		time.Sleep(step)
 	}
 	current, _, _ := p.inForce()
@@ -445,10 +446,14 @@ func (p *poller) hasReadSince(poll int64) bool {
 // pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
 func (p *poller) pollFiles() {
 	p.due.Store(false)
-	p.polls.Add(1)
+	poll := p.polls.Add(1)
 	interval := pollInterval
 	defer func() {
-		afterFunc(interval, func() { p.due.Store(true) })
+		afterFunc(interval, func() {
+			if p.polls.Load() == poll { // a later poll has a timer of its own
+				p.due.Store(true)
+			}
+		})
 	}()
 	err := p.readSecret()
 	if p.source.databaseFile != "" && p.settings != nil {
@@ -830,15 +835,19 @@ func (p *poller) databaseIsFree() {
 func (p *poller) throttle(took time.Duration) {
 	pause := 3 * took
 	if pause < time.Millisecond {
+		p.throttled = false
 		return
 	}
 	if pause > pollInterval {
 		pause = pollInterval
 	}
 	p.throttled = true
+	poll := p.polls.Load()
 	afterFunc(pause, func() {
 		p.Lock()
-		p.throttled = false
+		if p.polls.Load() == poll { // otherwise a later reading decides
+			p.throttled = false
+		}
 		p.Unlock()
 	})
 }
@@ -940,8 +949,8 @@ func newTabs(rows [][]string) *tabs {
 	for _, row := range rows {
 		group, hasGroup := groupNumbers[row[4]]
 		shown := &tab{name: html.UnescapeString(row[0]), group: group, hasGroup: hasGroup, enabled: row[3] == "1"}
-		if row[0] == unreadable || !isPrintable(shown.name) {
-			shown.name = "(a name that can't be printed)"
+		if !isPrintable(shown.name) {
+			shown.name = "(a name that is too long or can't be printed)"
 		} else {
 			name := strings.ToLower(shown.name)
 			if other := all.byName[name]; other == nil || shown.group < other.group {
@@ -1167,7 +1176,7 @@ func (r *databaseReader) copyPages(pages *pageSource, path string, state databas
 	if err != nil {
 		return copied, err
 	}
-	if copied.walHeader != state.walHeader || state.walHeader != "" && !copied.continues(state) {
+	if copied.walHeader != state.walHeader {
 		return copied, errBusy
 	}
 	if state.walHeader == "" && copied.identity != state.identity {

@@ -2439,6 +2439,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an address without host", address("https:///x"), `organizrURL: "https:///x"`},
 		{"an address of another scheme", address("ftp://x.example"), "organizrURL:"},
 		{"an address whose host is a dot", address("http://."), `organizrURL: "http://."`},
+		{"an address whose host is two dots", address("https://..:80/"), `organizrURL: "https://..:80/"`},
+		{"an address with a name that is empty", address("https://organizr..example.com"), `organizrURL:`},
 		{"an address whose host is a dot and a port", address("https://.:443/"), `organizrURL: "https://.:443/"`},
 		{"an address with a query", address("https://x.example/?a"), "organizrURL:"},
 
