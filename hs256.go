@@ -1097,17 +1097,16 @@ func stateOf(path string) (databaseState, error) {
 	}
 	header := beginningOf(path, headerSize)
 	state := databaseState{
-		identity:  fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", header),
-		walHeader: beginningOf(path+"-wal", walHeaderSize),
+		identity: fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", header),
 	}
-	wal, err := os.Stat(path + "-wal")
-	if err == nil && wal.Size() > 0 && state.walHeader == "" {
-		return databaseState{}, fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder",
-			path+"-wal", errNoFile)
+	walInfo, walHeader, err := readWALHeader(path + "-wal")
+	if err != nil {
+		return databaseState{}, err
 	}
-	if err == nil && state.walHeader != "" {
-		state.identity += fmt.Sprint(" ", wal.Size(), " ", wal.ModTime().UnixNano(), " ", state.walHeader)
-		info = wal
+	if walHeader != "" {
+		state.walHeader = walHeader
+		state.identity += fmt.Sprint(" ", walInfo.Size(), " ", walInfo.ModTime().UnixNano(), " ", walHeader)
+		info = walInfo
 	}
 	const rollbackJournal = 1
 	state.identifies = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
@@ -1115,6 +1114,25 @@ func stateOf(path string) (databaseState, error) {
 		state.identity = ""
 	}
 	return state, nil
+}
+
+// readWALHeader returns the header of the write-ahead log at the path, or nothing if there is no log or nothing in it.
+// SQLite removes the log and makes it again at any moment, so all is said of one open file.
+func readWALHeader(path string) (os.FileInfo, string, error) {
+	unreadableErr := fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder", path, errNoFile)
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", unreadableErr
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, "", unreadableErr
+	}
+	return info, textAt(file, 0, walHeaderSize), nil
 }
 
 // hasJournal reports whether there is a rollback journal: a transaction may be half written.
