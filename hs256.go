@@ -545,8 +545,14 @@ func (p *poller) readSecret() error {
 		}
 		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
 	}
-	if strings.TrimSpace(settings["organizrHash"]) == "" || !httpToken.MatchString(settings["uuid"]) {
-		return fmt.Errorf("%s: %q has no organizrHash, or no uuid; has Organizr been set up?", option, path)
+	isBlank := strings.TrimSpace(settings["organizrHash"]) == ""
+	switch {
+	case isBlank && option == "secretFile":
+		return fmt.Errorf("secretFile: %q is blank; write Organizr's organizrHash into it", path)
+	case isBlank:
+		return fmt.Errorf("configFile: %q has no organizrHash; has Organizr been set up?", path)
+	case !httpToken.MatchString(settings["uuid"]):
+		return fmt.Errorf("configFile: %q has no uuid that can be part of a cookie's name; has Organizr been set up?", path)
 	}
 	p.warnOfSecret(settings["organizrHash"])
 	p.settings, p.settingsText = settings, text
