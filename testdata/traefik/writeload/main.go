@@ -26,6 +26,7 @@ func main() {
 	flag.Func("sessions", "how many sessions the user has (1000,5000,9000)", combined.sessions.parse)
 	flag.Func("writers", "how many loops write (1,4)", combined.writers.parse)
 	flag.IntVar(&options.Browser, "browser", 7000, "bytes of the User-Agent of each session")
+	flag.IntVar(&options.Ended, "ended", 0, "how many clients send the token of an ended session without a pause")
 	flag.IntVar(&options.PerSecond, "per-second", 100, "how often each loop writes")
 	flag.StringVar(&options.Journal, "journal", "DELETE", "SQLite's journal mode: DELETE, TRUNCATE or WAL")
 	flag.DurationVar(&options.Duration, "for", 30*time.Second, "how long each combination takes")

@@ -27,6 +27,7 @@ type Options struct {
 	Sessions  int           // how many sessions the user has
 	Browser   int           // bytes of the User-Agent of each session
 	Writers   int           // how many loops write
+	Ended     int           // how many clients send the token of an ended session without a pause
 	PerSecond int           // how often each of them writes
 	Journal   string        // SQLite's journal mode; DELETE if empty
 	Duration  time.Duration // how long others go on logging in and out
@@ -179,9 +180,16 @@ func (r *run) all(ctx context.Context) error {
 		}
 		sessions[username] = session
 	}
+	ended, err := r.endedSession(ctx)
+	if err != nil {
+		return err
+	}
 	writing, end := context.WithCancel(ctx)
 	defer end()
 	var background, foreground sync.WaitGroup
+	for range r.Ended {
+		background.Go(func() { r.check(r.sendEnded(writing, ended)) })
+	}
 	for number := range r.Writers {
 		background.Go(func() { r.check(r.write(writing, number, sessions[writer])) })
 	}
@@ -194,6 +202,25 @@ func (r *run) all(ctx context.Context) error {
 	end()
 	background.Wait()
 	return r.failure
+}
+
+// endedSession returns a session of the writer's that has ended.
+func (r *run) endedSession(ctx context.Context) (string, error) {
+	session, err := r.Organizr.LogIn(ctx, writer)
+	if err != nil {
+		return "", err
+	}
+	return session, r.Organizr.LogOut(ctx, session)
+}
+
+// sendEnded sends requests with an ended session without a pause.
+func (r *run) sendEnded(ctx context.Context, session string) error {
+	for ctx.Err() == nil {
+		if _, _, err := r.visit(context.WithoutCancel(ctx), session); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // summary adds to the result what is known at the end.
