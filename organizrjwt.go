@@ -104,6 +104,7 @@ type middleware struct {
 
 // New returns the middleware, or one error that lists every mistake in its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	misspelledVariables.Do(func() { warnOfVariables(name) })
 	errs := &configErrors{}
 	files := parseSource(errs, config)
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
@@ -138,7 +139,6 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
 			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
 	}
-	misspelledVariables.Do(func() { warnOfVariables(name) })
 	m.cache = newSessionCache(watch(files, name))
 	switch {
 	case m.tab != nil:
