@@ -290,6 +290,7 @@ const (
 	pollInterval     = time.Second
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force, if it can't be renewed
+	maxIdle          = 2 * time.Second       // for which it may still count after a poll was due
 	maxNewcomerWait  = time.Second           // of a visitor whose session the database didn't list
 )
 
@@ -380,12 +381,9 @@ func watch(files source, name string) *poller {
 // poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll,
 // unless nobody has come for so long that what is known is too old.
 func (p *poller) poll() {
-	if !p.due.Load() {
-		return
-	}
 	if p.isOld() {
 		p.Lock()
-	} else if !p.TryLock() {
+	} else if !p.due.Load() || !p.TryLock() {
 		return
 	}
 	defer p.Unlock()
@@ -398,7 +396,7 @@ func (p *poller) poll() {
 func (p *poller) isOld() bool {
 	p.current.RLock()
 	defer p.current.RUnlock()
-	return now().Sub(p.current.until) > maxAge
+	return now().Sub(p.current.until) > maxIdle
 }
 
 // inForce returns the verifier that is in force, or nil if there is none yet; Organizr's tabs, if the source has them;
@@ -1087,6 +1085,7 @@ type databaseState struct {
 	identity   string // size, modification time and header of the file and of its log; empty while it is being written
 	walHeader  string // empty if there is no log, or nothing in it
 	identifies bool   // the same identity means the same content
+	usesLog    bool   // there can be a write-ahead log
 }
 
 // stateOf returns the state of the database at the path, or an error if its files can't be read.
@@ -1115,7 +1114,8 @@ func stateOf(path string) (databaseState, error) {
 		info = walInfo
 	}
 	const rollbackJournal = 1
-	state.identifies = bigEndian(header, 18, 1) == rollbackJournal || time.Since(info.ModTime()) > time.Second
+	state.usesLog = bigEndian(header, 18, 1) != rollbackJournal
+	state.identifies = !state.usesLog || time.Since(info.ModTime()) > time.Second
 	if isWritten {
 		state.identity = ""
 	}
@@ -1200,10 +1200,14 @@ func (r *databaseReader) copyPages(pages *pageSource, path string, state databas
 	if err != nil {
 		return copied, err
 	}
-	if copied.walHeader != state.walHeader {
+	hadLog := state.walHeader == "" && len(pages.logged) > 0 // one that was there only in between
+	if copied.walHeader != state.walHeader || hadLog {
 		return copied, errBusy
 	}
 	if state.walHeader == "" && copied.identity != state.identity {
+		if state.usesLog { // which is written back into the file without a journal
+			return copied, errBusy
+		}
 		copied.identity = "" // what is copied later belongs to another state
 	}
 	return copied, openErr

@@ -2062,7 +2062,7 @@ func parseHeader(errs *configErrors, name, text string) *header {
 
 const (
 	maxPath         = 4 << 10  // bytes, once decoded
-	maxVariants     = 24       // of one path
+	maxVariants     = 16       // of one path
 	maxVariantBytes = 20 << 10 // of all of them
 )
 
@@ -2099,6 +2099,7 @@ type rules struct {
 	files      patternSet     // as given, for all others
 	unslashed  patternSet     // as given, for paths without their final slash
 	folded     patternSet     // the same in lower case
+	allFolded  bool           // all patterns are in lower case
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone
 }
@@ -2182,10 +2183,16 @@ func (r *rules) requiredOfVariants(method, escaped string) *rule {
 	}
 	required, found := r.exactRule(method, cleanPath(escaped))
 	hasExtension := found == nil || !found.isFile // otherwise the rule itself names the file with its extension
+	seen := map[string]bool{}
 	for _, variant := range variants {
-		given, _ := r.exactRule(method, cleanPath(variant))
+		clean := cleanPath(variant)
+		if seen[clean] {
+			continue
+		}
+		seen[clean] = true
+		given, _ := r.exactRule(method, clean)
 		required = mostPrivileged(required, given)
-		required = mostPrivileged(required, r.closingRule(strings.ToUpper(method), variant, hasExtension))
+		required = mostPrivileged(required, r.closingRule(strings.ToUpper(method), clean, hasExtension))
 	}
 	return required
 }
@@ -2233,12 +2240,16 @@ func (r *rules) exactRule(method, escaped string) (*rule, *match) {
 	return found.rule, found
 }
 
-// closingRule returns the rule that holds for a variant of a path if its final slash doesn't matter, whether or not its
-// case does.
+// closingRule returns the rule that holds for a clean variant of a path if its final slash doesn't matter, whether or
+// not its case does.
 func (r *rules) closingRule(method, variant string, hasExtension bool) *rule {
 	clean := decode(protectNames(path.Clean("/" + variant)))
-	required := r.unslashedRule(&r.unslashed, method, clean, hasExtension)
-	return mostPrivileged(required, r.unslashedRule(&r.folded, method, foldPath(clean), hasExtension))
+	folded := foldPath(clean)
+	required := r.unslashedRule(&r.folded, method, folded, hasExtension)
+	if r.allFolded && folded == clean {
+		return required
+	}
+	return mostPrivileged(required, r.unslashedRule(&r.unslashed, method, clean, hasExtension))
 }
 
 // unslashedRule returns the rule that one of the sets has for a path. Rails, Django and others find /settings for
@@ -2267,7 +2278,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
 	}
-	all := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath}
+	all := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
 	var matches []*match
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
@@ -2310,6 +2321,7 @@ func (r *rules) register(found *match) error {
 		}
 	}
 	folded := foldPattern(pattern)
+	r.allFolded = r.allFolded && folded == pattern
 	if err := r.unslashed.addUnslashed(&match{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
