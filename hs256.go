@@ -1125,18 +1125,14 @@ func stateOf(path string) (databaseState, error) {
 // readWALHeader returns the header of the write-ahead log at the path, or nothing if there is no log or nothing in it.
 // SQLite removes the log and makes it again at any moment, so all is said of one open file.
 func readWALHeader(path string) (os.FileInfo, string, error) {
-	unreadableErr := fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder", path, errNoFile)
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, "", nil
 	}
-	if err != nil {
-		return nil, "", unreadableErr
-	}
-	defer func() { _ = file.Close() }()
+	defer func() { _ = file.Close() }() // which does nothing to a nil file
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil, "", unreadableErr
+		return nil, "", fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder", path, errNoFile)
 	}
 	return info, textAt(file, 0, walHeaderSize), nil
 }
@@ -1258,8 +1254,12 @@ func (r *databaseReader) findTables(pages *pageSource) error {
 		}
 	}
 	changed, err := r.schema.read(pages)
-	if err != nil || !changed && r.hasTables {
+	if err != nil {
+		r.hasTables = false // part of the schema may have been read, and won't be new the next time
 		return err
+	}
+	if !changed && r.hasTables {
+		return nil
 	}
 	groups, groupsErr := r.schema.find("groups", "group_id", "group")
 	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
@@ -1314,8 +1314,9 @@ func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int
 			continue
 		}
 		length, _ := s.file.ReadAt(buffer, number*chunkSize)
-		if chunk, known := s.chunks[number]; !known || chunk != string(buffer[:length]) {
-			s.chunks[number] = string(buffer[:length])
+		copied := string(buffer[:length])
+		if chunk, known := s.chunks[number]; !known || chunk != copied {
+			s.chunks[number] = copied
 			changed[number] = true
 		}
 	}
