@@ -1436,8 +1436,8 @@ func isSecure(req *http.Request) bool {
 	if len(lines) == 0 {
 		return req.TLS != nil
 	}
-	first := strings.ToLower(strings.TrimSpace(lines[0])) // of a list, the first counts
-	return strings.HasPrefix(first, "https") || strings.HasPrefix(first, "wss")
+	proto := strings.ToLower(firstOfList(lines[0]))
+	return proto == "https" || proto == "wss"
 }
 
 // finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
@@ -1720,6 +1720,11 @@ func parseLogin(errs *configErrors, raw string) *login {
 	return l
 }
 
+// isHost reports whether a text can be a host: there is a name between all its dots, apart from a final one.
+func isHost(text string) bool {
+	return text != "" && text[0] != '.' && !strings.Contains(text, "..")
+}
+
 // parseGroup returns the number of a group that is given as a number or a name. Case, spaces, hyphens and underscores
 // of a name don't matter. After a mistake it returns 0, which lets in nobody but Admin.
 func parseGroup(errs *configErrors, option, raw string) int {
@@ -1738,11 +1743,6 @@ func parseGroup(errs *configErrors, option, raw string) int {
 		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
 	}
 	return 0
-}
-
-// isHost reports whether a text can be a host: there is a name between all its dots, apart from a final one.
-func isHost(text string) bool {
-	return text != "" && text[0] != '.' && !strings.Contains(text, "..")
 }
 
 // groupNumber returns the number of a group that is given as number or name, or false if it is neither.
@@ -1962,7 +1962,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerP
 	for _, name := range commonHeaders {
 		p.common[name] = !p.reserved[canonicalForCGI(name)]
 	}
-	p.known = map[string]bool{"Authorization": true, keyHeader: keys != nil}
+	p.known = map[string]bool{keyHeader: keys != nil}
 	for name, isCommon := range p.common {
 		p.known[name] = isCommon
 	}
