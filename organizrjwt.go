@@ -86,20 +86,22 @@ func CreateConfig() *Config {
 type middleware struct {
 	name           string
 	next           http.Handler
-	cache          *sessionCache
 	required       *rule      // what the option group requires; with a tab, its least privileged value
 	tab            *tabOption // nil unless the option group is a tab
 	rules          *rules     // nil if there are none
 	allow, deny    conditions
 	keys           keyring // nil if there are none
-	headers        headerPolicy
+	headers        *headerPolicy
 	headerNames    []string        // headers.names
 	commonHeaders  map[string]bool // headers.common
 	knownHeaders   map[string]bool // headers.known
 	login          *login          // nil if nobody is redirected
 	acceptBearer   bool
 	takesOthers    bool // credentials other than cookies: acceptBearer or keys
+	variesByPath   bool // or by host: there are rules or a tab
 	allowCrossSite bool
+
+	sessionCache
 }
 
 // New returns the middleware, or one error that lists every mistake in its configuration.
@@ -139,14 +141,15 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
 			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
 	}
-	m.cache = newSessionCache(watch(files, name))
+	m.variesByPath = m.tab != nil || m.rules != nil
+	m.poller = watch(files, name)
 	switch {
 	case m.tab != nil:
-		m.cache.freeRank = maxRank
+		m.freeRank = maxRank
 	case m.rules != nil:
-		m.cache.freeRank = maxRank - m.rules.strictest.group
+		m.freeRank = maxRank - m.rules.strictest.group
 	default:
-		m.cache.freeRank = maxRank - m.required.group
+		m.freeRank = maxRank - m.required.group
 	}
 	return m, nil
 }
@@ -160,12 +163,12 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // path must be looked up first.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
-	cache := m.cache
-	cache.RLock()
-	sender := cache.admitted[strings.Join(headers["Cookie"], "; ")]
-	cache.RUnlock()
+	cookies := strings.Join(headers["Cookie"], "; ")
+	m.RLock()
+	sender := m.admitted[cookies]
+	m.RUnlock()
 	if sender == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
-		sender = decide(m, rw, req)
+		sender = decide(m, rw, req, cookies)
 		if sender == nil {
 			return
 		}
@@ -184,21 +187,19 @@ var failingWriter = (*os.File)(nil)
 
 // decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of
 // them, or refuses the request and returns nil.
-func decide(m *middleware, rw http.ResponseWriter, req *http.Request) *visitor {
-	credentials := strings.Join(req.Header["Cookie"], "; ")
+func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	if m.takesOthers {
 		credentials = withAuthorization(credentials, req)
 	}
-	cache := m.cache
-	cache.RLock()
-	sender := cache.byCredentials[credentials]
-	current := cache.current
-	cache.RUnlock()
-	if sender == nil || current == nil {
+	m.RLock()
+	sender := m.byCredentials[credentials]
+	current := m.current
+	m.RUnlock()
+	if sender == nil {
 		sender = identify(m, req, credentials, current)
 	}
 	required := m.required
-	if m.tab != nil || m.rules != nil {
+	if m.variesByPath {
 		required = requiredFor(m, req)
 	}
 	if sender.rank < maxRank-required.group {
@@ -224,7 +225,7 @@ func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 		m.headers.removeReserved(req.Header)
 	}
 	if sender.values == nil {
-		return &visitor{values: guestValues(&m.headers, req.Header, m.cache.inForce())}
+		return &visitor{values: guestValues(m.headers, req.Header, m.verifierInForce())}
 	}
 	return sender
 }
@@ -334,13 +335,13 @@ func identifyUnusual(
 
 // identifyAfterPoll is identify for the first request after the cache was set aside.
 func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
-	current := m.cache.refresh()
+	current := m.refresh()
 	if current == nil {
 		return &visitor{rank: guestRank, noSession: errNotReady}
 	}
-	m.cache.RLock()
-	known := m.cache.byCredentials[credentials]
-	m.cache.RUnlock()
+	m.RLock()
+	known := m.byCredentials[credentials]
+	m.RUnlock()
 	if known != nil {
 		return known
 	}
@@ -382,10 +383,9 @@ func firstSession(
 // session that has expired isn't taken out of the cache until a timer says so, a moment later. A key's hash, which
 // anybody may read in a label, is in the cache too, but no token.
 func ownerOf(m *middleware, current *verifier, token string) (*visitor, error) {
-	cache := m.cache
-	cache.RLock()
-	entry := cache.entries[token]
-	cache.RUnlock()
+	m.RLock()
+	entry := m.entries[token]
+	m.RUnlock()
 	if entry == nil || entry.owner.session.token != token || !now().Before(entry.owner.session.expires) {
 		return verifyOwner(m, current, token)
 	}
@@ -396,7 +396,7 @@ func ownerOf(m *middleware, current *verifier, token string) (*visitor, error) {
 func verifyOwner(m *middleware, current *verifier, token string) (*visitor, error) {
 	verified, err := verify(current, token, now())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
-		verified, err = verifyNewcomer(m.cache, token)
+		verified, err = verifyNewcomer(m, token)
 	}
 	if err != nil {
 		return nil, err
@@ -411,10 +411,10 @@ func checkBinding(bound *binding, verified *session, req *http.Request) error {
 
 // verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
 // visitor may have logged in a moment ago.
-func verifyNewcomer(cache *sessionCache, token string) (*session, error) {
-	verified, err := cache.poller.verifyNewcomer(token)
-	cache.setAside()
-	cache.refresh()
+func verifyNewcomer(m *middleware, token string) (*session, error) {
+	verified, err := m.poller.verifyNewcomer(token)
+	m.setAside()
+	m.refresh()
 	return verified, err
 }
 
@@ -475,9 +475,9 @@ func remember(m *middleware, req *http.Request, credentials string, owner *visit
 	forRequest.fromBrowser = fromCookie
 	if owner.values != nil {
 		forRequest.values = append([][]string(nil), owner.values...)
-		keepOtherCredentials(&m.headers, forRequest.values, req.Header, owner.session.verifier, owner.session.token)
+		keepOtherCredentials(m.headers, forRequest.values, req.Header, owner.session.verifier, owner.session.token)
 	}
-	addToCache(m.cache, credentials, owner, &forRequest)
+	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
 }
 
@@ -561,7 +561,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
-		m.cache.reportOnce(m.name, "a program was refused", err)
+		m.reportOnce(m.name, "a program was refused", err)
 	}
 	return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
 }
@@ -593,34 +593,34 @@ const (
 	maxCachedCredentials = 4 << 10 // bytes
 )
 
-// A sessionCache has the visitors of one middleware. While it is set aside, current and admitted are nil, and verifier
-// and admissible keep what they were.
+// A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
+// visitors in use.
 type sessionCache struct {
 	poller   *poller
 	freeRank int // at this rank and above, no path and no tab can refuse a visitor
 
 	sync.RWMutex
-	verifier      *verifier           // by which all below were verified; nil if Organizr's files aren't there yet
-	tabs          *tabs               // nil unless the option group is a tab
-	current       *verifier           // verifier, or nil
-	setAsideAt    time.Time           // the time of the next setAside
-	reported      map[string]bool     // what reportOnce has logged
-	admitted      map[string]*visitor // who gets in without further questions, by their cookies; or nil
-	admissible    map[string]*visitor // the same, never nil
-	byCredentials map[string]*visitor
+	knownVisitors                        // in use: visitors, or none
+	current       *verifier              // in use: verifier, or nil
+	visitors      knownVisitors          // all that are cached
+	verifier      *verifier              // by which all of them were verified; nil if Organizr's files aren't there yet
+	tabs          *tabs                  // nil unless the option group is a tab
+	setAsideAt    time.Time              // the time of the next setAside
 	entries       map[string]*cacheEntry // by token, or by the hash of a key
 	firstExpiry   time.Time              // of a session in the cache
+	reported      map[string]bool        // what reportOnce has logged
+}
+
+// knownVisitors are visitors by the credentials they sent.
+type knownVisitors struct {
+	admitted      map[string]*visitor // get in without further questions; their only credentials are cookies
+	byCredentials map[string]*visitor
 }
 
 // A cacheEntry is a session or a key in the cache.
 type cacheEntry struct {
 	owner       *visitor
 	credentials string // with which it came last
-}
-
-// newSessionCache returns an empty cache, which the first request fills.
-func newSessionCache(files *poller) *sessionCache {
-	return &sessionCache{poller: files}
 }
 
 // refresh has the files polled if that is due, puts the cache back in use, and returns the verifier that is in force,
@@ -636,7 +636,7 @@ func (c *sessionCache) refresh() *verifier {
 	c.tabs = shown
 	if c.current == nil {
 		c.current = c.verifier
-		c.admitted = c.admissible
+		c.knownVisitors = c.visitors
 		c.setAsideAfter(holds)
 	}
 	return latest
@@ -654,7 +654,7 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 		c.Lock()
 		if c.setAsideAt.Equal(planned) { // otherwise another timer has been set since
 			c.current = nil
-			c.admitted = nil
+			c.knownVisitors = knownVisitors{}
 		}
 		c.Unlock()
 	})
@@ -664,18 +664,17 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 func (c *sessionCache) setAside() {
 	c.Lock()
 	c.current = nil
-	c.admitted = nil
+	c.knownVisitors = knownVisitors{}
 	c.Unlock()
 }
 
 // reset empties the cache and goes on with this verifier.
 func (c *sessionCache) reset(latest *verifier) {
-	c.byCredentials = map[string]*visitor{}
+	c.visitors = knownVisitors{admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{}}
 	c.entries = map[string]*cacheEntry{}
-	c.admissible = map[string]*visitor{}
 	if c.current != nil {
 		c.current = latest
-		c.admitted = c.admissible
+		c.knownVisitors = c.visitors
 	}
 	c.firstExpiry = time.Unix(maxUnixTime, 0)
 	c.verifier = latest
@@ -683,14 +682,15 @@ func (c *sessionCache) reset(latest *verifier) {
 	if latest == nil {
 		return
 	}
-	c.byCredentials[""] = &visitor{rank: guestRank, noSession: latest.errNoCookie}
+	guest := &visitor{rank: guestRank, noSession: latest.errNoCookie}
+	c.visitors.byCredentials[""] = guest
 	if c.freeRank == guestRank {
-		c.admissible[""] = c.byCredentials[""]
+		c.visitors.admitted[""] = guest
 	}
 }
 
-// inForce returns the verifier of the cache, or nil if Organizr's files aren't there yet.
-func (c *sessionCache) inForce() *verifier {
+// verifierInForce returns the verifier of the cache, or nil if Organizr's files aren't there yet.
+func (c *sessionCache) verifierInForce() *verifier {
 	c.RLock()
 	defer c.RUnlock()
 	return c.verifier
@@ -706,27 +706,27 @@ func (c *sessionCache) tabsInForce() *tabs {
 // addToCache keeps a visitor by the session and by the credentials they sent. Each session keeps only its latest
 // credentials, so a client whose other cookies change all the time can't evict others. At maxSessions the cache is
 // cleared. A visitor who was verified before the files changed isn't kept.
-func addToCache(c *sessionCache, credentials string, owner, shown *visitor) {
-	c.Lock()
-	if c.verifier == owner.session.verifier {
-		entry := c.entries[owner.cacheKey]
+func addToCache(m *middleware, credentials string, owner, shown *visitor) {
+	m.Lock()
+	if m.verifier == owner.session.verifier {
+		entry := m.entries[owner.cacheKey]
 		if entry == nil {
-			entry = newEntry(c, owner)
+			entry = newEntry(&m.sessionCache, owner)
 		}
 		if entry.credentials != "" { // no credentials at all are those of a visitor without a session
-			delete(c.byCredentials, entry.credentials)
-			delete(c.admissible, entry.credentials)
+			delete(m.visitors.byCredentials, entry.credentials)
+			delete(m.visitors.admitted, entry.credentials)
 			entry.credentials = ""
 		}
-		if len(credentials) <= maxCachedCredentials && c.verifier.binding == nil {
+		if len(credentials) <= maxCachedCredentials && m.verifier.binding == nil {
 			entry.credentials = credentials
-			c.byCredentials[credentials] = shown
-			if shown.rank >= c.freeRank && shown.values != nil && shown.fromBrowser {
-				c.admissible[credentials] = shown
+			m.visitors.byCredentials[credentials] = shown
+			if shown.rank >= m.freeRank && shown.values != nil && shown.fromBrowser {
+				m.visitors.admitted[credentials] = shown
 			}
 		}
 	}
-	c.Unlock()
+	m.Unlock()
 }
 
 // newEntry makes room in the cache for a session.
@@ -1189,7 +1189,7 @@ func refuseStranger(e *exchange) {
 	case !isNavigation(e.req) || e.m.keys != nil && e.isFromProgram():
 		refuseProgram(e.m, e.visitor, e.rw, e.req)
 	case e.visitor.sentCredentials && isUnverifiable(e.visitor.noSession):
-		e.m.cache.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
+		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
 		e.explain(sessionUnverifiable)
 	case e.m.login == nil || e.req.Method != http.MethodGet && e.req.Method != http.MethodHead:
 		e.explain(loginNeeded)
@@ -1937,8 +1937,8 @@ var pathHeaders = strings.Fields(`
 
 // parseHeaderPolicy returns what the options headers, keys, forwardToken, acceptBearer and rules mean for a request's
 // headers.
-func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) headerPolicy {
-	p := headerPolicy{
+func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *headerPolicy {
+	p := &headerPolicy{
 		set: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
 		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
 	}
@@ -2142,7 +2142,7 @@ var (
 func requiredFor(m *middleware, req *http.Request) *rule {
 	all := m.rules
 	if m.tab != nil {
-		byTab := m.tab.rule(m.cache.tabsInForce(), req.Host)
+		byTab := m.tab.rule(m.tabsInForce(), req.Host)
 		if all == nil {
 			return byTab
 		}

@@ -92,15 +92,15 @@ func pluginOf(t testing.TB, handler http.Handler) *middleware {
 // cachedEntries returns the number of entries in a middleware's cache.
 func cachedEntries(t testing.TB, handler http.Handler) int {
 	t.Helper()
-	cache := pluginOf(t, handler).cache
-	return len(cache.byCredentials) + len(cache.entries)
+	cache := pluginOf(t, handler)
+	return len(cache.visitors.byCredentials) + len(cache.entries)
 }
 
 // cachedSession returns a function that puts the session of a token, as it is cached now, into the cache once more: as
 // a slow request does that verified it before the files changed.
 func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain func(credentials string)) {
 	t.Helper()
-	cache := pluginOf(t, handler).cache
+	cache := pluginOf(t, handler)
 	owner := cache.entries[token].owner
 	return func(credentials string) { addToCache(cache, credentials, owner, owner) }
 }
@@ -109,7 +109,7 @@ func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain
 // reading them.
 func blockPolling(t testing.TB, handler http.Handler) (unblock func()) {
 	t.Helper()
-	poller := pluginOf(t, handler).cache.poller
+	poller := pluginOf(t, handler).poller
 	poller.Lock()
 	return poller.Unlock
 }
