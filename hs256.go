@@ -50,10 +50,10 @@ const (
 	cookiePrefix = "organizr_token_"                      // then the uuid (Organizr's api/classes/organizr.class.php)
 	joseHeader   = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of Organizr's tokens: {"typ":"JWT","alg":"HS256"}
 
-	maxTokenLength  = 8 << 10     // bytes
-	signatureLength = 43          // characters: 32 bytes in base64url
-	nbfLeeway       = time.Minute // by which Organizr's clock may be ahead of ours
-	maxUnixTime     = 9e9         // seconds, in the year 2255; expiries after it are cut to it
+	maxTokenLength  = 8 << 10 // bytes
+	signatureLength = 43      // characters: 32 bytes in base64url
+	nbfLeeway       = 60      // seconds by which Organizr's clock may be ahead of ours
+	maxUnixTime     = 9e9     // seconds, in the year 2255; expiries after it are cut to it
 )
 
 // What can be wrong with a token. No text quotes it.
@@ -82,6 +82,7 @@ type verifier struct {
 	secret        []byte         // organizrHash as it stands, never blank
 	database      *database      // nil if no database is followed: then the token alone counts
 	binding       *binding       // nil if sessions aren't bound to an address or a browser
+	cookieStart   string         // of that cookie behind other cookies
 	errNoCookie   error          // what is wrong with a request without that cookie
 }
 
@@ -110,12 +111,11 @@ func verify(v *verifier, token string, now time.Time) (*session, error) {
 
 // verifyClaims is verify for a token whose signature is right.
 func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
-	jose, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	if jose != joseHeader && !isHS256Header(jose) {
+	parts := strings.Split(token, ".")
+	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
 		return nil, errWrongHeader
 	}
-	decoded, err := base64url.DecodeString(payload)
+	decoded, err := base64url.DecodeString(parts[1])
 	claims := &tokenClaims{NotBefore: 0.0}
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
@@ -186,18 +186,23 @@ type tokenClaims struct {
 func validate(c *tokenClaims, now time.Time) error {
 	seconds := float64(now.UnixNano()) / 1e9
 	notBefore, isNumber := c.NotBefore.(float64)
-	audiences, _ := c.Audience.([]any)
 	switch {
-	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !slices.Contains(audiences, any("Organizr")):
+	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !isInList(c.Audience, "Organizr"):
 		return errWrongIssuer
 	case c.ExpiresAt <= seconds:
 		return errExpired
 	case !isNumber:
 		return errWrongClaims
-	case notBefore > seconds+nbfLeeway.Seconds():
+	case notBefore > seconds+nbfLeeway:
 		return errNotYetValid
 	}
 	return nil
+}
+
+// isInList reports whether a claim is a list with this text in it.
+func isInList(claim any, text string) bool {
+	list, _ := claim.([]any)
+	return slices.Contains(list, any(text))
 }
 
 // expiryOf returns when the token expires.
@@ -211,9 +216,12 @@ func expiryOf(c *tokenClaims) time.Time {
 // accountOf returns the account that the claims describe, or nil if groupID isn't a group's number. The claim group is
 // left out: users can set that text themselves.
 func accountOf(c *tokenClaims) *account {
+	name := c.Username
+	if name == "" {
+		name = c.Name
+	}
 	return newAccount(map[string]string{
-		"username": firstNonEmpty(c.Username, c.Name), "email": c.Email, "image": c.Image,
-		"userID": string(c.UserID), "groupID": fmt.Sprint(c.GroupID),
+		"username": name, "email": c.Email, "image": c.Image, "userID": string(c.UserID), "groupID": fmt.Sprint(c.GroupID),
 	})
 }
 
@@ -266,7 +274,9 @@ func newAccount(claims map[string]string) *account {
 	if !ok {
 		return nil
 	}
-	claims["group"] = firstNonEmpty(claims["group"], groupNames[number])
+	if claims["group"] == "" {
+		claims["group"] = groupNames[number]
+	}
 	return &account{claims: claims, groupID: number}
 }
 
@@ -486,9 +496,10 @@ func (p *poller) publish(until time.Time) {
 		return
 	}
 	p.current.verifier = &verifier{
-		cookieName: cookieName, cookiePattern: cookiePatternFor(regexp.QuoteMeta(cookieName)),
-		errNoCookie: errors.New("the request has no cookie " + cookieName),
-		secret:      []byte(secret), database: p.database, binding: bound,
+		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
+		cookiePattern: cookiePatternFor(regexp.QuoteMeta(cookieName)),
+		errNoCookie:   errors.New("the request has no cookie " + cookieName),
+		secret:        []byte(secret), database: p.database, binding: bound,
 	}
 }
 

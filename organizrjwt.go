@@ -90,6 +90,7 @@ type middleware struct {
 	tab            *tabOption // nil unless the option group is a tab
 	rules          *rules     // nil if there are none
 	allow, deny    conditions
+	hasConditions  bool    // there is an allow or a deny
 	keys           keyring // nil if there are none
 	headers        *headerPolicy
 	headerNames    []string        // headers.names
@@ -141,6 +142,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
 			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
 	}
+	m.hasConditions = len(m.allow) > 0 || len(m.deny) > 0
 	m.variesByPath = m.tab != nil || m.rules != nil
 	m.poller = watch(files, name)
 	switch {
@@ -264,13 +266,6 @@ var (
 	errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
 )
 
-// Why a session gives its owner no more than a guest has, or nothing at all.
-var (
-	errLocked      = errors.New("the account is locked in Organizr")
-	errUnprintable = errors.New("the account's name or address isn't printable text, or begins or ends with a space")
-	errDenied      = errors.New("matched by deny")
-)
-
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
 var bearerToken = regexp.MustCompile(`^(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
 
@@ -279,7 +274,7 @@ type visitor struct {
 	account     *account      // nil if nobody is logged in
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
-	restriction error         // why a session gives less than its group does: errLocked, errUnprintable or errDenied
+	restriction *refusal      // why a session gives less than its group does; usually nil
 	values      [][]string    // of headerPolicy.names; nil if the service sees a guest
 	user        *url.Userinfo // the name, for Traefik's access log
 
@@ -380,13 +375,12 @@ func firstSession(
 }
 
 // ownerOf returns the visitor whose session a token is, from the cache if it is there, or what is wrong with it. A
-// session that has expired isn't taken out of the cache until a timer says so, a moment later. A key's hash, which
-// anybody may read in a label, is in the cache too, but no token.
+// key's hash, which anybody may read in a label, is in the cache too, but no token.
 func ownerOf(m *middleware, current *verifier, token string) (*visitor, error) {
 	m.RLock()
 	entry := m.entries[token]
 	m.RUnlock()
-	if entry == nil || entry.owner.session.token != token || !now().Before(entry.owner.session.expires) {
+	if entry == nil || entry.isKey {
 		return verifyOwner(m, current, token)
 	}
 	return entry.owner, nil
@@ -422,39 +416,41 @@ func verifyNewcomer(m *middleware, token string) (*session, error) {
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
 	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token}
-	if user.locked || !arePrintable(user.claims, m.headers.claims) {
+	v.restriction = restrictionOf(user, m.headers.chosenClaims)
+	if v.restriction != nil {
 		v.rank = guestRank
-		v.restriction = errUnprintable
-		if user.locked {
-			v.restriction = errLocked
-		}
 		return v
 	}
-	if len(m.allow) > 0 || len(m.deny) > 0 {
+	if m.hasConditions {
 		applyConditions(m, v)
 	}
 	v.user = url.User(user.claims["username"])
-	v.values = make([][]string, len(m.headerNames))
+	values := make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
 		text := user.claims[set.onlyClaim]
 		if set.onlyClaim == "" {
 			text = set.expand(verified)
 		}
 		if text != "" {
-			v.values[i] = []string{text}
+			values[i] = []string{text}
 		}
 	}
+	v.values = values
 	return v
 }
 
-// arePrintable reports whether these claims are printable text that neither begins nor ends with a space.
-func arePrintable(claims map[string]string, names []string) bool {
-	for _, name := range names {
-		if !isPrintable(claims[name]) {
-			return false
+// restrictionOf returns why an account has no more rights than a guest, or nil. chosenClaims are those that the service
+// gets and that users can choose.
+func restrictionOf(user *account, chosenClaims []string) *refusal {
+	if user.locked {
+		return accountLocked
+	}
+	for _, name := range chosenClaims {
+		if !isPrintable(user.claims[name]) {
+			return nameUnprintable
 		}
 	}
-	return true
+	return nil
 }
 
 // applyConditions gives the visitor every right that allow gives them, and none if deny says so.
@@ -464,18 +460,18 @@ func applyConditions(m *middleware, v *visitor) {
 	}
 	if m.deny.matchesAny(v.account) {
 		v.rank = 0
-		v.restriction = errDenied
+		v.restriction = denied
 	}
 }
 
 // remember caches the visitor and returns a copy for this request: with its other cookies, and with whether a browser
 // sent the session. The owner of a session is shared between requests.
-func remember(m *middleware, req *http.Request, credentials string, owner *visitor, fromCookie bool) *visitor {
+func remember(m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool) *visitor {
 	forRequest := *owner
-	forRequest.fromBrowser = fromCookie
+	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
 		forRequest.values = append([][]string(nil), owner.values...)
-		keepOtherCredentials(m.headers, forRequest.values, req.Header, owner.session.verifier, owner.session.token)
+		keepOtherCredentials(m.headers, forRequest.values, req.Header, owner.session)
 	}
 	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
@@ -620,7 +616,9 @@ type knownVisitors struct {
 // A cacheEntry is a session or a key in the cache.
 type cacheEntry struct {
 	owner       *visitor
+	isKey       bool
 	credentials string // with which it came last
+	hasVisitor  bool   // a visitor is cached by those credentials
 }
 
 // refresh has the files polled if that is due, puts the cache back in use, and returns the verifier that is in force,
@@ -703,46 +701,68 @@ func (c *sessionCache) tabsInForce() *tabs {
 	return c.tabs
 }
 
-// addToCache keeps a visitor by the session and by the credentials they sent. Each session keeps only its latest
-// credentials, so a client whose other cookies change all the time can't evict others. At maxSessions the cache is
-// cleared. A visitor who was verified before the files changed isn't kept.
-func addToCache(m *middleware, credentials string, owner, shown *visitor) {
+// addToCache keeps a visitor by their session, and by their credentials when these come twice in a row: a client whose
+// other cookies change with every request never gets that far, so it can't evict others. A visitor who was verified
+// before the files changed isn't kept.
+func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 	m.Lock()
 	if m.verifier == owner.session.verifier {
 		entry := m.entries[owner.cacheKey]
 		if entry == nil {
-			entry = newEntry(&m.sessionCache, owner)
+			entry = newEntry(m, owner)
 		}
-		if entry.credentials != "" { // no credentials at all are those of a visitor without a session
-			delete(m.visitors.byCredentials, entry.credentials)
-			delete(m.visitors.admitted, entry.credentials)
-			entry.credentials = ""
-		}
-		if len(credentials) <= maxCachedCredentials && m.verifier.binding == nil {
+		switch {
+		case entry.credentials == credentials:
+			addCredentials(m, entry, forRequest)
+		case entry.hasVisitor:
+			removeCredentials(m, entry)
+		case len(credentials) <= maxCachedCredentials:
 			entry.credentials = credentials
-			m.visitors.byCredentials[credentials] = shown
-			if shown.rank >= m.freeRank && shown.values != nil && shown.fromBrowser {
-				m.visitors.admitted[credentials] = shown
-			}
 		}
 	}
 	m.Unlock()
 }
 
-// newEntry makes room in the cache for a session.
-func newEntry(c *sessionCache, owner *visitor) *cacheEntry {
-	if len(c.entries) >= maxSessions {
-		c.reset(c.verifier)
+// newEntry makes room in the cache for a session. At maxSessions the cache is emptied.
+func newEntry(m *middleware, owner *visitor) *cacheEntry {
+	if len(m.entries) >= maxSessions {
+		m.reset(m.verifier)
 	}
-	entry := &cacheEntry{owner: owner}
-	c.entries[owner.cacheKey] = entry
-	if expires := owner.session.expires; expires.Before(c.firstExpiry) {
-		c.firstExpiry = expires
-		if expires.Before(c.setAsideAt) {
-			c.setAsideAfter(pollInterval)
-		}
+	entry := &cacheEntry{owner: owner, isKey: owner.session.token == ""}
+	m.entries[owner.cacheKey] = entry
+	if owner.session.expires.Before(m.firstExpiry) {
+		m.expireAt(owner.session.expires)
 	}
 	return entry
+}
+
+// expireAt has the cache emptied at a moment before that of all other sessions in it.
+func (c *sessionCache) expireAt(moment time.Time) {
+	c.firstExpiry = moment
+	if moment.Before(c.setAsideAt) {
+		c.setAsideAfter(pollInterval)
+	}
+}
+
+// addCredentials lets a visitor be found by all their credentials, unless these don't say enough: sessions can be bound
+// to an address.
+func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
+	if m.verifier.binding != nil {
+		return
+	}
+	entry.hasVisitor = true
+	m.visitors.byCredentials[entry.credentials] = forRequest
+	if forRequest.rank >= m.freeRank && forRequest.values != nil && forRequest.fromBrowser {
+		m.visitors.admitted[entry.credentials] = forRequest
+	}
+}
+
+// removeCredentials undoes addCredentials.
+func removeCredentials(m *middleware, entry *cacheEntry) {
+	delete(m.visitors.byCredentials, entry.credentials)
+	delete(m.visitors.admitted, entry.credentials)
+	entry.credentials = ""
+	entry.hasVisitor = false
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -772,7 +792,7 @@ type headerPolicy struct {
 	reservedLengths     map[int]bool    // lengths of those names
 	common              map[string]bool // names of headers that need no closer look
 	known               map[string]bool // the same, and those by which a visitor was identified: they are among names
-	claims              []string        // that the service gets
+	chosenClaims        []string        // that the service gets and users can choose
 }
 
 // A header is an entry of the option headers.
@@ -815,42 +835,56 @@ func (h *header) expand(verified *session) string {
 // Authorization isn't ours, even if the option headers sets one for everybody else.
 func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]string {
 	values := make([][]string, len(p.names))
-	keepOtherCredentials(p, values, headers, current, "")
-	if p.setsAuthorization {
-		values[p.authorizationIndex] = headers["Authorization"]
-		if p.stripsAuthorization {
-			values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
+	if p.cookieIndex >= 0 {
+		others := stripSessionCookies(strings.Join(headers["Cookie"], "; "), current)
+		if others != "" {
+			values[p.cookieIndex] = []string{others}
 		}
+	}
+	if p.stripsAuthorization {
+		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
+	} else if p.setsAuthorization {
+		values[p.authorizationIndex] = headers["Authorization"]
 	}
 	return values
 }
 
-// keepOtherCredentials sets Cookie and Authorization, among the values, to what came beside the session.
-func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Header, current *verifier, token string) {
+// keepOtherCredentials sets Cookie and Authorization, among the values, to what came beside a session.
+//
+// A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
+// what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
+func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Header, own *session) {
 	if p.cookieIndex >= 0 {
 		cookies := strings.Join(headers["Cookie"], "; ")
-		if others := stripSessionCookies(cookies, token, current); others != "" {
+		others := strings.Replace("; "+cookies+"; ", own.verifier.cookieStart+own.token+"; ", "; ", 1)
+		others = strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
+		if strings.Contains(others, own.verifier.cookieName) {
+			others = stripSessionCookies(cookies, own.verifier)
+		}
+		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
-	if p.stripsAuthorization && !p.setsAuthorization {
+	if p.stripsAuthorization {
+		keepOtherAuthorization(p, values, headers, own.verifier)
+	}
+}
+
+// keepOtherAuthorization is keepOtherCredentials for Authorization, unless the option headers sets that.
+func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Header, current *verifier) {
+	if !p.setsAuthorization {
 		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
 	}
 }
 
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
-// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any
-// Organizr go, and nothing is left of more than 32 KiB of any.
-//
-// A visitor whose other cookies change at every request comes here each time. The expression would add a third to
-// what they cost, and isn't needed if the only session is the one that is known.
-func stripSessionCookies(cookies, token string, current *verifier) string {
+// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any Organizr go, and
+// nothing is left of more than 32 KiB of any.
+func stripSessionCookies(cookies string, current *verifier) string {
 	pattern := anySession
 	if current != nil {
-		cookie := "; " + current.cookieName + "=" + token + "; "
-		others := strings.Replace("; "+cookies+"; ", cookie, "; ", 1)
-		if !strings.Contains(others, current.cookieName) {
-			return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
+		if !strings.Contains(cookies, current.cookieName) {
+			return cookies
 		}
 		pattern = current.cookiePattern
 	}
@@ -1046,21 +1080,21 @@ var (
 	}
 	denied = &refusal{
 		status: http.StatusForbidden, offersLogin: true,
-		reason: errDenied.Error(),
+		reason: "matched by deny",
 		title:  "Not for you",
 		text:   "The settings of this service don't let you in.",
 		hint:   askForAccess,
 	}
 	accountLocked = &refusal{
 		status: http.StatusForbidden, offersLogin: true,
-		reason: errLocked.Error(),
+		reason: "the account is locked in Organizr",
 		title:  "Your account is locked",
 		text:   "Your account is locked in Organizr, so you get in only where guests do.",
 		hint:   "Ask whoever runs this Organizr to unlock it.",
 	}
 	nameUnprintable = &refusal{
 		status: http.StatusForbidden, offersLogin: true,
-		reason: errUnprintable.Error(),
+		reason: "the account's name or address isn't printable text, or begins or ends with a space",
 		title:  "Your name can't be passed on",
 		text: "Your name or address in Organizr has characters that can't be printed, or begins or ends with a space, " +
 			"so services could take you for somebody else.",
@@ -1206,14 +1240,8 @@ func (e *exchange) isFromProgram() bool {
 
 // refusal returns why a visitor with a session may not enter.
 func (e *exchange) refusal() *refusal {
-	restriction := e.visitor.restriction
-	switch {
-	case errors.Is(restriction, errLocked):
-		return accountLocked
-	case errors.Is(restriction, errUnprintable):
-		return nameUnprintable
-	case errors.Is(restriction, errDenied):
-		return denied
+	if e.visitor.restriction != nil {
+		return e.visitor.restriction
 	}
 	group := wrongGroup
 	group.rule = e.required
@@ -1247,7 +1275,7 @@ func (e *exchange) explain(why *refusal) {
 	if user := e.visitor.account; user != nil {
 		page.User = user.claims["username"]
 		page.Group = groupLabel(user.claims["group"], user.groupID)
-		if errors.Is(e.visitor.restriction, errUnprintable) {
+		if why == nameUnprintable {
 			page.User = strconv.Quote(page.User)
 		}
 	}
@@ -1945,7 +1973,11 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 	reserved := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
 	for i, set := range p.set {
 		p.names = append(p.names, set.name)
-		p.claims = append(p.claims, set.claims...)
+		for _, claim := range set.claims {
+			if claim != "groupID" && !slices.Contains(p.chosenClaims, claim) {
+				p.chosenClaims = append(p.chosenClaims, claim)
+			}
+		}
 		reserved = append(reserved, set.name)
 		if set.name == "Authorization" {
 			p.authorizationIndex, p.setsAuthorization = i, true
