@@ -224,7 +224,7 @@ func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 		return nil
 	}
 	if req.Header.WriteSubset(failingWriter, m.headers.common) != nil {
-		m.headers.removeReserved(req.Header)
+		removeReserved(m.headers, req.Header)
 	}
 	if sender.values == nil {
 		return &visitor{values: guestValues(m.headers, req.Header, m.verifierInForce())}
@@ -940,7 +940,7 @@ func holdsSession(text string, current *verifier) bool {
 
 // removeReserved removes the headers that only the plugin may set, in every spelling that a service could take for one.
 // Authorization stays: stripAuthorization deals with it.
-func (p *headerPolicy) removeReserved(headers http.Header) {
+func removeReserved(p *headerPolicy, headers http.Header) {
 	for name := range headers {
 		if !p.common[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
 			p.reserved[canonicalForCGI(name)] {
@@ -1003,7 +1003,7 @@ func isWebSocket(req *http.Request) bool {
 // been asked for another one than Traefik, and several of them write a list. Whatever isn't a host is ignored.
 func browserHost(req *http.Request) string {
 	lines := req.Header["X-Forwarded-Host"]
-	if len(lines) == 0 {
+	if len(lines) == 0 || lines[0] == req.Host {
 		return req.Host
 	}
 	return firstNonEmpty(hostAndPort.FindString(firstOfList(lines[0])), req.Host)
@@ -1120,6 +1120,9 @@ var (
 	noStore      = []string{"no-store"} // nobody is shown what was for somebody else
 	nosniff      = []string{"nosniff"}
 	problemType  = []string{"application/problem+json"}
+	pageType     = []string{"text/html; charset=utf-8"}
+	pagePolicy   = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+	retryAfter   = []string{"5"}                       // seconds; the page loads itself again as often
 	noToken      = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
 	invalidToken = []string{`Bearer realm="Organizr", error="invalid_token"`}
 
@@ -1133,8 +1136,8 @@ var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`)
 
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	isReady := sender.noSession != errNotReady //nolint:errorlint // it is never wrapped, and errors.Is costs a call
-	if sender.account == nil && isReady && !acceptsHTML.MatchString(req.Header.Get("Accept")) {
+	isStranger := sender.account == nil && sender.noSession != errNotReady //nolint:errorlint // it is never wrapped
+	if isStranger && !acceptsHTML.MatchString(req.Header.Get("Accept")) {
 		refuseProgram(m, sender, rw, req)
 	} else {
 		refuseVisitor(&exchange{m, sender, required, rw, req})
@@ -1143,8 +1146,7 @@ func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 
 // refuseProgram answers a request without a session that no browser makes for a page.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
-	logRefusal(m, req, http.StatusUnauthorized, sender.noSession.Error(), "")
-	stripRefused(m, req)
+	logAndStrip(m, req, http.StatusUnauthorized, sender.noSession, "")
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
@@ -1153,8 +1155,8 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if sender.sentCredentials {
 		headers["Www-Authenticate"] = invalidToken
 	}
-	if m.keys != nil {
-		offerBasic(headers, req)
+	if m.takesOthers {
+		offerBasic(m, headers, req)
 	}
 	rw.WriteHeader(http.StatusUnauthorized)
 	if req.Method != "HEAD" {
@@ -1164,8 +1166,8 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 
 // offerBasic adds to a refusal that a key may come by Basic. Many programs send a name and a password only then.
 // Browsers aren't told, since they would ask people for them.
-func offerBasic(headers http.Header, req *http.Request) {
-	if !isBrowser(req) {
+func offerBasic(m *middleware, headers http.Header, req *http.Request) {
+	if m.keys != nil && !isBrowser(req) {
 		headers.Add("Www-Authenticate", basicChallenge)
 	}
 }
@@ -1176,24 +1178,20 @@ func isBrowser(req *http.Request) bool {
 	return strings.HasPrefix(agent, "Mozilla/") && !strings.Contains(agent, "Thunderbird/")
 }
 
-// logRefusal logs a refusal in one line. Everything that a visitor chose is quoted and cut, so it can't look like
-// another line.
-func logRefusal(m *middleware, req *http.Request, status int, reason, name string) {
+// logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
+// like another line. Then it takes the session and forged headers out of the request: Traefik's middleware errors may
+// send that to a service of its own. The reason is an error or a text.
+func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
-}
-
-// stripRefused takes the session and forged headers out of a request that is refused: Traefik's middleware errors may
-// send it to a service of its own.
-func stripRefused(m *middleware, req *http.Request) {
-	headers := req.Header
 	req.URL.User = nil // a visitor can choose it, and the access log has it
+	headers := req.Header
 	delete(headers, "Cookie")
 	if m.takesOthers {
 		delete(headers, "Authorization")
 	}
 	if headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
-		m.headers.removeReserved(headers)
+		removeReserved(m.headers, headers)
 	}
 }
 
@@ -1208,34 +1206,36 @@ type exchange struct {
 
 // refuseVisitor answers a person, or a program that has a session.
 func refuseVisitor(e *exchange) {
-	if e.visitor.account != nil {
-		e.explain(e.refusal())
-	} else {
-		refuseStranger(e)
-	}
-}
-
-// refuseStranger answers a request without a session. People are sent to log in, unless that can't help.
-func refuseStranger(e *exchange) {
+	sender := e.visitor
 	switch {
-	case errors.Is(e.visitor.noSession, errNotReady):
+	case sender.account != nil:
+		e.explain(e.refusal())
+	case sender.noSession == errNotReady: //nolint:errorlint // it is never wrapped
 		e.explain(notReady)
-	case !isNavigation(e.req) || e.m.keys != nil && e.isFromProgram():
-		refuseProgram(e.m, e.visitor, e.rw, e.req)
-	case e.visitor.sentCredentials && isUnverifiable(e.visitor.noSession):
-		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", e.visitor.noSession)
-		e.explain(sessionUnverifiable)
-	case e.m.login == nil || e.req.Method != http.MethodGet && e.req.Method != http.MethodHead:
-		e.explain(loginNeeded)
+	case !isNavigation(e.req):
+		refuseProgram(e.m, sender, e.rw, e.req)
+	case sender.sentCredentials:
+		e.refuseCredentials()
 	default:
 		e.sendToLogin()
 	}
 }
 
-// isFromProgram reports whether a program sent a key that doesn't count, so a page and a login are of no use. Browsers
-// send Basic that is meant for the service.
-func (e *exchange) isFromProgram() bool {
-	return e.visitor.sentCredentials && (len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req))
+// refuseCredentials answers a page's request with a token or a key that doesn't count. Whoever is logged in at Organizr
+// would only come to its home page there. A program that sent a key has no use for a page or a login; browsers send
+// Basic that is meant for the service.
+func (e *exchange) refuseCredentials() {
+	sender := e.visitor
+	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
+	switch {
+	case e.m.keys != nil && sentKey:
+		refuseProgram(e.m, sender, e.rw, e.req)
+	case isUnverifiable(sender.noSession):
+		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", sender.noSession)
+		e.explain(sessionUnverifiable)
+	default:
+		e.sendToLogin()
+	}
 }
 
 // refusal returns why a visitor with a session may not enter.
@@ -1271,41 +1271,35 @@ func isNavigation(req *http.Request) bool {
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
 func (e *exchange) explain(why *refusal) {
-	page := refusalPageData{Status: why.status, Title: why.title, Text: why.text, Hint: why.hint}
+	if acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req) {
+		e.rw.Header()["Content-Security-Policy"] = pagePolicy
+		e.respond(why, pageType, e.page(why))
+	} else {
+		e.respond(why, problemType, why.problem())
+	}
+}
+
+// page returns the page that says why the visitor may not enter.
+func (e *exchange) page(why *refusal) []byte {
+	data := refusalPageData{Status: why.status, Title: why.title, Text: why.text, Hint: why.hint}
 	if user := e.visitor.account; user != nil {
-		page.User = user.claims["username"]
-		page.Group = groupLabel(user.claims["group"], user.groupID)
+		data.User = user.claims["username"]
+		data.Group = groupLabel(user.claims["group"], user.groupID)
 		if why == nameUnprintable {
-			page.User = strconv.Quote(page.User)
+			data.User = strconv.Quote(data.User)
 		}
 	}
 	if why.rule != nil {
-		page.Required = why.rule.label()
-		page.Rule = why.rule.text
-		page.Tab = why.rule.tab
+		data.Required = why.rule.label()
+		data.Rule = why.rule.text
+		data.Tab = why.rule.tab
 	}
 	if why.offersLogin && e.m.login != nil {
-		page.Login = e.m.login.url
+		data.Login = e.m.login.url
 	}
-	headers := e.rw.Header()
-	if why.status == http.StatusServiceUnavailable {
-		headers.Set("Retry-After", "5") // seconds; the page loads itself again as often
-	}
-	var body bytes.Buffer
-	if acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req) {
-		headers.Set("Content-Type", "text/html; charset=utf-8")
-		headers.Set("Content-Security-Policy",
-			"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-		_ = refusalPage.Execute(&body, page)
-	} else {
-		headers["Content-Type"] = problemType
-		body.Write(why.problem())
-	}
-	reason := why.reason
-	if reason == "" {
-		reason = e.visitor.noSession.Error()
-	}
-	e.respond(why.status, reason, body.Bytes())
+	var page bytes.Buffer
+	_ = refusalPage.Execute(&page, data)
+	return page.Bytes()
 }
 
 // groupLabel returns a group's name with its number, by which groups are compared.
@@ -1329,26 +1323,32 @@ func (r *refusal) problem() []byte {
 }
 
 // respond sends a refusal and logs it.
-func (e *exchange) respond(status int, reason string, body []byte) {
+func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
+	sender := e.visitor
 	name := ""
-	if e.visitor.account != nil {
-		name = e.visitor.account.claims["username"]
+	if sender.account != nil {
+		name = sender.account.claims["username"]
 	}
-	logRefusal(e.m, e.req, status, reason, name)
-	stripRefused(e.m, e.req)
+	if why.reason != "" {
+		logAndStrip(e.m, e.req, why.status, why.reason, name)
+	} else {
+		logAndStrip(e.m, e.req, why.status, sender.noSession, name)
+	}
 	headers := e.rw.Header()
+	headers["Content-Type"] = contentType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
-	if status == http.StatusUnauthorized {
+	switch why.status {
+	case http.StatusUnauthorized:
 		headers["Www-Authenticate"] = noToken
-		if e.visitor.sentCredentials {
+		if sender.sentCredentials {
 			headers["Www-Authenticate"] = invalidToken
 		}
-		if e.m.keys != nil {
-			offerBasic(headers, e.req)
-		}
+		offerBasic(e.m, headers, e.req)
+	case http.StatusServiceUnavailable:
+		headers["Retry-After"] = retryAfter
 	}
-	e.rw.WriteHeader(status)
+	e.rw.WriteHeader(why.status)
 	if e.req.Method != http.MethodHead {
 		_, _ = e.rw.Write(body)
 	}
@@ -1357,14 +1357,12 @@ func (e *exchange) respond(status int, reason string, body []byte) {
 // clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
 // of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
-	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
+	lines := req.Header["X-Forwarded-For"]
+	if len(lines) > 0 {
 		return firstOfList(lines[0])
 	}
-	colon := strings.LastIndexByte(req.RemoteAddr, ':')
-	if colon < 0 {
-		return req.RemoteAddr
-	}
-	return strings.Trim(req.RemoteAddr[:colon], "[]")
+	host, _, _ := net.SplitHostPort(req.RemoteAddr)
+	return host
 }
 
 // firstOfList returns the first element of a list with commas: what the first of several proxies has written.
@@ -1385,6 +1383,10 @@ type login struct {
 	host         string // without port
 	cookieDomain string // the hosts that get Organizr's cookie: this one and all under it
 	hostOnly     bool   // only the host itself gets it
+
+	// siblingSuffix is how all other hosts end that get the cookie. Nearly every visitor comes from one of them, and then
+	// no address needs to be parsed.
+	siblingSuffix string
 }
 
 // sendToLogin sends a browser to Organizr, from where it comes back logged in, or says why that wouldn't help.
@@ -1393,10 +1395,17 @@ type login struct {
 // this it comes back exactly, whatever is in it.
 func (e *exchange) sendToLogin() {
 	organizr := e.m.login
-	host := browserHost(e.req)
-	returnURL := externalURL(e.req, host)
-	// isSibling is nearly always true, and then the address needn't be parsed.
-	isSibling := host != organizr.host && !organizr.hostOnly && strings.HasSuffix(host, "."+organizr.cookieDomain)
+	req := e.req
+	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
+		e.explain(loginNeeded)
+		return
+	}
+	host := browserHost(req)
+	isSibling := strings.HasSuffix(host, organizr.siblingSuffix) && host != organizr.host
+	if !isSibling {
+		host = finalDot.ReplaceAllString(host, "$1")
+	}
+	returnURL := externalURL(req, host)
 	if !isSibling && e.explainObstacle(returnURL) {
 		return
 	}
@@ -1404,8 +1413,7 @@ func (e *exchange) sendToLogin() {
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
-	logRefusal(e.m, e.req, http.StatusFound, e.visitor.noSession.Error(), "")
-	stripRefused(e.m, e.req)
+	logAndStrip(e.m, req, http.StatusFound, e.visitor.noSession, "")
 	headers := e.rw.Header()
 	headers["Location"] = []string{location}
 	headers["Cache-Control"] = noStore
@@ -1447,15 +1455,23 @@ func (c *sessionCache) reportOnce(name, what string, err error) {
 // externalURL returns the address of the request as the browser knows it. Traefik says in X-Forwarded-… how it was
 // reached, and which prefix an earlier middleware has cut off. It takes those headers from trusted proxies only.
 func externalURL(req *http.Request, host string) string {
-	scheme := "http://"
+	address := "http://" + host
 	if isSecure(req) {
-		scheme = "https://"
+		address = "https://" + host
 	}
+	if len(req.Header["X-Forwarded-Prefix"]) > 0 {
+		address += forwardedPrefix(req)
+	}
+	return address + req.URL.RequestURI()
+}
+
+// forwardedPrefix returns the beginning of the path that an earlier middleware has cut off. What isn't a path is ignored.
+func forwardedPrefix(req *http.Request) string {
 	prefix := strings.Join(req.Header["X-Forwarded-Prefix"], "")
-	if prefix != "" && prefix[0] != '/' {
-		prefix = ""
+	if !strings.HasPrefix(prefix, "/") {
+		return ""
 	}
-	return scheme + finalDot.ReplaceAllString(host, "$1") + prefix + req.URL.RequestURI()
+	return prefix
 }
 
 // isSecure reports whether the browser asked by https.
@@ -1464,9 +1480,11 @@ func isSecure(req *http.Request) bool {
 	if len(lines) == 0 {
 		return req.TLS != nil
 	}
-	proto := strings.ToLower(firstOfList(lines[0]))
-	return proto == "https" || proto == "wss"
+	return secureProtocol.MatchString(lines[0])
 }
+
+// secureProtocol matches a list of protocols of which the first is https, or its WebSockets.
+var secureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`)
 
 // finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
 var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
@@ -1745,6 +1763,10 @@ func parseLogin(errs *configErrors, raw string) *login {
 	parsed.Host = finalDot.ReplaceAllString(parsed.Host, "$1")
 	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}
 	l.cookieDomain, l.hostOnly = domainOfCookie(l.host)
+	l.siblingSuffix = "." + l.cookieDomain
+	if l.hostOnly {
+		l.siblingSuffix = "/" // no host has it
+	}
 	return l
 }
 
