@@ -1357,13 +1357,14 @@ func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
 // clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
 // of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
-	lines := req.Header["X-Forwarded-For"]
-	if len(lines) > 0 {
-		return firstOfList(lines[0])
+	if len(req.Header["X-Forwarded-For"]) > 0 {
+		return firstOfList(req.Header["X-Forwarded-For"][0])
 	}
-	host, _, _ := net.SplitHostPort(req.RemoteAddr)
-	return host
+	return portAndBrackets.ReplaceAllString(req.RemoteAddr, "")
 }
+
+// portAndBrackets matches what net/http adds to the address of a client.
+var portAndBrackets = regexp.MustCompile(`:[0-9]+$|[\[\]]`)
 
 // firstOfList returns the first element of a list with commas: what the first of several proxies has written.
 func firstOfList(list string) string {
