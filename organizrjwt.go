@@ -94,7 +94,6 @@ type middleware struct {
 	keys           keyring // nil if there are none
 	headers        *headerPolicy
 	headerNames    []string        // headers.names
-	commonHeaders  map[string]bool // headers.common
 	knownHeaders   map[string]bool // headers.known
 	login          *login          // nil if nobody is redirected
 	acceptBearer   bool
@@ -160,17 +159,23 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // Requests
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
-// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Everything unusual is left
-// to decide: other methods than GET, headers that browsers don't send, and visitors who aren't in the cache or whose
-// path must be looked up first.
+// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Everything else is left to
+// others: decide looks at visitors who aren't in the cache or whose path must be looked up first, and screen at methods
+// other than GET and at headers that browsers don't send.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
 	cookies := strings.Join(headers["Cookie"], "; ")
 	m.RLock()
 	sender := m.admitted[cookies]
 	m.RUnlock()
-	if sender == nil || req.Method != "GET" || headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
+	if sender == nil {
 		sender = decide(m, rw, req, cookies)
+		if sender == nil {
+			return
+		}
+	}
+	if req.Method != "GET" || headers.WriteSubset(failingWriter, sender.usualHeaders) != nil {
+		sender = screen(m, sender, rw, req)
 		if sender == nil {
 			return
 		}
@@ -182,13 +187,13 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// failingWriter makes WriteSubset report, in one compiled call, whether there is any header beside the common ones: it
+// failingWriter makes WriteSubset report, in one compiled call, whether there is any header beside the usual ones: it
 // skips those and fails at the first other one, since nothing can be written to a nil file. A loop over the headers
 // takes 34 allocations, this takes 14.
 var failingWriter = (*os.File)(nil)
 
-// decide finds out what the path requires and who sent the request. It returns the visitor as the service is told of
-// them, or refuses the request and returns nil.
+// decide finds out what the path requires and who sent the request. It returns the visitor, or refuses the request and
+// returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	if m.takesOthers {
 		credentials = withAuthorization(credentials, req)
@@ -208,22 +213,25 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 		refuse(m, sender, required, rw, req)
 		return nil
 	}
-	if sender.values == nil || req.Method != "GET" || req.Header.WriteSubset(failingWriter, m.knownHeaders) != nil {
-		return screen(m, sender, required, rw, req)
-	}
 	return sender
 }
 
 // screen takes forged headers out of an unusual request of somebody whose group may enter. It returns the visitor as
 // the service is told of them, or refuses the request all the same and returns nil.
-func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) *visitor {
-	why := checkRequest(m, sender, required, req)
+func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) *visitor {
+	if sender.byCookies && m.takesOthers && hasAuthorization(req) {
+		sender = decide(m, rw, req, strings.Join(req.Header["Cookie"], "; "))
+		if sender == nil {
+			return nil
+		}
+	}
+	why := checkRequest(m, sender, req)
 	if why != nil {
-		e := &exchange{m, sender, required, rw, req}
+		e := &exchange{m, sender, m.required, rw, req}
 		e.explain(why)
 		return nil
 	}
-	if req.Header.WriteSubset(failingWriter, m.headers.common) != nil {
+	if req.Header.WriteSubset(failingWriter, m.commonHeaders) != nil {
 		removeReserved(m.headers, req.Header)
 	}
 	if sender.values == nil {
@@ -233,11 +241,12 @@ func screen(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 }
 
 // checkRequest returns why an unusual request is refused although the visitor may enter, or nil.
-func checkRequest(m *middleware, sender *visitor, required *rule, req *http.Request) *refusal {
+func checkRequest(m *middleware, sender *visitor, req *http.Request) *refusal {
 	if len(req.Header) > maxHeaders {
 		return tooManyHeaders
 	}
-	if sender.fromBrowser && required.group != guestGroup && !m.allowCrossSite && isCrossSite(m.login, req) {
+	isAtRisk := sender.fromBrowser && !m.allowCrossSite
+	if isAtRisk && isCrossSite(m.login, req) && requiredFor(m, req).group != guestGroup {
 		return fromAnotherSite
 	}
 	return nil
@@ -278,6 +287,9 @@ type visitor struct {
 	values      [][]string    // of headerPolicy.names; nil if the service sees a guest
 	user        *url.Userinfo // the name, for Traefik's access log
 
+	usualHeaders map[string]bool // names of headers that need no closer look in their requests
+	byCookies    bool            // the cache has them by cookies alone, whatever else they send
+
 	cacheKey        string // by which the cache knows them: the token, or the hash of their key
 	fromBrowser     bool   // a browser sends what lets them in, whatever page asks for it
 	noSession       error  // why there is no session; nil if there is one
@@ -295,37 +307,20 @@ func withAuthorization(cookies string, req *http.Request) string {
 	return cookies
 }
 
-// identify returns who sent the request. The first good session counts. Organizr sets one cookie for its domain and one
-// for its host, so a browser can send two of that name, and one of them can be stale.
+// hasAuthorization reports whether a request has more than cookies that can say who sent it.
+func hasAuthorization(req *http.Request) bool { return withAuthorization("", req) != "" }
+
+// identify returns who sent the request. A token or a key may come in another header than a cookie, and a browser may
+// send two cookies: Organizr sets one for its domain and one for its host, and one of them can be stale.
 func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
 	if current == nil {
 		return identifyAfterPoll(m, req, credentials)
 	}
 	candidates := req.CookiesNamed(current.cookieName)
-	if m.takesOthers || len(candidates) == 0 || len(candidates) > maxCookies || len(credentials) > maxCredentials {
+	if m.takesOthers || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
 		return identifyUnusual(m, req, credentials, current, candidates)
 	}
-	return firstSession(m, req, credentials, current, candidates)
-}
-
-// identifyUnusual is identify for requests without a cookie or with too many, and where a token or a key may come in
-// another header.
-func identifyUnusual(
-	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
-) *visitor {
-	sender := &visitor{rank: guestRank, noSession: current.errNoCookie}
-	if len(credentials) > maxCredentials {
-		sender.noSession = errLongCredentials
-		return sender
-	}
-	candidates = sessionCandidates(m, req, candidates)
-	if len(candidates) > 0 {
-		sender = firstSession(m, req, credentials, current, candidates)
-	}
-	if sender.account == nil && m.keys != nil {
-		return identifyByKey(m, req, credentials, current, sender)
-	}
-	return sender
+	return identifyBySession(m, req, credentials, current, candidates[0])
 }
 
 // identifyAfterPoll is identify for the first request after the cache was set aside.
@@ -343,6 +338,30 @@ func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *vi
 	return identify(m, req, credentials, current)
 }
 
+// identifyUnusual is identify for all requests that don't have one cookie and nothing else. The first good session
+// counts, and a key if there is none.
+func identifyUnusual(
+	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
+) *visitor {
+	sender := &visitor{rank: guestRank, noSession: current.errNoCookie}
+	if len(credentials) > maxCredentials {
+		sender.noSession = errLongCredentials
+		return sender
+	}
+	for _, candidate := range sessionCandidates(m, req, candidates) {
+		if sender.account == nil {
+			sender = identifyBySession(m, req, credentials, current, candidate)
+		}
+		if sender.account != nil && current.binding != nil {
+			sender = checkBinding(current.binding, sender, req)
+		}
+	}
+	if sender.account == nil && m.keys != nil {
+		return identifyByKey(m, req, credentials, current, sender)
+	}
+	return sender
+}
+
 // sessionCandidates returns the first cookies, and the bearer token as a cookie without a name.
 func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cookie) []*http.Cookie {
 	if len(candidates) > maxCookies {
@@ -355,52 +374,37 @@ func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cook
 	return candidates
 }
 
-// firstSession returns the visitor of the first candidate that is a valid session. If none is, it returns a guest with
-// what is wrong with the last one.
-func firstSession(
-	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
+// identifyBySession returns the visitor whose session a cookie holds, from the cache if they are there. If it holds
+// none, it returns a guest with what is wrong with it. A key's hash, which anybody may read in a label, is in the cache
+// too, but no session.
+func identifyBySession(
+	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
 ) *visitor {
-	var lastErr error
-	for _, candidate := range candidates {
-		owner, err := ownerOf(m, current, candidate.Value)
-		if err == nil && current.binding != nil {
-			err = checkBinding(current.binding, owner.session, req)
-		}
-		if err == nil {
-			return remember(m, req, credentials, owner, candidate.Name != "")
-		}
-		lastErr = err
-	}
-	return &visitor{rank: guestRank, noSession: lastErr, sentCredentials: true}
-}
-
-// ownerOf returns the visitor whose session a token is, from the cache if it is there, or what is wrong with it. A
-// key's hash, which anybody may read in a label, is in the cache too, but no token.
-func ownerOf(m *middleware, current *verifier, token string) (*visitor, error) {
+	token := cookie.Value
 	m.RLock()
 	entry := m.entries[token]
 	m.RUnlock()
-	if entry == nil || entry.isKey {
-		return verifyOwner(m, current, token)
+	if entry != nil && !entry.isKey {
+		return remember(m, req, credentials, entry.owner, cookie.Name != "")
 	}
-	return entry.owner, nil
-}
-
-// verifyOwner is ownerOf for a token that isn't in the cache.
-func verifyOwner(m *middleware, current *verifier, token string) (*visitor, error) {
 	verified, err := verify(current, token, now())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
 		verified, err = verifyNewcomer(m, token)
 	}
 	if err != nil {
-		return nil, err
+		return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
 	}
-	return newVisitor(m, verified), nil
+	return remember(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
 }
 
-// checkBinding returns nil if the request comes from the address and the browser that the session is bound to.
-func checkBinding(bound *binding, verified *session, req *http.Request) error {
-	return bound.check(verified.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
+// checkBinding returns the visitor if the request comes from the address and the browser that their session is bound
+// to, and otherwise a guest.
+func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
+	err := bound.check(sender.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
+	if err != nil {
+		return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
+	}
+	return sender
 }
 
 // verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
@@ -424,6 +428,7 @@ func newVisitor(m *middleware, verified *session) *visitor {
 	if m.hasConditions {
 		applyConditions(m, v)
 	}
+	v.usualHeaders = m.commonHeaders
 	v.user = url.User(user.claims["username"])
 	values := make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
@@ -595,6 +600,8 @@ type sessionCache struct {
 	poller   *poller
 	freeRank int // at this rank and above, no path and no tab can refuse a visitor
 
+	commonHeaders map[string]bool // usualHeaders of visitors known by cookies: headers.common
+
 	sync.RWMutex
 	knownVisitors                        // in use: visitors, or none
 	current       *verifier              // in use: verifier, or nil
@@ -680,7 +687,7 @@ func (c *sessionCache) reset(latest *verifier) {
 	if latest == nil {
 		return
 	}
-	guest := &visitor{rank: guestRank, noSession: latest.errNoCookie}
+	guest := &visitor{rank: guestRank, noSession: latest.errNoCookie, usualHeaders: c.commonHeaders, byCookies: true}
 	c.visitors.byCredentials[""] = guest
 	if c.freeRank == guestRank {
 		c.visitors.admitted[""] = guest
@@ -752,7 +759,10 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	}
 	entry.hasVisitor = true
 	m.visitors.byCredentials[entry.credentials] = forRequest
-	if forRequest.rank >= m.freeRank && forRequest.values != nil && forRequest.fromBrowser {
+	if strings.ContainsAny(entry.credentials, "\x00\x01") { // see withAuthorization
+		forRequest.usualHeaders = m.knownHeaders
+	} else if forRequest.rank >= m.freeRank && forRequest.values != nil {
+		forRequest.byCookies = true
 		m.visitors.admitted[entry.credentials] = forRequest
 	}
 }
@@ -1466,7 +1476,7 @@ func externalURL(req *http.Request, host string) string {
 	return address + req.URL.RequestURI()
 }
 
-// forwardedPrefix returns the beginning of the path that an earlier middleware has cut off. What isn't a path is ignored.
+// forwardedPrefix returns the beginning of the path that an earlier middleware has cut off, if it is one.
 func forwardedPrefix(req *http.Request) string {
 	prefix := strings.Join(req.Header["X-Forwarded-Prefix"], "")
 	if !strings.HasPrefix(prefix, "/") {
@@ -2192,10 +2202,13 @@ var (
 	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 )
 
-// requiredFor returns the rule that holds for a request where there are rules or a tab says which group is required.
+// requiredFor returns the rule that holds for a request.
 // The host is the one by which Traefik chose the router, never one that a header has.
 func requiredFor(m *middleware, req *http.Request) *rule {
 	all := m.rules
+	if m.tab == nil && all == nil {
+		return m.required
+	}
 	if m.tab != nil {
 		byTab := m.tab.rule(m.tabsInForce(), req.Host)
 		if all == nil {
