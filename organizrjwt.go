@@ -1141,13 +1141,13 @@ var (
 	loginProblem = loginNeeded.problem()
 )
 
-// acceptsHTML matches an Accept header in which HTML is among the first.
-var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`)
+// acceptsHTML reports whether HTML is among the first types of an Accept header.
+var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`).MatchString
 
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	isStranger := sender.account == nil && sender.noSession != errNotReady //nolint:errorlint // it is never wrapped
-	if isStranger && !acceptsHTML.MatchString(req.Header.Get("Accept")) {
+	isReady := sender.noSession != errNotReady //nolint:errorlint // it is never wrapped
+	if sender.account == nil && isReady && !acceptsHTML(req.Header.Get("Accept")) {
 		refuseProgram(m, sender, rw, req)
 	} else {
 		refuseVisitor(&exchange{m, sender, required, rw, req})
@@ -1272,16 +1272,16 @@ func (e *exchange) refusal() *refusal {
 // sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
 func isNavigation(req *http.Request) bool {
 	headers := req.Header
-	mode := headers.Get("Sec-Fetch-Mode")
-	if mode != "" && mode != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
+	modes, senders := headers["Sec-Fetch-Mode"], headers["X-Requested-With"]
+	if len(modes) > 0 && modes[0] != "navigate" || len(senders) > 0 && senders[0] == "XMLHttpRequest" {
 		return false
 	}
-	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
+	return len(headers["Hx-Request"]) == 0 && (len(headers["Upgrade"]) == 0 || !isWebSocket(req))
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
 func (e *exchange) explain(why *refusal) {
-	if acceptsHTML.MatchString(e.req.Header.Get("Accept")) && isNavigation(e.req) {
+	if acceptsHTML(e.req.Header.Get("Accept")) && isNavigation(e.req) {
 		e.rw.Header()["Content-Security-Policy"] = pagePolicy
 		e.respond(why, pageType, e.page(why))
 	} else {
@@ -1367,14 +1367,12 @@ func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
 // clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
 // of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
-	if len(req.Header["X-Forwarded-For"]) > 0 {
-		return firstOfList(req.Header["X-Forwarded-For"][0])
+	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
+		return firstOfList(lines[0])
 	}
-	return portAndBrackets.ReplaceAllString(req.RemoteAddr, "")
+	address, _, _ := net.SplitHostPort(req.RemoteAddr)
+	return address
 }
-
-// portAndBrackets matches what net/http adds to the address of a client.
-var portAndBrackets = regexp.MustCompile(`:[0-9]+$|[\[\]]`)
 
 // firstOfList returns the first element of a list with commas: what the first of several proxies has written.
 func firstOfList(list string) string {
@@ -1491,11 +1489,11 @@ func isSecure(req *http.Request) bool {
 	if len(lines) == 0 {
 		return req.TLS != nil
 	}
-	return secureProtocol.MatchString(lines[0])
+	return isSecureProtocol(lines[0])
 }
 
-// secureProtocol matches a list of protocols of which the first is https, or its WebSockets.
-var secureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`)
+// isSecureProtocol reports whether the first protocol of a list is https, or its WebSockets.
+var isSecureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`).MatchString
 
 // finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
 var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)

@@ -155,7 +155,9 @@ func (request interpretedRequest) sender(t testing.TB, handler http.Handler) fun
 		}
 		sent++
 		rw := &answered{header: http.Header{}}
-		handler.ServeHTTP(rw, &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: address, Header: header})
+		handler.ServeHTTP(rw, &http.Request{
+			Method: http.MethodGet, Host: "sonarr.example.com", URL: address, Header: header, RemoteAddr: "192.0.2.1:40000",
+		})
 		if rw.status != request.status {
 			t.Fatalf("%s: got status %d, want %d", request.name, rw.status, request.status)
 		}
