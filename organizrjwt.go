@@ -1272,11 +1272,11 @@ func (e *exchange) refusal() *refusal {
 // sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
 func isNavigation(req *http.Request) bool {
 	headers := req.Header
-	modes, senders := headers["Sec-Fetch-Mode"], headers["X-Requested-With"]
-	if len(modes) > 0 && modes[0] != "navigate" || len(senders) > 0 && senders[0] == "XMLHttpRequest" {
+	modes := headers["Sec-Fetch-Mode"]
+	if len(modes) > 0 && modes[0] != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
 		return false
 	}
-	return len(headers["Hx-Request"]) == 0 && (len(headers["Upgrade"]) == 0 || !isWebSocket(req))
+	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
