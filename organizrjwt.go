@@ -1147,10 +1147,13 @@ var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`).MatchString
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
 	isReady := sender.noSession != errNotReady //nolint:errorlint // it is never wrapped
-	if sender.account == nil && isReady && !acceptsHTML(req.Header.Get("Accept")) {
-		refuseProgram(m, sender, rw, req)
-	} else {
+	switch {
+	case sender.account != nil || !isReady:
 		refuseVisitor(&exchange{m, sender, required, rw, req})
+	case acceptsHTML(req.Header.Get("Accept")) && isNavigation(req):
+		sendToLogin(&exchange{m, sender, required, rw, req})
+	default:
+		refuseProgram(m, sender, rw, req)
 	}
 }
 
@@ -1214,37 +1217,12 @@ type exchange struct {
 	req      *http.Request
 }
 
-// refuseVisitor answers a person, or a program that has a session.
+// refuseVisitor answers a visitor who has a session, and everybody as long as Organizr's files aren't there.
 func refuseVisitor(e *exchange) {
-	sender := e.visitor
-	switch {
-	case sender.account != nil:
-		e.explain(e.refusal())
-	case sender.noSession == errNotReady: //nolint:errorlint // it is never wrapped
+	if e.visitor.account == nil {
 		e.explain(notReady)
-	case !isNavigation(e.req):
-		refuseProgram(e.m, sender, e.rw, e.req)
-	case sender.sentCredentials:
-		e.refuseCredentials()
-	default:
-		e.sendToLogin()
-	}
-}
-
-// refuseCredentials answers a page's request with a token or a key that doesn't count. Whoever is logged in at Organizr
-// would only come to its home page there. A program that sent a key has no use for a page or a login; browsers send
-// Basic that is meant for the service.
-func (e *exchange) refuseCredentials() {
-	sender := e.visitor
-	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
-	switch {
-	case e.m.keys != nil && sentKey:
-		refuseProgram(e.m, sender, e.rw, e.req)
-	case isUnverifiable(sender.noSession):
-		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", sender.noSession)
-		e.explain(sessionUnverifiable)
-	default:
-		e.sendToLogin()
+	} else {
+		e.explain(e.refusal())
 	}
 }
 
@@ -1402,9 +1380,12 @@ type login struct {
 //
 // Organizr decodes the value of return three times, each time a little differently (its js/custom.js). Escaped like
 // this it comes back exactly, whatever is in it.
-func (e *exchange) sendToLogin() {
+func sendToLogin(e *exchange) {
 	organizr := e.m.login
 	req := e.req
+	if e.visitor.sentCredentials && e.explainCredentials() {
+		return
+	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
 		e.explain(loginNeeded)
 		return
@@ -1427,6 +1408,24 @@ func (e *exchange) sendToLogin() {
 	headers["Location"] = []string{location}
 	headers["Cache-Control"] = noStore
 	e.rw.WriteHeader(http.StatusFound)
+}
+
+// explainCredentials answers a page's request with a token or a key that doesn't count, unless a login helps, and
+// reports whether. Whoever is logged in at Organizr would only come to its home page there. A program that sent a key
+// has no use for a page or a login; browsers send Basic that is meant for the service.
+func (e *exchange) explainCredentials() bool {
+	err := e.visitor.noSession
+	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
+	switch {
+	case e.m.keys != nil && sentKey:
+		refuseProgram(e.m, e.visitor, e.rw, e.req)
+		return true
+	case isUnverifiable(err):
+		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", err)
+		e.explain(sessionUnverifiable)
+		return true
+	}
+	return false
 }
 
 // explainObstacle says why a login would not let the visitor in to an address, if it wouldn't, and reports whether.
