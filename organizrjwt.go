@@ -1157,6 +1157,17 @@ func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 	}
 }
 
+// isNavigation reports whether a browser opens a page, rather than a script or a WebSocket asking. Not every browser
+// sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
+func isNavigation(req *http.Request) bool {
+	headers := req.Header
+	modes := headers["Sec-Fetch-Mode"]
+	if len(modes) > 0 && modes[0] != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
+		return false
+	}
+	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
+}
+
 // refuseProgram answers a request without a session that no browser makes for a page.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
 	logAndStrip(m, req, http.StatusUnauthorized, sender.noSession, "")
@@ -1208,6 +1219,22 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 	}
 }
 
+// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
+// of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
+func clientAddress(req *http.Request) string {
+	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
+		return firstOfList(lines[0])
+	}
+	address, _, _ := net.SplitHostPort(req.RemoteAddr)
+	return address
+}
+
+// firstOfList returns the first element of a list with commas: what the first of several proxies has written.
+func firstOfList(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first)
+}
+
 // An exchange is a request that is refused: who sent it, which rule refuses them, and where to answer.
 type exchange struct {
 	m        *middleware
@@ -1244,17 +1271,6 @@ func (e *exchange) refusal() *refusal {
 		group.reason += " by the tab " + e.required.tab
 	}
 	return &group
-}
-
-// isNavigation reports whether a browser opens a page, rather than a script or a WebSocket asking. Not every browser
-// sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
-func isNavigation(req *http.Request) bool {
-	headers := req.Header
-	modes := headers["Sec-Fetch-Mode"]
-	if len(modes) > 0 && modes[0] != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
-		return false
-	}
-	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
@@ -1340,22 +1356,6 @@ func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
 	if e.req.Method != http.MethodHead {
 		_, _ = e.rw.Write(body)
 	}
-}
-
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
-// of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
-func clientAddress(req *http.Request) string {
-	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
-		return firstOfList(lines[0])
-	}
-	address, _, _ := net.SplitHostPort(req.RemoteAddr)
-	return address
-}
-
-// firstOfList returns the first element of a list with commas: what the first of several proxies has written.
-func firstOfList(list string) string {
-	first, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(first)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
