@@ -722,7 +722,7 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 		case entry.credentials == credentials:
 			addCredentials(m, entry, forRequest)
 		case entry.hasVisitor:
-			removeCredentials(m, entry)
+			removeCredentials(m, entry, credentials)
 		case len(credentials) <= maxCachedCredentials:
 			entry.credentials = credentials
 		}
@@ -767,12 +767,15 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	}
 }
 
-// removeCredentials undoes addCredentials.
-func removeCredentials(m *middleware, entry *cacheEntry) {
+// removeCredentials undoes addCredentials, since the visitor has come with others.
+func removeCredentials(m *middleware, entry *cacheEntry, others string) {
 	delete(m.visitors.byCredentials, entry.credentials)
 	delete(m.visitors.admitted, entry.credentials)
-	entry.credentials = ""
 	entry.hasVisitor = false
+	entry.credentials = ""
+	if len(others) <= maxCachedCredentials {
+		entry.credentials = others
+	}
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
