@@ -199,6 +199,10 @@ func BenchmarkInterpreted(b *testing.B) {
 		{name: "remembered, other cookies change", cookies: changing},
 		{name: "remembered, one rule", options: rule, cookies: one},
 		{name: "remembered, ten rules", options: tenRules, cookies: one},
+		{
+			name: "remembered, ten rules, a song", options: tenRules, cookies: one,
+			target: "/Ludwig/05%20Symphony%20No.%205.mp3",
+		},
 		{name: "remembered, one rule, other cookies change", options: rule, cookies: changing},
 		{name: "remembered, one rule, a folder", options: rule, cookies: one, target: "/some/path/"},
 		{name: "remembered, opened by a rule", options: rule, cookies: one, target: "/api/x"},
@@ -345,6 +349,10 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		odd[fmt.Sprintf("X_%d", i)] = []string{"1"}
 	}
 	rules := map[string]any{"Rules": []string{"/secret/=Admin", "/api/=Guest"}}
+	tenRules := map[string]any{"Rules": load.Rules(10)}
+	overlapping := map[string]any{"Rules": []string{
+		"/secret/=Admin", "/api/=Guest", "/{user}/private/=Admin", "/files/{name}=Guest", "OPTIONS /=Guest",
+	}}
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
 	for _, request := range []interpretedRequest{
@@ -367,6 +375,29 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{
 			name: "8 KiB of slashes that are encoded nine times", options: rules,
 			target: "/" + load.Fill("%25252525252525252f", 8<<10), status: 401,
+		},
+		{
+			name: "as many encoded slashes as are read", options: rules, target: "/" + strings.Repeat("%252f", 127),
+			status: 401,
+		},
+		{
+			name: "as many parameters, capitals and dots as are read", options: rules,
+			target: "/" + strings.Repeat("A.%2f;x", 42), status: 401,
+		},
+		{
+			name: "the same in an opened folder", options: rules, target: "/api/" + strings.Repeat("A.%2f;x", 41),
+		},
+		{
+			name: "a path with more than sixteen variants", options: tenRules, target: "/x/y/..;/tokens%253b.json",
+			status: 401,
+		},
+		{
+			name: "a path with sixteen variants, and overlapping rules", options: overlapping,
+			target: "/files/..%23%2F%252f..", status: 401,
+		},
+		{
+			name: "4 KiB of Japanese names", options: rules,
+			target: "/" + load.Fill(strings.Repeat("%E6%AD%8C", 10)+"/", 11<<10) + "%E6%AD%8C%3F.mp3", status: 401,
 		},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
