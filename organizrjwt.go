@@ -2124,11 +2124,16 @@ func parseHeader(errs *configErrors, name, text string) *header {
 // /settings.json may all be /settings to them. So a path is looked up in two ways, and the most privileged group of all
 // holds. Rules that grant access match exactly: the path as it came, among the patterns as they were given. Rules that
 // restrict it also match every variant of the path that a lenient service might mean, among the patterns in lower case.
+//
+// Attackers can write paths that have many variants, and interpreted steps are slow. So the variants are lines of one
+// text, and most steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes
+// to a control character has variants.
 
 const (
-	maxPath         = 4 << 10  // bytes, once decoded
-	maxVariants     = 16       // of one path
-	maxVariantBytes = 20 << 10 // of all of them
+	maxPath         = 4 << 10     // bytes, once decoded
+	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
+	maxVariants     = 16          // of one path
+	maxVariantBytes = 20 << 10    // of all of them
 )
 
 // A rule is one of the option rules, or what the option group requires.
@@ -2165,6 +2170,8 @@ type rules struct {
 	unslashed  patternSet     // as given, for paths without their final slash
 	folded     patternSet     // the same in lower case
 	allFolded  bool           // all patterns are in lower case
+	maxDepth   int            // names in the deepest pattern
+	maxName    int            // bytes; no literal name of a pattern is longer, even if it is encoded
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone
 }
@@ -2229,7 +2236,7 @@ func requiredRule(all *rules, req *http.Request) *rule {
 	address := req.URL
 	if all.simple == nil || address.RawPath != "" || len(address.Path) > maxPath ||
 		!all.simplePath.MatchString(address.Path) || !knownMethods[req.Method] {
-		return all.requiredOfVariants(req.Method, address.EscapedPath())
+		return requiredOfVariants(all, req.Method, address.EscapedPath())
 	}
 	handler, pattern := all.simple.Handler(req)
 	if pattern == "" {
@@ -2239,30 +2246,24 @@ func requiredRule(all *rules, req *http.Request) *rule {
 	if ok && found.isExact {
 		return found.rule
 	}
-	return all.requiredOfVariants(req.Method, address.EscapedPath())
+	return requiredOfVariants(all, req.Method, address.EscapedPath())
 }
 
 // requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the strictest of all.
-func (r *rules) requiredOfVariants(method, escaped string) *rule {
+func requiredOfVariants(all *rules, method, escaped string) *rule {
 	variants := pathVariants(escaped)
 	if variants == nil {
-		return r.strictest
+		return all.strictest
 	}
-	required, found := r.exactRule(method, cleanPath(escaped))
-	hasExtension := found == nil || !found.isFile // otherwise the rule itself names the file with its extension
-	seen := map[string]bool{}
-	for _, variant := range variants {
-		clean := cleanPath(variant)
-		if seen[clean] {
-			continue
-		}
-		seen[clean] = true
-		given, _ := r.exactRule(method, clean)
-		required = mostPrivileged(required, given)
-		required = mostPrivileged(required, r.closingRule(strings.ToUpper(method), clean, hasExtension))
+	protected := protectNames(shortenPaths(all, cleanPaths(strings.Join(variants, "\n"))))
+	decoded := decode(protected)
+	required, isFile := exactRule(all, method, protected, decoded)
+	if required.group == all.strictest.group {
+		return required
 	}
-	return required
+	hasExtension := !isFile // otherwise the rule itself names the file with its extension
+	return closingRule(all, strings.ToUpper(method), decoded, hasExtension, required)
 }
 
 // requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
@@ -2283,55 +2284,97 @@ func (r *rules) requiredOfDestination(req *http.Request) *rule {
 
 // requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
 func (r *rules) requiredToWrite(method, escaped string) *rule {
-	return mostPrivileged(r.requiredOfVariants(method, escaped), r.requiredOfVariants(http.MethodPut, escaped))
+	return mostPrivileged(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
 }
 
 // destinationParts matches an address or a path, and has the path.
 var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
-// exactRule returns the rule whose pattern, as it was given, matches an escaped path, and the match unless there is
-// none.
-func (r *rules) exactRule(method, escaped string) (*rule, *match) {
-	patterns := &r.files
-	if strings.HasSuffix(escaped, "/") {
-		patterns = &r.folders
+// exactRule returns the strictest rule whose pattern, as it was given, matches any of the escaped paths. It also
+// reports whether the pattern that matches the first one, the path as it came, ends in a literal name.
+func exactRule(all *rules, method, escapedPaths, decodedPaths string) (*rule, bool) {
+	decoded := strings.Split(decodedPaths, "\n")
+	var required *rule
+	isFile := false
+	address := &url.URL{}
+	req := &http.Request{Method: method, URL: address}
+	seen := map[string]bool{}
+	for i, escaped := range strings.Split(escapedPaths, "\n") {
+		if seen[escaped] {
+			continue
+		}
+		seen[escaped] = true
+		patterns := &all.files
+		if strings.HasSuffix(escaped, "/") {
+			patterns = &all.folders
+		}
+		address.Path = decoded[i]
+		address.RawPath = escaped
+		matched := all.fallback
+		if found := find(patterns, req); found != nil {
+			matched = found.rule
+			isFile = isFile || i == 0 && found.isFile
+		}
+		if required == nil || matched.group < required.group {
+			required = matched
+		}
 	}
-	protected := protectNames(escaped)
-	address := &url.URL{Path: decode(protected)}
-	if decoded, err := url.PathUnescape(protected); err == nil {
-		address = &url.URL{Path: decoded, RawPath: protected}
-	}
-	found := patterns.find(method, address)
-	if found == nil {
-		return r.fallback, nil
-	}
-	return found.rule, found
+	return required, isFile
 }
 
-// closingRule returns the rule that holds for a clean variant of a path if its final slash doesn't matter, whether or
-// not its case does.
-func (r *rules) closingRule(method, variant string, hasExtension bool) *rule {
-	clean := decode(protectNames(path.Clean("/" + variant)))
-	folded := foldPath(clean)
-	required := r.unslashedRule(&r.folded, method, folded, hasExtension)
-	if r.allFolded && folded == clean {
+// closingRule returns the strictest rule for any of the clean paths if a final slash doesn't matter, whether or not
+// case does; or what is required anyway if that is stricter.
+func closingRule(all *rules, method, paths string, hasExtension bool, required *rule) *rule {
+	folded := foldPaths(paths)
+	seen := map[string]bool{}
+	required = ruleOfAny(all, &all.folded, method, unslashedPaths(folded, hasExtension, seen), required)
+	if all.allFolded && folded == paths {
 		return required
 	}
-	return mostPrivileged(required, r.unslashedRule(&r.unslashed, method, clean, hasExtension))
+	if !all.allFolded {
+		seen = map[string]bool{} // the other set has other patterns
+	}
+	return ruleOfAny(all, &all.unslashed, method, unslashedPaths(paths, hasExtension, seen), required)
 }
 
-// unslashedRule returns the rule that one of the sets has for a path. Rails, Django and others find /settings for
-// /settings.json too.
-func (r *rules) unslashedRule(patterns *patternSet, method, clean string, hasExtension bool) *rule {
-	required := patterns.ruleOr(method, clean, r.fallback)
-	slash := strings.LastIndexByte(clean, '/')
-	name := clean[slash+1:]
-	if !hasExtension || !strings.Contains(name, ".") {
-		return required
+// unslashedPaths returns the paths that haven't been seen, without their final slash. Rails, Django and others find
+// /settings for /settings.json too.
+func unslashedPaths(paths string, hasExtension bool, seen map[string]bool) []string {
+	var unslashed []string
+	for _, clean := range strings.Split(paths, "\n") {
+		if clean != "/" {
+			clean = strings.TrimSuffix(clean, "/")
+		}
+		if seen[clean] {
+			continue
+		}
+		seen[clean] = true
+		unslashed = append(unslashed, clean)
+		name := strings.LastIndexByte(clean, '/') + 1
+		lastDot := strings.LastIndexByte(clean, '.')
+		if !hasExtension || lastDot <= name {
+			continue
+		}
+		unslashed = append(unslashed, clean[:lastDot])
+		if firstDot := name + strings.IndexByte(clean[name:], '.'); firstDot > name && firstDot < lastDot {
+			unslashed = append(unslashed, clean[:firstDot])
+		}
 	}
-	for _, dot := range []int{strings.IndexByte(name, '.'), strings.LastIndexByte(name, '.')} {
-		if dot > 0 {
-			required = mostPrivileged(required, patterns.ruleOr(method, clean[:slash+1+dot], r.fallback))
+	return unslashed
+}
+
+// ruleOfAny returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
+func ruleOfAny(all *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
+	address := &url.URL{}
+	req := &http.Request{Method: method, URL: address}
+	for _, decoded := range paths {
+		address.Path = decoded
+		matched := all.fallback
+		if found := find(patterns, req); found != nil {
+			matched = found.rule
+		}
+		if matched.group < required.group {
+			required = matched
 		}
 	}
 	return required
@@ -2370,6 +2413,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 // register adds a rule's pattern to all sets.
 func (r *rules) register(found *match) error {
 	pattern := protectNames(found.pattern)
+	r.measure(pattern)
 	if err := r.folders.add(&match{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
@@ -2394,6 +2438,18 @@ func (r *rules) register(found *match) error {
 		return err
 	}
 	return r.folded.addUnslashed(&match{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+}
+
+// measure notes how deep and long a pattern is.
+func (r *rules) measure(pattern string) {
+	const below = 2                 // slashes that files add
+	const longestFileName = 3 * 255 // bytes, encoded
+	if depth := strings.Count(pattern, "/") + below; depth > r.maxDepth {
+		r.maxDepth = depth
+	}
+	if name := 3*len(pattern) + longestFileName; name > r.maxName {
+		r.maxName = name
+	}
 }
 
 // addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
@@ -2493,7 +2549,10 @@ func editDistance(one, other string) int {
 
 // A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
 // /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
-type patternSet struct{ muxes []*http.ServeMux }
+type patternSet struct {
+	muxes  []*http.ServeMux
+	chosen *sync.Map // the matches that findOverlapping chose, by the patterns that matched
+}
 
 // add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
 func (s *patternSet) add(added *match) error {
@@ -2508,6 +2567,7 @@ func (s *patternSet) add(added *match) error {
 	}
 	mux := http.NewServeMux()
 	s.muxes = append(s.muxes, mux)
+	s.chosen = &sync.Map{}
 	return register(mux, added)
 }
 
@@ -2526,25 +2586,45 @@ func register(mux *http.ServeMux, added *match) (err error) {
 	return nil
 }
 
-// ruleOr returns the rule whose pattern matches a path, or the fallback if there is none.
-func (s *patternSet) ruleOr(method, decoded string, fallback *rule) *rule {
-	if found := s.find(method, &url.URL{Path: decoded}); found != nil {
-		return found.rule
+// find returns the match of the most specific pattern that matches a request, and among those of which none is more
+// specific the one with the most privileged group; or nil.
+func find(patterns *patternSet, req *http.Request) *match {
+	var only *match
+	for _, mux := range patterns.muxes {
+		handler, _ := mux.Handler(req)
+		found, ok := handler.(*match)
+		if ok && only != nil {
+			return findOverlapping(patterns, req)
+		}
+		if ok {
+			only = found
+		}
 	}
-	return fallback
+	return only
 }
 
-// find returns the most specific pattern that matches an address, and among those of which none is more specific the
-// one with the most privileged group; or nil.
-func (s *patternSet) find(method string, address *url.URL) *match {
-	req := &http.Request{Method: method, URL: address}
+// findOverlapping is find where several patterns match. Comparing them takes long, so it remembers the result.
+func findOverlapping(patterns *patternSet, req *http.Request) *match {
 	var found []*match
-	for _, mux := range s.muxes {
+	key := ""
+	for _, mux := range patterns.muxes {
 		handler, _ := mux.Handler(req)
 		if matched, ok := handler.(*match); ok {
 			found = append(found, matched)
+			key += matched.pattern + "\n"
 		}
 	}
+	known, _ := patterns.chosen.Load(key)
+	best, ok := known.(*match)
+	if !ok {
+		best = mostSpecific(found)
+		patterns.chosen.Store(key, best)
+	}
+	return best
+}
+
+// mostSpecific returns the match that counts among several.
+func mostSpecific(found []*match) *match {
 	var best *match
 	for _, matched := range found {
 		if !matched.isGeneral(found) && (best == nil || matched.rule.group < best.rule.group) {
@@ -2591,57 +2671,52 @@ func (m *match) includes(other *match) bool {
 	return ok
 }
 
-// foldPattern returns the pattern for paths that went through foldPath. The method and the wildcards stay as they are.
+// foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
-		return (&url.URL{Path: foldPath(decode(part))}).EscapedPath()
+		return (&url.URL{Path: foldPaths(decode(part))}).EscapedPath()
 	})
 }
 
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// foldPath returns what a path means to a service that ignores case, on Windows, where names don't end in dots and
+// foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
 // spaces.
-func foldPath(path string) string {
-	path = strings.ToLower(strings.ToUpper(path))
-	if strings.ContainsAny(path, ". ") {
-		path = endOfName.ReplaceAllString(path, "$1$2")
+func foldPaths(paths string) string {
+	paths = strings.ToLower(strings.ToUpper(paths))
+	if strings.ContainsAny(paths, ". ") {
+		paths = endOfName.ReplaceAllString(paths, "$1$2")
 	}
-	return path
+	return paths
 }
 
 var (
-	// ambiguous matches what a service may decode or cut off.
-	ambiguous = regexp.MustCompile(`[%;?#\\:$]|/\.\.?(?:/|$)|` + scriptName.String())
-
 	// endOfName matches dots and spaces at the end of a name.
-	endOfName = regexp.MustCompile(`([^/. ])[. ]+(/|$)`)
+	endOfName = regexp.MustCompile(`(?m)([^/. ])[. ]+(/|$)`)
 
 	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
-	emptyName = regexp.MustCompile(`[/\\](?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/\\;?#]|$)`)
+	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
 	// pathParameters matches what Java services cut off each name.
-	pathParameters = regexp.MustCompile(`;[^/]*`)
+	pathParameters = regexp.MustCompile(`;[^/\n]*`)
 
 	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
-	stream = regexp.MustCompile(`([^/:$])[:$][^/]*`)
+	stream = regexp.MustCompile(`([^/:$\n])[:$][^/\n]*`)
 
 	// scriptName matches a script, after which CGI and PHP have the path that counts: /index.php/settings.
-	scriptName = regexp.MustCompile(`(?i)/[^/]+\.` +
-		`(?:php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
+	scriptName   = regexp.MustCompile(`/[^/]+` + scriptSuffix.String())
+	scriptSuffix = regexp.MustCompile(`\.(?i:` +
+		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
 
 	// encodedDots matches a name that decodes to . or ...
-	encodedDots = regexp.MustCompile(`/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
+	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
 
 	// dots matches a name that is . or ...
-	dots = regexp.MustCompile(`/\.\.?(/|$)`)
-)
+	dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
 
-// An encoded slash stays a part of its name if a service splits the path before it decodes names.
-var (
-	protectSlashes     = strings.NewReplacer("%2f", "%01", "%2F", "%01")
-	encodeSlashesAgain = strings.NewReplacer("%2f", "%252F", "%2F", "%252F")
+	// wayUp matches what follows a name, from a name that is .. on.
+	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
 )
 
 // protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
@@ -2650,7 +2725,12 @@ func protectNames(escaped string) string {
 	if !strings.Contains(escaped, "%2") {
 		return escaped
 	}
-	return protectDots(encodedDots, protectSlashes.Replace(escaped))
+	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
+}
+
+// replaceSlashes returns escaped paths with something else for encoded slashes.
+func replaceSlashes(escaped, replacement string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
 }
 
 // protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
@@ -2661,13 +2741,45 @@ func protectDots(pattern *regexp.Regexp, escaped string) string {
 	return escaped
 }
 
-// cleanPath returns the path without . and .., and with one slash for many.
-func cleanPath(dirty string) string {
-	clean := path.Clean("/" + dirty)
-	if strings.HasSuffix(dirty, "/") && clean != "/" {
-		return clean + "/"
+// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
+// and the last, and the rest of long names.
+func shortenPaths(all *rules, paths string) string {
+	if len(paths) < 1<<10 {
+		return paths
 	}
-	return clean
+	lines := strings.Split(paths, "\n")
+	for i, clean := range lines {
+		names := strings.SplitN(clean, "/", all.maxDepth+2) // the first is empty, the last is all the rest
+		if len(names) == all.maxDepth+2 {
+			names[all.maxDepth+1] = path.Base(clean) // its extension may count
+			if strings.HasSuffix(clean, "/") {
+				names = append(names, "")
+			}
+		}
+		for j, name := range names {
+			if len(name) > all.maxName {
+				names[j] = name[:all.maxName]
+			}
+		}
+		lines[i] = strings.Join(names, "/")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// cleanPaths returns the paths without names that are . or .., and with one slash for many.
+func cleanPaths(paths string) string {
+	lines := strings.Split(paths, "\n")
+	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
+	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
+		return paths
+	}
+	for i, dirty := range lines {
+		lines[i] = path.Clean("/" + dirty)
+		if strings.HasSuffix(dirty, "/") && lines[i] != "/" {
+			lines[i] += "/"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // decode undoes one percent-encoding. What isn't an encoding stays as it is.
@@ -2693,65 +2805,99 @@ var lenientDecoder = func() *strings.Replacer {
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
 // cut parts of it off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what
-// they make of it: it isn't at rest after two decodings, it holds a control character (PHP's ~^/x$~ matches "/x\n") or
-// bytes that aren't UTF-8, a name is nothing on Windows, or there is too much of it.
+// they make of it, or if there is too much of it.
 func pathVariants(escaped string) []string {
-	decoded := decode(decode(escaped))
-	hasEmptyName := strings.Contains(decoded, ".") && emptyName.MatchString(decoded)
-	if len(decoded) > maxPath || decode(decoded) != decoded || !utf8.ValidString(decoded) ||
-		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || hasEmptyName {
+	if len(escaped) > maxEscaped || isUnforeseeable(decode(decode(escaped))) {
 		return nil
 	}
 	variants := []string{escaped}
-	if !ambiguous.MatchString(escaped) {
-		return variants
-	}
-	total := 0 // bytes
-	for i := 0; i < len(variants); i++ {
-		total += len(variants[i])
-		if len(variants) > maxVariants || total > maxVariantBytes {
-			return nil
-		}
-		for _, variant := range derivedVariants(variants[i]) {
-			if !slices.Contains(variants, variant) {
+	seen := map[string]bool{escaped: true}
+	size := len(escaped)
+	for latest := escaped; isAmbiguous(latest); {
+		first := len(variants)
+		for _, variant := range strings.Split(derivedVariants(latest), "\n") {
+			if !seen[variant] {
+				seen[variant] = true
+				size += len(variant)
 				variants = append(variants, variant)
 			}
 		}
+		if len(variants) > maxVariants || size > maxVariantBytes {
+			return nil
+		}
+		latest = strings.Join(variants[first:], "\n")
 	}
 	return variants
 }
 
-// derivedVariants returns what a service may take a path for in one step.
-func derivedVariants(variant string) []string {
+// isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
+// rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
+// Windows, or there is too much of it.
+func isUnforeseeable(decoded string) bool {
+	return len(decoded) > maxPath || !utf8.ValidString(decoded) ||
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
+		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
+		strings.Contains(decoded, ".") && emptyName.MatchString(strings.ReplaceAll(decoded, `\`, "/"))
+}
+
+// isAmbiguous reports whether paths hold something that a service may decode, cut off or clean.
+func isAmbiguous(paths string) bool {
+	return strings.ContainsAny(paths, `%;?#:$\`) || strings.Contains(paths, "/.") || strings.Contains(paths, "//") ||
+		scriptSuffix.MatchString(paths)
+}
+
+// derivedVariants returns what a service may take paths for in one step.
+func derivedVariants(paths string) string {
 	var derived []string
-	if strings.Contains(variant, "%") {
-		derived = append(derived, decode(variant), decode(encodeSlashesAgain.Replace(variant)))
+	if strings.Contains(paths, "%") {
+		derived = append(derived, decode(paths))
 	}
-	if strings.Contains(variant, `\`) {
-		derived = append(derived, strings.ReplaceAll(variant, `\`, "/"))
+	if encodedAgain := replaceSlashes(paths, "%252F"); encodedAgain != paths {
+		derived = append(derived, decode(encodedAgain))
 	}
-	if end := strings.IndexAny(variant, "?#"); end >= 0 {
-		derived = append(derived, variant[:end])
+	if strings.Contains(paths, `\`) {
+		derived = append(derived, strings.ReplaceAll(paths, `\`, "/"))
 	}
-	if end := strings.Index(variant+"/", "/../"); end >= 0 { // some go by how a path begins, whatever follows
-		derived = append(derived, variant[:end])
+	if strings.ContainsAny(paths, "?#") {
+		derived = append(derived, withoutQueries(paths))
 	}
-	// Some split a path without cleaning it: /u/../secret is the secret of one called .. to them.
-	if strings.Contains(variant, "/.") && dots.MatchString(variant) {
-		derived = append(derived, protectDots(dots, variant))
+	// Some split a path without cleaning it: /u/../secret is the secret of one called .. to them. Others go by how it
+	// begins, whatever follows.
+	if strings.Contains(paths, "/.") {
+		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
 	}
-	if strings.Contains(variant, ";") {
-		derived = append(derived, pathParameters.ReplaceAllString(variant, ""))
+	if strings.Contains(paths, ";") {
+		derived = append(derived, pathParameters.ReplaceAllString(paths, ""))
 	}
-	if strings.ContainsAny(variant, ":$") {
-		derived = append(derived, stream.ReplaceAllString(variant, "$1"))
+	if strings.ContainsAny(paths, ":$") {
+		derived = append(derived, stream.ReplaceAllString(paths, "$1"))
 	}
-	if strings.Contains(variant, ".") {
-		if script := scriptName.FindStringIndex(variant); script != nil {
-			derived = append(derived, variant[script[1]-1:])
+	if scriptSuffix.MatchString(paths) {
+		derived = append(derived, afterScripts(paths))
+	}
+	return strings.Join(append(derived, cleanPaths(paths)), "\n")
+}
+
+// withoutQueries returns the paths without what follows a ? or a #.
+func withoutQueries(paths string) string {
+	lines := strings.Split(paths, "\n")
+	for i, address := range lines {
+		if end := strings.IndexAny(address, "?#"); end >= 0 {
+			lines[i] = address[:end]
 		}
 	}
-	return append(derived, cleanPath(variant))
+	return strings.Join(lines, "\n")
+}
+
+// afterScripts returns the paths without a script and what is before it.
+func afterScripts(paths string) string {
+	lines := strings.Split(paths, "\n")
+	for i, line := range lines {
+		if script := scriptName.FindStringIndex(line); script != nil {
+			lines[i] = line[script[1]-1:]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

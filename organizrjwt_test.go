@@ -768,6 +768,41 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A long path requires what a short one does.
+func TestLongPaths(t *testing.T) {
+	s := newSite(t, Config{
+		Group: "User", Rules: []string{"/music/=Guest", "/u/{id}/secret=Admin", "/closed/=Power User"},
+	})
+	name := strings.Repeat("Ab", 1<<10)
+	names := strings.Repeat("Abcdefghijklmnopqrstuvwxyz/", 100)
+	for _, test := range []struct {
+		why      string
+		path     string
+		required int
+	}{
+		{"a long name in an opened folder", "/music/" + name, 999},
+		{"many names in it", "/music/" + names, 999},
+		{"a file below many names", "/music/" + names + "Who%3F.mp3", 999},
+		{"no rule for many names", "/x/" + names, 4},
+		{"a long name for a wildcard", "/u/" + name + "/secret", 0},
+		{"the same as a folder in another case", "/U/" + name + "/Secret/", 0},
+		{"below that", "/u/" + name + "/secret/x", 4},
+		{"another name below a long one", "/u/" + name + "/secrets", 4},
+		{"many names in a closed folder", "/Closed/" + names, 3},
+		{"a way up from many names", "/x/" + names + strings.Repeat("..%2f", 2) + "closed", 4},
+		{"a way up into a closed folder", "/music/" + name + "/..%2f..%2fclosed", 3},
+		{"a closed name that goes on", "/closed" + name, 4},
+		{"with a long extension", "/closed." + name, 3},
+		{"with a long parameter", "/closed;" + name, 3},
+		{"before a long query", "/closed%3f" + name, 3},
+		{"behind a long script's name", "/" + name + ".php/closed", 3},
+	} {
+		if got := s.requiredGroup("GET "+test.path, 0, 3, 4, 998, 999); got != test.required {
+			t.Errorf("%s: %.50s requires %d, want %d", test.why, test.path, got, test.required)
+		}
+	}
+}
+
 // WebDAV's COPY and MOVE have a second path, to which they write.
 func TestDestinations(t *testing.T) {
 	s := newSite(t, Config{Group: "User", Rules: []string{"/closed/=Admin", "PUT /readable/=Admin", "/open/=Guest"}})
