@@ -768,7 +768,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// A long path requires what a short one does.
+// A long path requires what a short one does, until it has more names, dots and the like than anybody needs.
 func TestLongPaths(t *testing.T) {
 	s := newSite(t, Config{
 		Group: "User", Rules: []string{"/music/=Guest", "/u/{id}/secret=Admin", "/closed/=Power User"},
@@ -796,6 +796,10 @@ func TestLongPaths(t *testing.T) {
 		{"with a long parameter", "/closed;" + name, 3},
 		{"before a long query", "/closed%3f" + name, 3},
 		{"behind a long script's name", "/" + name + ".php/closed", 3},
+		{"128 dots and slashes", "/music/" + strings.Repeat("A.b", 126), 999},
+		{"129 dots and slashes", "/music/" + strings.Repeat("A.b", 127), 0},
+		{"the same, encoded", "/music/" + strings.Repeat("A%2eb", 127), 0},
+		{"129 encoded slashes", "/music/" + strings.Repeat("%2F", 127), 0},
 	} {
 		if got := s.requiredGroup("GET "+test.path, 0, 3, 4, 998, 999); got != test.required {
 			t.Errorf("%s: %.50s requires %d, want %d", test.why, test.path, got, test.required)
