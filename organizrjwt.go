@@ -2174,19 +2174,19 @@ type rules struct {
 	maxDepth   int            // names in the deepest pattern
 	maxName    int            // bytes; no literal name of a pattern is longer, even if it is encoded
 	simple     *http.ServeMux // all of folded, unless patterns overlap
-	simplePath *regexp.Regexp // matches the paths that simple decides alone
+	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
 
-// A match is what ServeMux finds: a pattern that belongs to a rule.
-type match struct {
+// A rulePattern is what ServeMux finds: a pattern that belongs to a rule.
+type rulePattern struct {
 	rule    *rule
 	pattern string
 	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
 	isFile  bool // it ends in a literal name
 }
 
-// ServeHTTP makes a match something that ServeMux can find. It is never called.
-func (m *match) ServeHTTP(http.ResponseWriter, *http.Request) {}
+// ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
+func (m *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // withFallback returns the rules with another one where no pattern matches.
 func (r *rules) withFallback(fallback *rule) *rules {
@@ -2208,22 +2208,28 @@ var knownMethods = nameSet(`
 var (
 	simplePath = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
+	noPath     = regexp.MustCompile(`$.`)
 )
 
 // requiredFor returns the rule that holds for a request.
-// The host is the one by which Traefik chose the router, never one that a header has.
 func requiredFor(m *middleware, req *http.Request) *rule {
-	all := m.rules
-	if m.tab == nil && all == nil {
-		return m.required
+	if m.rules == nil || m.tab != nil || len(req.Header["Destination"]) > 0 {
+		return requiredUnusually(m, req)
 	}
+	return requiredRule(m.rules, req)
+}
+
+// requiredUnusually is requiredFor without rules, with a tab, or for a request that has two paths. The host is the one
+// by which Traefik chose the router, never one that a header has.
+func requiredUnusually(m *middleware, req *http.Request) *rule {
+	fallback := m.required
 	if m.tab != nil {
-		byTab := m.tab.rule(m.tabsInForce(), req.Host)
-		if all == nil {
-			return byTab
-		}
-		all = all.withFallback(byTab)
+		fallback = m.tab.rule(m.tabsInForce(), req.Host)
 	}
+	if m.rules == nil {
+		return fallback
+	}
+	all := m.rules.withFallback(fallback)
 	required := requiredRule(all, req)
 	if len(req.Header["Destination"]) > 0 {
 		required = mostPrivileged(required, all.requiredOfDestination(req))
@@ -2231,21 +2237,20 @@ func requiredFor(m *middleware, req *http.Request) *rule {
 	return required
 }
 
-// requiredRule returns the rule that holds for a request. Nearly all paths are simple: one lookup is enough for them if
-// it finds a pattern that is just what its rule says.
+// requiredRule returns the rule that holds for a request's path. Nearly all paths are simple: one lookup is enough for
+// them if it finds a pattern that is just what its rule says.
 func requiredRule(all *rules, req *http.Request) *rule {
 	address := req.URL
-	if all.simple == nil || address.RawPath != "" || len(address.Path) > maxPath ||
-		!all.simplePath.MatchString(address.Path) || !knownMethods[req.Method] {
-		return requiredOfVariants(all, req.Method, address.EscapedPath())
-	}
-	handler, pattern := all.simple.Handler(req)
-	if pattern == "" {
-		return all.fallback
-	}
-	found, ok := handler.(*match)
-	if ok && found.isExact {
-		return found.rule
+	isSimple := address.RawPath == "" && len(address.Path) <= maxPath && all.simplePath.MatchString(address.Path)
+	if isSimple && knownMethods[req.Method] {
+		handler, pattern := all.simple.Handler(req)
+		if pattern == "" {
+			return all.fallback
+		}
+		found, ok := handler.(*rulePattern)
+		if ok && found.isExact {
+			return found.rule
+		}
 	}
 	return requiredOfVariants(all, req.Method, address.EscapedPath())
 }
@@ -2391,15 +2396,15 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 		return nil
 	}
 	all := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
-	var matches []*match
+	var patterns []*rulePattern
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
-			matches = append(matches, found)
+			patterns = append(patterns, found)
 		}
 	}
-	// Of two patterns that match the same requests, the more privileged one is registered.
-	sort.SliceStable(matches, func(i, j int) bool { return matches[i].rule.group < matches[j].rule.group })
-	for _, found := range matches {
+	// Of two that match the same requests, the more privileged one is registered.
+	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
+	for _, found := range patterns {
 		all.strictest = mostPrivileged(all.strictest, found.rule)
 		if err := all.register(found); err != nil {
 			errs.addf("rules: %q: %v", found.rule.text, err)
@@ -2407,15 +2412,17 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	}
 	if len(all.folded.muxes) == 1 {
 		all.simple = all.folded.muxes[0]
+	} else {
+		all.simplePath = noPath
 	}
 	return all
 }
 
 // register adds a rule's pattern to all sets.
-func (r *rules) register(found *match) error {
+func (r *rules) register(found *rulePattern) error {
 	pattern := protectNames(found.pattern)
 	r.measure(pattern)
-	if err := r.folders.add(&match{rule: found.rule, pattern: pattern}); err != nil {
+	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
 	files := []string{pattern}
@@ -2429,16 +2436,16 @@ func (r *rules) register(found *match) error {
 	}
 	for _, file := range files {
 		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
-		if err := r.files.add(&match{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
+		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
 			return err
 		}
 	}
 	folded := foldPattern(pattern)
 	r.allFolded = r.allFolded && folded == pattern
-	if err := r.unslashed.addUnslashed(&match{rule: found.rule, pattern: pattern}); err != nil {
+	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
-	return r.folded.addUnslashed(&match{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
 }
 
 // measure notes how deep and long a pattern is.
@@ -2454,7 +2461,7 @@ func (r *rules) measure(pattern string) {
 }
 
 // addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
-func (s *patternSet) addUnslashed(added *match) error {
+func (s *patternSet) addUnslashed(added *rulePattern) error {
 	if err := s.add(added); err != nil {
 		return err
 	}
@@ -2462,7 +2469,7 @@ func (s *patternSet) addUnslashed(added *match) error {
 	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
 		return nil
 	}
-	return s.add(&match{rule: added.rule, pattern: file})
+	return s.add(&rulePattern{rule: added.rule, pattern: file})
 }
 
 var (
@@ -2477,7 +2484,7 @@ var (
 )
 
 // parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
-func parseRule(errs *configErrors, raw string) *match {
+func parseRule(errs *configErrors, raw string) *rulePattern {
 	parts := ruleParts.FindStringSubmatch(raw)
 	if parts == nil {
 		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
@@ -2506,7 +2513,7 @@ func parseRule(errs *configErrors, raw string) *match {
 		return nil
 	}
 	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
-	return &match{rule: &rule{text: strings.TrimSpace(raw), group: group}, pattern: pattern}
+	return &rulePattern{rule: &rule{text: strings.TrimSpace(raw), group: group}, pattern: pattern}
 }
 
 // nearestMethod returns the method that was probably meant.
@@ -2552,11 +2559,11 @@ func editDistance(one, other string) int {
 // /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
 type patternSet struct {
 	muxes  []*http.ServeMux
-	chosen *sync.Map // the matches that findOverlapping chose, by the patterns that matched
+	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
 }
 
 // add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
-func (s *patternSet) add(added *match) error {
+func (s *patternSet) add(added *rulePattern) error {
 	for _, mux := range s.muxes {
 		err := register(mux, added)
 		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
@@ -2576,7 +2583,7 @@ func (s *patternSet) add(added *match) error {
 var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // register registers a pattern, or returns as an error what ServeMux panics with.
-func register(mux *http.ServeMux, added *match) (err error) {
+func register(mux *http.ServeMux, added *rulePattern) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
@@ -2589,11 +2596,11 @@ func register(mux *http.ServeMux, added *match) (err error) {
 
 // find returns the match of the most specific pattern that matches a request, and among those of which none is more
 // specific the one with the most privileged group; or nil.
-func find(patterns *patternSet, req *http.Request) *match {
-	var only *match
+func find(patterns *patternSet, req *http.Request) *rulePattern {
+	var only *rulePattern
 	for _, mux := range patterns.muxes {
 		handler, _ := mux.Handler(req)
-		found, ok := handler.(*match)
+		found, ok := handler.(*rulePattern)
 		if ok && only != nil {
 			return findOverlapping(patterns, req)
 		}
@@ -2605,18 +2612,18 @@ func find(patterns *patternSet, req *http.Request) *match {
 }
 
 // findOverlapping is find where several patterns match. Comparing them takes long, so it remembers the result.
-func findOverlapping(patterns *patternSet, req *http.Request) *match {
-	var found []*match
+func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
+	var found []*rulePattern
 	key := ""
 	for _, mux := range patterns.muxes {
 		handler, _ := mux.Handler(req)
-		if matched, ok := handler.(*match); ok {
+		if matched, ok := handler.(*rulePattern); ok {
 			found = append(found, matched)
 			key += matched.pattern + "\n"
 		}
 	}
 	known, _ := patterns.chosen.Load(key)
-	best, ok := known.(*match)
+	best, ok := known.(*rulePattern)
 	if !ok {
 		best = mostSpecific(found)
 		patterns.chosen.Store(key, best)
@@ -2625,8 +2632,8 @@ func findOverlapping(patterns *patternSet, req *http.Request) *match {
 }
 
 // mostSpecific returns the match that counts among several.
-func mostSpecific(found []*match) *match {
-	var best *match
+func mostSpecific(found []*rulePattern) *rulePattern {
+	var best *rulePattern
 	for _, matched := range found {
 		if !matched.isGeneral(found) && (best == nil || matched.rule.group < best.rule.group) {
 			best = matched
@@ -2636,7 +2643,7 @@ func mostSpecific(found []*match) *match {
 }
 
 // isGeneral reports whether one of the other patterns is more specific.
-func (m *match) isGeneral(others []*match) bool {
+func (m *rulePattern) isGeneral(others []*rulePattern) bool {
 	for _, other := range others {
 		if other != m && m.includes(other) && !other.includes(m) {
 			return true
@@ -2652,7 +2659,7 @@ var (
 
 // includes reports whether every request that the other pattern matches is one of this pattern's. It tries the most
 // general one: with names that no pattern has, and deeper than this pattern goes.
-func (m *match) includes(other *match) bool {
+func (m *rulePattern) includes(other *rulePattern) bool {
 	method, example, hasMethod := strings.Cut(other.pattern, " ")
 	if !hasMethod {
 		method, example = "\x03", other.pattern
@@ -2668,7 +2675,7 @@ func (m *match) includes(other *match) bool {
 		return false
 	}
 	handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
-	_, ok := handler.(*match)
+	_, ok := handler.(*rulePattern)
 	return ok
 }
 
