@@ -4,31 +4,43 @@ import (
 	"testing"
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/load"
 )
 
 // Unlike times, allocations under Yaegi are the same on every machine, so a test can limit them. Each limit includes
 // the allocations of sending the request, as the one of the middleware that does nothing shows.
 func TestInterpretedAllocations(t *testing.T) {
 	bob, _ := fakeorganizr.Find("bob")
-	cookie := []string{fakeorganizr.Cookie(bob.Token(hash))}
+	session := fakeorganizr.Cookie(bob.Token(hash))
+	cookie := []string{session}
 	oneRule := map[string]any{"Rules": []string{"/api/=Guest"}}
-	visitor := interpretedRequest{name: "a returning visitor", cookies: cookie}
-	visitorByRule := interpretedRequest{name: "a returning visitor, one rule", options: oneRule, cookies: cookie}
-	program := interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}
+	tenRules := map[string]any{"Rules": load.Rules(10)}
+	keys := map[string]any{"Keys": []string{ofRadio}}
+	withKey := map[string][]string{"Authorization": {"Bearer " + radioKey}}
+	forged := load.Sessions(bob, "another-key-that-is-long-enough-for-HS256")
 	measured := plugin(t)
 	for _, test := range []struct {
 		maker   maker
-		options map[string]any
 		request interpretedRequest
 		limit   float64
 	}{
-		{floor(t), nil, interpretedRequest{name: "does nothing", cookies: cookie}, 23},
-		{measured, inForce(visitor.options), visitor, 72},
-		{measured, inForce(visitorByRule.options), visitorByRule, 72},
-		{measured, inForce(program.options), program, 289},
+		{floor(t), interpretedRequest{name: "does nothing", cookies: cookie}, 23},
+		{measured, interpretedRequest{name: "a returning visitor", cookies: cookie}, 72},
+		{measured, interpretedRequest{name: "a returning visitor, one rule", options: oneRule, cookies: cookie}, 72},
+		{measured, interpretedRequest{name: "a returning visitor, ten rules", options: tenRules, cookies: cookie}, 178},
+		{measured, interpretedRequest{name: "whose other cookies change", cookies: load.Changing(session)}, 302},
+		{measured, interpretedRequest{name: "at first sight", cookies: load.Sessions(bob, hash)}, 732},
+		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 128},
+		{measured, interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}, 244},
+		{measured, interpretedRequest{name: "a program with a forged token", cookies: forged, accept: "*/*", status: 401}, 407},
+		{measured, interpretedRequest{name: "a browser that is sent to log in", status: 302}, 387},
 	} {
 		t.Run(test.request.name, func(t *testing.T) {
-			send := test.request.sender(t, test.maker.handler(t, test.options))
+			var options map[string]any
+			if test.maker == measured {
+				options = inForce(test.request.options)
+			}
+			send := test.request.sender(t, test.maker.handler(t, options))
 			if got := testing.AllocsPerRun(1000, send); got > test.limit {
 				t.Errorf("%s: got %v allocations, want at most %v", test.request.name, got, test.limit)
 			}
