@@ -15,6 +15,7 @@ package organizrjwt
 // by verify. Groups, accounts and what is printable are described here, since tokens and the database have them.
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,7 +26,9 @@ import (
 	"html"
 	"io"
 	"log"
+	"math"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -352,7 +355,7 @@ type poller struct {
 	sync.Mutex                     // held while the files are read, and for what is below
 	settings     map[string]string // of config.php, or just uuid and organizrHash
 	settingsText string            // the file that settings come from, as it was read
-	reader       databaseReader
+	reader       *databaseReader
 	database     *database
 	databaseBusy bool  // somebody was writing it at the last poll
 	databaseOld  bool  // and had been for longer than maxAge
@@ -374,7 +377,7 @@ func watch(files source, name string) *poller {
 	pollersMutex.Lock()
 	p := pollers[files]
 	if p == nil {
-		p = &poller{source: files, middleware: name, reader: databaseReader{wantsTabs: files.tabs}}
+		p = &poller{source: files, middleware: name, reader: newDatabaseReader(files.tabs)}
 		p.due.Store(true)
 		pollers[files] = p
 		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, files.describe())
@@ -667,9 +670,9 @@ func parseConfig(text string) (map[string]string, error) {
 
 // A database is what counts of Organizr's database at a moment. It doesn't change.
 type database struct {
-	groups   map[string]string        // the names of the groups, by their numbers
-	accounts map[string]*account      // by the user's id
-	sessions map[string]listedSession // by the token's text
+	groups   map[string]string   // the names of the groups, by their numbers
+	accounts map[string]*account // by the user's id
+	sessions http.Header         // rows of the table tokens, by the token's text; a map whose Clone is compiled
 }
 
 // A listedSession is a row of the table tokens.
@@ -681,9 +684,13 @@ type listedSession struct {
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.
 func listedIn(d *database, s *session, now time.Time) (*session, error) {
-	listed, ok := d.sessions[s.token]
+	row := d.sessions[s.token]
+	if row == nil {
+		return nil, errNotListed
+	}
+	listed := listedSession{userID: row[1], expires: row[2], browser: row[3], address: row[4]}
 	owner := d.accounts[listed.userID]
-	if !ok || owner == nil || listed.userID != s.account.claims["userID"] {
+	if owner == nil || listed.userID != s.account.claims["userID"] {
 		return nil, errNotListed
 	}
 	until, err := listed.until(now)
@@ -907,32 +914,47 @@ func (p *poller) databasePath() (string, error) {
 	return path, nil
 }
 
-// content returns what counts of the tables as they were last read. A group whose name isn't printable goes by its
-// number.
-func (r *databaseReader) content() *database {
-	names := map[string]string{}
-	for _, row := range r.groups.rows() {
+// groupsOf returns the names of the groups by their numbers, from the rows of the table groups. A group whose name
+// isn't printable goes by its number.
+func groupsOf(rows [][]string) map[string]string {
+	groups := map[string]string{}
+	for _, row := range rows {
 		if isPrintable(row[1]) {
-			names[row[0]] = row[1]
+			groups[row[0]] = row[1]
 		}
 	}
-	read := &database{groups: names, accounts: map[string]*account{}, sessions: map[string]listedSession{}}
-	for _, row := range r.users.rows() {
+	return groups
+}
+
+// accountsOf returns the accounts by the user's id, from the rows of the table users.
+func accountsOf(rows [][]string, groups map[string]string) map[string]*account {
+	accounts := map[string]*account{}
+	for _, row := range rows {
 		user := newAccount(map[string]string{
 			"userID": row[0], "username": row[1], "email": row[2], "image": row[3], "groupID": row[4],
-			"group": names[row[4]],
+			"group": groups[row[4]],
 		})
 		if user != nil {
 			user.locked = row[5] == "1" || row[5] == unreadable
-			read.accounts[row[0]] = user
+			accounts[row[0]] = user
 		}
 	}
-	for _, row := range r.tokens.rows() {
+	return accounts
+}
+
+// sessionsAfter returns the sessions after the table tokens lost some rows and got others. No two rows have the same
+// token: Organizr made that column UNIQUE.
+func sessionsAfter(sessions http.Header, lost, got [][]string) http.Header {
+	sessions = sessions.Clone()
+	for _, row := range lost {
+		delete(sessions, row[0])
+	}
+	for _, row := range got {
 		if row[0] != "" {
-			read.sessions[row[0]] = listedSession{userID: row[1], expires: row[2], browser: row[3], address: row[4]}
+			sessions[row[0]] = row
 		}
 	}
-	return read
+	return sessions
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1019,9 +1041,9 @@ func hostOfTab(address string) string {
 // without SQLite's locks: what was read is one state of the database if no rollback journal was there at some moment
 // and none of it changed around that moment, or if its write-ahead log has at most grown.
 //
-// So that a large database and busy writers don't get in each other's way, a reading copies the parts of the file that
-// counted last time, which takes milliseconds, waits for such a moment only with the few parts that somebody is
-// writing, and parses only pages that have changed since the last reading.
+// So that a large database and busy writers don't get in each other's way, a reading compares the parts of the file
+// that counted last time with what they were, which takes milliseconds, waits for such a moment only with the few parts
+// that somebody is writing, and parses only pages in parts that have changed.
 //
 // Nothing in the file is trusted. Whatever is out of place ends the reading with an error. A user can make rows long
 // (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
@@ -1033,6 +1055,7 @@ const (
 	settlingPause   = 200 * time.Microsecond
 	maxRowLength    = 32 << 10 // bytes, and a page more
 	maxValueLength  = maxTokenLength
+	maxDepth        = 20  // of a tree of pages, as in SQLite
 	headerSize      = 100 // bytes at the beginning of the file
 	walHeaderSize   = 32
 	frameHeaderSize = 24     // of each page in the write-ahead log
@@ -1051,19 +1074,32 @@ var (
 type databaseReader struct {
 	wantsTabs bool
 
-	identity string         // of the state that was read last; empty if that may not identify it
-	err      error          // what was wrong with that state
-	chunks   map[int64]bool // numbers of the parts of the file that count
-	schema   *table
-	groups   *table
-	users    *table
-	tokens   *table
-	tabTable *table // nil unless it is wanted
+	identity string // of the state that was read last; empty if that may not identify it
+	err      error  // what was wrong with that state
+
+	counting map[int64]bool // the numbers of the parts of the file that count
+	last     *extract
+	current  *extract // the last one that is one state of the database
 	database *database
 	tabs     *tabs // nil unless they are wanted
+}
 
-	hasTables   bool // the schema has all tables that count
-	tablesDirty bool // the tables hold what was read while somebody was writing
+// An extract is what was made of the database's pages. If somebody was writing them meanwhile, it isn't what the
+// database was at any moment; the next extract can still take from it what is made of pages that are the same.
+type extract struct {
+	chunks    map[int64][]byte // what was in the parts of the file that count, by their numbers
+	walHeader string
+	logged    map[int]int64
+	tables    map[string]*table     // that count, by their names
+	roots     map[string]*tablePage // of the schema and of these tables
+}
+
+// newDatabaseReader returns a reader that has read nothing yet.
+func newDatabaseReader(wantsTabs bool) *databaseReader {
+	return &databaseReader{
+		wantsTabs: wantsTabs, counting: map[int64]bool{}, last: &extract{}, current: &extract{},
+		database: &database{sessions: http.Header{}},
+	}
 }
 
 // read returns what counts of the database at the path. Callers compare the pointer to see a change: it is the same as
@@ -1171,25 +1207,17 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	wal, _ := os.Open(path + "-wal") // nothing can be read from a nil file
 	defer func() { _ = wal.Close() }()
 	size, _ := file.Seek(0, io.SeekEnd)
-	pages := newPageSource(file, wal, size)
+	pages := newPageSource(file, wal, size, r.last)
 	copied, err := r.copyPages(pages, path, state)
 	if err != nil {
 		return err
 	}
-	content, err := r.parse(pages)
-	var shown *tabs
-	if err == nil && r.wantsTabs {
-		shown, err = r.parseTabs(pages)
-	}
-	r.chunks = pages.used
-	if !r.isOneState(pages, path, copied) {
-		r.tablesDirty = true
+	err = r.parse(pages)
+	if !isOneState(pages, path, copied) {
 		return errBusy
 	}
-	r.tablesDirty = err != nil
 	if err == nil {
-		r.database = content
-		r.tabs = shown
+		r.interpret(r.last)
 	}
 	return err
 }
@@ -1198,8 +1226,8 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 // errBusy if they belong to none, and an error if it isn't a database.
 func (r *databaseReader) copyPages(pages *pageSource, path string, state databaseState) (databaseState, error) {
 	if state.walHeader != "" {
-		pages.copyChunks(r.chunks, nil)
-	} else if err := pages.settle(path, r.chunks); err != nil {
+		pages.copyChunks(r.counting, nil)
+	} else if err := pages.settle(path, r.counting); err != nil {
 		return state, err
 	}
 	openErr := pages.open()
@@ -1221,7 +1249,7 @@ func (r *databaseReader) copyPages(pages *pageSource, path string, state databas
 }
 
 // isOneState reports whether all pages that were read belong to the state that was copied.
-func (r *databaseReader) isOneState(pages *pageSource, path string, copied databaseState) bool {
+func isOneState(pages *pageSource, path string, copied databaseState) bool {
 	if !pages.hasLatePages && copied.walHeader == "" {
 		return true // as settle has found
 	}
@@ -1230,72 +1258,91 @@ func (r *databaseReader) isOneState(pages *pageSource, path string, copied datab
 	return err == nil && (isSame || parsed.continues(copied) && !pages.hasLatePages)
 }
 
-// parse returns what counts of the database, and the same pointer as before if none of that has changed.
-func (r *databaseReader) parse(pages *pageSource) (*database, error) {
-	if err := r.findTables(pages); err != nil {
+// parse makes another extract. What is the same as in the last one has the same pointer.
+func (r *databaseReader) parse(pages *pageSource) error {
+	next, err := r.readTables(pages)
+	if err != nil {
+		for number := range pages.chunks {
+			r.counting[number] = true // so that all is copied at once the next time
+		}
+		return err
+	}
+	r.counting = map[int64]bool{}
+	for _, root := range next.roots {
+		for number := range root.chunks {
+			r.counting[number] = true
+			next.chunks[number] = pages.chunks[number]
+		}
+	}
+	r.last = next
+	return nil
+}
+
+// tablesThatCount has the name of each table that counts, with its columns in the order in which a row has them.
+var tablesThatCount = [][]string{
+	{"groups", "group_id", "group"},
+	{"users", "id", "username", "email", "image", "group_id", "locked"},
+	{"tokens", "token", "user_id", "expires", "browser", "ip"},
+	{"tabs", "name", "url", "url_local", "enabled", "group_id"},
+}
+
+// readTables reads the schema and the tables.
+func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
+	next := &extract{
+		chunks: map[int64][]byte{}, walHeader: pages.walHeader, logged: pages.logged,
+		tables: map[string]*table{}, roots: map[string]*tablePage{},
+	}
+	before := r.last.roots
+	schema, err := schemaTable.readPage(pages, schemaTable.root, before[schemaTable.name], 1)
+	if err != nil {
 		return nil, err
 	}
-	changed := r.database == nil || r.tablesDirty
-	for _, counts := range []*table{r.groups, r.users, r.tokens} {
-		rowsChanged, err := counts.read(pages)
+	next.roots[schemaTable.name] = schema
+	hasSameTables := schema == before[schemaTable.name]
+	var missing error
+	for _, names := range tablesThatCount {
+		name, columns := names[0], names[1:]
+		if name == "tabs" && !r.wantsTabs {
+			continue
+		}
+		found, rootBefore := r.last.tables[name], before[name]
+		if !hasSameTables {
+			rootBefore = nil
+			found, err = findTable(schema.rowsNotIn(nil), name, columns)
+			if err != nil {
+				missing = errors.Join(missing, err)
+				continue
+			}
+		}
+		root, err := found.readPage(pages, found.root, rootBefore, 1)
 		if err != nil {
 			return nil, err
 		}
-		changed = changed || rowsChanged
+		next.tables[name] = found
+		next.roots[name] = root
 	}
-	if !changed {
-		return r.database, nil
-	}
-	content := r.content()
-	if reflect.DeepEqual(content, r.database) { // rows have moved to other pages
-		return r.database, nil
-	}
-	return content, nil
+	return next, missing
 }
 
-// findTables finds the tables that count, unless the schema is the same as before.
-func (r *databaseReader) findTables(pages *pageSource) error {
-	if r.schema == nil {
-		r.schema = &table{
-			name: "sqlite_schema", root: 1,
-			columns: []string{"type", "name", "tbl_name", "rootpage", "sql"},
-		}
-		if err := r.schema.want("type", "name", "rootpage", "sql"); err != nil {
-			return err
-		}
+// interpret makes of an extract what counts. What is in tables that haven't changed stays the same.
+func (r *databaseReader) interpret(latest *extract) {
+	before, after := r.current.roots, latest.roots
+	r.current = latest
+	if before["tabs"] != after["tabs"] {
+		r.tabs = newTabs(after["tabs"].rowsNotIn(nil))
 	}
-	changed, err := r.schema.read(pages)
-	if err != nil {
-		r.hasTables = false // part of the schema may have been read, and won't be new the next time
-		return err
+	if before["groups"] == after["groups"] && before["users"] == after["users"] && before["tokens"] == after["tokens"] {
+		return
 	}
-	if !changed && r.hasTables {
-		return nil
+	lost, got := before["tokens"].rowsNotIn(after["tokens"]), after["tokens"].rowsNotIn(before["tokens"])
+	groups := groupsOf(after["groups"].rowsNotIn(nil))
+	read := &database{
+		groups: groups, accounts: accountsOf(after["users"].rowsNotIn(nil), groups),
+		sessions: sessionsAfter(r.database.sessions, lost, got),
 	}
-	groups, groupsErr := r.schema.find("groups", "group_id", "group")
-	users, usersErr := r.schema.find("users", "id", "username", "email", "image", "group_id", "locked")
-	tokens, tokensErr := r.schema.find("tokens", "token", "user_id", "expires", "browser", "ip")
-	r.groups, r.users, r.tokens = groups, users, tokens
-	err = errors.Join(groupsErr, usersErr, tokensErr)
-	if r.wantsTabs {
-		tabTable, tabsErr := r.schema.find("tabs", "name", "url", "url_local", "enabled", "group_id")
-		r.tabTable = tabTable
-		err = errors.Join(err, tabsErr)
+	if !reflect.DeepEqual(read, r.database) { // otherwise rows have only moved to other pages
+		r.database = read
 	}
-	r.hasTables = err == nil
-	return err
-}
-
-// parseTabs returns Organizr's tabs, and the same pointer as before if they haven't changed.
-func (r *databaseReader) parseTabs(pages *pageSource) (*tabs, error) {
-	changed, err := r.tabTable.read(pages)
-	if err != nil {
-		return nil, err
-	}
-	if !changed && !r.tablesDirty && r.tabs != nil {
-		return r.tabs, nil
-	}
-	return newTabs(r.tabTable.rows()), nil
 }
 
 // A pageSource returns the pages of a database.
@@ -1304,19 +1351,27 @@ type pageSource struct {
 	size         int64            // of the file, in bytes
 	pageSize     int              // bytes
 	usable       int              // bytes of a page that aren't reserved
+	walHeader    string           // of the write-ahead log
 	logged       map[int]int64    // offsets in the log of the pages that it has committed
-	chunks       map[int64]string // parts of the file by their number
-	used         map[int64]bool   // those that a page was asked of
+	last         *extract         // with what was in the file before
+	chunks       map[int64][]byte // parts of the file by their number
+	changed      map[int64]bool   // numbers of those with pages that may have changed since the last reading
+	moved        map[int]bool     // pages that have moved into the log or out of it since then
+	seen         map[int]bool     // the pages of tables that have been looked at
 	hasLatePages bool             // some were read after the others were copied
 	maxOverflow  int64            // bytes of overflow pages that can still be read
 }
 
 // newPageSource returns the pages of a file of so many bytes and of its log.
-func newPageSource(file, wal io.ReaderAt, size int64) *pageSource {
-	return &pageSource{file: file, wal: wal, size: size, chunks: map[int64]string{}, used: map[int64]bool{}}
+func newPageSource(file, wal io.ReaderAt, size int64, last *extract) *pageSource {
+	return &pageSource{
+		file: file, wal: wal, size: size, last: last,
+		chunks: map[int64][]byte{}, changed: map[int64]bool{}, moved: map[int]bool{}, seen: map[int]bool{},
+	}
 }
 
-// copyChunks copies these parts of the file, except for some, and returns those that have changed since the last copy.
+// copyChunks copies these parts of the file, except for some, and returns those that have changed since they were
+// copied before, in this reading or the last one. What hasn't changed is compared, and not copied again.
 func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int64]bool) {
 	changed = map[int64]bool{}
 	buffer := make([]byte, chunkSize)
@@ -1325,9 +1380,18 @@ func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int
 			continue
 		}
 		length, _ := s.file.ReadAt(buffer, number*chunkSize)
-		copied := string(buffer[:length])
-		if chunk, known := s.chunks[number]; !known || chunk != copied {
-			s.chunks[number] = copied
+		copied := buffer[:length]
+		known := s.chunks[number]
+		if known == nil {
+			known = s.last.chunks[number]
+		}
+		if known != nil && bytes.Equal(known, copied) {
+			s.chunks[number] = known
+			continue
+		}
+		s.chunks[number] = bytes.Clone(copied)
+		s.changed[number] = true
+		if known != nil {
 			changed[number] = true
 		}
 	}
@@ -1340,8 +1404,7 @@ func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int
 // Of a large file most parts are the same before and after the moment. Those that somebody is writing are few, and
 // small enough to be copied between two transactions.
 func (s *pageSource) settle(path string, numbers map[int64]bool) error {
-	s.copyChunks(numbers, nil)
-	written := map[int64]bool{}
+	written := s.copyChunks(numbers, nil) // since the last reading, and maybe right now
 	for round := 0; round < maxReadings; round++ {
 		if len(numbers) > 0 && !s.settleWritten(path, written) {
 			return errBusy
@@ -1371,7 +1434,8 @@ func (s *pageSource) settleWritten(path string, written map[int64]bool) bool {
 
 // open reads the log's index and the header (sections 1.3 and 4).
 func (s *pageSource) open() error {
-	logged, err := readLog(s.wal)
+	s.walHeader = textAt(s.wal, 0, walHeaderSize)
+	logged, err := readLog(s.wal, s.walHeader)
 	if err != nil {
 		return err
 	}
@@ -1396,12 +1460,56 @@ func (s *pageSource) open() error {
 		bigEndian(header, 56, 4) != utf8Text {
 		return errFormat
 	}
+	s.noteLogged()
 	return nil
 }
 
-// count returns how many pages there can be.
-func (s *pageSource) count() int {
-	return int(s.size/int64(s.pageSize)) + len(s.logged) + 1
+// noteLogged notes the pages that have come into the log since the last reading, or aren't in it any more.
+func (s *pageSource) noteLogged() {
+	for _, logged := range []map[int]int64{s.logged, s.last.logged} {
+		for page := range logged {
+			if s.logged[page] != s.last.logged[page] || s.walHeader != s.last.walHeader {
+				s.moved[page] = true
+				s.changed[s.chunkOf(page)] = true
+			}
+		}
+	}
+}
+
+// chunkOf returns the number of the part of the file that has a page.
+func (s *pageSource) chunkOf(page int) int64 {
+	return int64(page-1) * int64(s.pageSize) / chunkSize
+}
+
+// haveChanged reports whether pages in any of these parts of the file may have changed since the last reading.
+func (s *pageSource) haveChanged(chunks map[int64]bool) bool {
+	for number := range chunks {
+		if s.changed[number] {
+			return true
+		}
+	}
+	return false
+}
+
+// areSame reports whether pages are what they were in the last reading.
+func (s *pageSource) areSame(numbers []int) bool {
+	for _, number := range numbers {
+		isInFile := s.logged[number] == 0
+		if s.moved[number] || isInFile && !bytes.Equal(s.pageIn(s.chunks, number), s.pageIn(s.last.chunks, number)) {
+			return false
+		}
+	}
+	return true
+}
+
+// pageIn returns a page from these parts of the file, or nothing if it isn't there.
+func (s *pageSource) pageIn(chunks map[int64][]byte, number int) []byte {
+	chunk := chunks[s.chunkOf(number)]
+	begin := int(int64(number-1) * int64(s.pageSize) % chunkSize)
+	if begin+s.pageSize > len(chunk) {
+		return nil
+	}
+	return chunk[begin : begin+s.pageSize]
 }
 
 // page returns the text of a page, the first of which is 1. It returns errDamaged if there is no such page.
@@ -1410,19 +1518,13 @@ func (s *pageSource) page(number int) (string, error) {
 	if offset, ok := s.logged[number]; ok {
 		text = textAt(s.wal, offset, s.pageSize)
 	} else if number > 0 {
-		offset := int64(number-1) * int64(s.pageSize)
-		chunkNumber := offset / chunkSize
-		chunk, ok := s.chunks[chunkNumber]
-		if !ok {
-			chunk = textAt(s.file, chunkNumber*chunkSize, chunkSize)
-			s.chunks[chunkNumber] = chunk
+		chunk := s.chunkOf(number)
+		if s.chunks[chunk] == nil {
+			s.chunks[chunk] = []byte(textAt(s.file, chunk*chunkSize, chunkSize))
+			s.changed[chunk] = true
 			s.hasLatePages = true
 		}
-		s.used[chunkNumber] = true
-		begin := int(offset % chunkSize)
-		if begin+s.pageSize <= len(chunk) {
-			text = chunk[begin : begin+s.pageSize]
-		}
+		text = string(s.pageIn(s.chunks, number))
 	}
 	if len(text) < s.pageSize {
 		return "", errDamaged
@@ -1432,9 +1534,8 @@ func (s *pageSource) page(number int) (string, error) {
 
 // readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
 // is written last: if its checksum is wrong, the log is being written.
-func readLog(wal io.ReaderAt) (map[int]int64, error) {
+func readLog(wal io.ReaderAt, header string) (map[int]int64, error) {
 	const magic, magicOfBigEndian = 0x377f0682, 0x377f0683
-	header := textAt(wal, 0, walHeaderSize)
 	if header == "" {
 		return nil, nil
 	}
@@ -1483,7 +1584,7 @@ func isValidFrame(frame, sumsBefore string, length int) bool {
 	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
 }
 
-// A table is a B-tree of pages, of which some columns count (section 1.6). It keeps what it made of each page.
+// A table is a B-tree of pages, of which some columns count (section 1.6).
 type table struct {
 	name    string
 	root    int // the number of its first page
@@ -1491,21 +1592,19 @@ type table struct {
 	indexes []int // for each column, its place in a row, or -1 if it doesn't count
 	rowid   int   // the column that is the row's own number, or -1
 	width   int   // how many columns count
-	pages   map[int]*tablePage
 }
 
-// A tablePage is a page and what was made of it.
+// schemaTable is the table of tables (section 2.6): type, name, rootpage and sql of each.
+var schemaTable = &table{name: "sqlite_schema", root: 1, indexes: []int{0, 1, -1, 2, 3}, rowid: -1, width: 4}
+
+// A tablePage is what was made of a page of a table and of all below it. It doesn't change. Rows are in no order. Each
+// has the columns that count, as text. What is missing, NULL, or neither text nor a whole number is empty.
 type tablePage struct {
-	content  string
-	children []int
+	numbers  []int // of the page, and of those where its rows go on
 	rows     [][]string
-	overflow []overflowPage // where its rows go on
-}
-
-// An overflowPage holds a part of a row.
-type overflowPage struct {
-	number  int
-	content string
+	children []int              // numbers of the pages below it
+	below    map[int]*tablePage // these pages
+	chunks   map[int64]bool     // numbers of the parts of the file that all this is in
 }
 
 // want sets the columns that count, in the order in which a row has them.
@@ -1529,10 +1628,10 @@ func (t *table) want(names ...string) error {
 	return nil
 }
 
-// find returns the table of a name from the schema (section 2.6), of which these columns count.
-func (t *table) find(name string, columns ...string) (*table, error) {
+// findTable returns the table of a name from the rows of the schema, of which these columns count.
+func findTable(schema [][]string, name string, columns []string) (*table, error) {
 	found := &table{name: name}
-	for _, row := range t.rows() {
+	for _, row := range schema {
 		kind, rowName, root, sql := row[0], row[1], row[2], row[3]
 		if kind == "table" && strings.EqualFold(rowName, name) {
 			found.root, _ = strconv.Atoi(root)
@@ -1586,157 +1685,212 @@ func columnsOf(sql string) []string {
 	return columns
 }
 
-// rows returns the rows of the table as it was read last, in no order. Each has the columns that count, as text. What
-// is missing, NULL, or neither text nor a whole number is empty.
-func (t *table) rows() [][]string {
-	var rows [][]string
-	for _, page := range t.pages {
-		rows = append(rows, page.rows...)
+// rowsNotIn returns the rows of a page and of those below it, except for pages that another one has as well. Both can
+// be nil.
+func (p *tablePage) rowsNotIn(other *tablePage) [][]string {
+	if p == nil || p == other {
+		return nil
+	}
+	rows := p.rows
+	for number, page := range p.below {
+		var same *tablePage
+		if other != nil {
+			same = other.below[number]
+		}
+		if page != same {
+			rows = append(rows, page.rowsNotIn(same)...)
+		}
 	}
 	return rows
 }
 
-// read reads the table, and reports whether its rows have changed. A page that is the same isn't parsed again.
-func (t *table) read(pages *pageSource) (bool, error) {
-	before := t.pages
-	t.pages = make(map[int]*tablePage, len(before))
-	reused, changed := 0, false
-	for queue := []int{t.root}; len(queue) > 0; {
-		number := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		if t.pages[number] != nil { // no page has two parents
-			return false, errDamaged
-		}
-		content, err := pages.page(number)
-		if err != nil {
-			return false, err
-		}
-		if number == 1 {
-			content = strings.Repeat("\x00", headerSize) + content[headerSize:] // which counts all changes
-		}
-		page := before[number]
-		if page != nil {
-			reused++
-		}
-		if page == nil || page.content != content || len(page.overflow) > 0 && page.overflowChanged(pages) {
-			parsed, err := t.parse(pages, number, content)
-			if err != nil {
-				return false, err
-			}
-			changed = changed || page == nil || !reflect.DeepEqual(parsed.rows, page.rows)
-			page = parsed
-		}
-		t.pages[number] = page
-		queue = append(queue, page.children...)
-		if len(queue) > pages.count() {
-			return false, errDamaged
-		}
+// readPage reads a page and all below it. It returns what was there before if that is the same, and doesn't look at
+// parts of the file that haven't changed.
+func (t *table) readPage(pages *pageSource, number int, before *tablePage, depth int) (*tablePage, error) {
+	if before != nil && !pages.haveChanged(before.chunks) {
+		return before, nil
 	}
-	return changed || reused < len(before), nil
+	if depth > maxDepth || pages.seen[number] { // no page has two parents
+		return nil, errDamaged
+	}
+	pages.seen[number] = true
+	page := before
+	if before == nil || !pages.areSame(before.numbers) {
+		parsed, err := t.parse(pages, number)
+		if err != nil {
+			return nil, err
+		}
+		page = parsed
+	}
+	if len(page.children) > 0 {
+		withBelow, err := t.readBelow(pages, page, before, depth)
+		if err != nil {
+			return nil, err
+		}
+		page = withBelow
+	}
+	if before != nil && reflect.DeepEqual(page, before) {
+		return before, nil
+	}
+	return page, nil
 }
 
-// overflowChanged reports whether a row that goes on elsewhere may have changed there.
-func (p *tablePage) overflowChanged(pages *pageSource) bool {
-	for _, overflow := range p.overflow {
-		content, err := pages.page(overflow.number)
-		if err != nil || content != overflow.content {
-			return true
+// readBelow returns an interior page with those below it.
+func (t *table) readBelow(pages *pageSource, interior, before *tablePage, depth int) (*tablePage, error) {
+	page := &tablePage{
+		numbers: interior.numbers, children: interior.children, below: make(map[int]*tablePage, len(interior.children)),
+		chunks: map[int64]bool{pages.chunkOf(interior.numbers[0]): true},
+	}
+	known := map[int]*tablePage{}
+	if before != nil {
+		known = before.below
+	}
+	for _, child := range page.children {
+		below, err := t.readPage(pages, child, known[child], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		page.below[child] = below
+		for chunk := range below.chunks {
+			page.chunks[chunk] = true
 		}
 	}
-	return false
+	return page, nil
 }
 
 // parse returns what is on a page of the table.
-func (t *table) parse(pages *pageSource, number int, content string) (*tablePage, error) {
+func (t *table) parse(pages *pageSource, number int) (*tablePage, error) {
 	const interior, leaf = 5, 13
-	page := &tablePage{content: strings.Clone(content)}
+	content, err := pages.page(number)
+	if err != nil {
+		return nil, err
+	}
+	page := &tablePage{numbers: []int{number}, chunks: map[int64]bool{pages.chunkOf(number): true}}
 	header := 0
 	if number == 1 {
 		header = headerSize
 	}
-	kind, cells, pointer := content[header], bigEndian(content, header+3, 2), header+8
+	kind, count, pointer := content[header], bigEndian(content, header+3, 2), header+8
 	if kind == interior {
 		page.children = append(page.children, bigEndian(content, pointer, 4))
 		pointer += 4
 	} else if kind != leaf {
 		return nil, errDamaged
 	}
-	if pointer+2*cells > len(content) {
+	if pointer+2*count > len(content) {
 		return nil, errDamaged
 	}
-	for ; cells > 0; cells-- {
-		cell := int(content[pointer])<<8 | int(content[pointer+1])
+	cells := make([]int, count)
+	for i := range cells {
+		cells[i] = int(content[pointer])<<8 | int(content[pointer+1])
 		pointer += 2
 		if kind == interior {
-			page.children = append(page.children, bigEndian(content, cell, 4))
-			continue
+			page.children = append(page.children, bigEndian(content, cells[i], 4))
 		}
-		row, err := t.parseRow(pages, page, cell)
+	}
+	if kind == leaf {
+		records, err := readRecords(pages, page, content, cells)
 		if err != nil {
 			return nil, err
 		}
-		page.rows = append(page.rows, row)
+		page.rows, err = t.rowsOf(records)
+		if err != nil {
+			return nil, err
+		}
 	}
 	return page, nil
 }
 
-// parseRow returns the row in a cell of a page (section 2.1).
-func (t *table) parseRow(pages *pageSource, page *tablePage, cell int) ([]string, error) {
-	length, next := varint(page.content, cell)
-	rowid, next := varint(page.content, next)
-	record, err := readPayload(pages, page, next, length)
-	if err != nil {
-		return nil, err
-	}
-	row := make([]string, t.width)
-	headerEnd, next := varint(record, 0)
-	value := headerEnd // the offset of the column's value
-	for column, index := range t.indexes {
-		if int64(next) >= headerEnd {
-			break // columns that were added later
-		}
-		if next < 0 || next >= len(record) {
-			return nil, errDamaged
-		}
-		serialType, size, following := columnAt(record, next)
-		if following < 0 || size < 0 || size > length-value {
-			return nil, errDamaged
-		}
-		if index >= 0 {
-			row[index] = unreadable
-			if size <= maxValueLength && value+size <= int64(len(record)) {
-				row[index] = valueOf(record[value:value+size], serialType)
-			}
-			if column == t.rowid && serialType == 0 {
-				row[index] = strconv.FormatInt(rowid, 10)
-			}
-		}
-		next, value = following, value+size
-	}
-	return row, nil
+// A record is a row as it is stored (section 2.1).
+type record struct {
+	rowid     int64
+	length    int64  // bytes
+	text      string // all of it, or its beginning
+	types     int    // the offset of its columns' types
+	headerEnd int64  // the offset behind them, where the values begin
 }
 
-// columnAt returns the type and the size in bytes of the column that is described at an offset of a record's header,
-// and the offset behind that. What isn't all there, or no type, has a negative offset or size.
-func columnAt(record string, offset int) (serialType, size int64, next int) {
-	serialType, next = int64(record[offset]), offset+1
-	if serialType >= 0x80 {
-		serialType, next = varint(record, offset)
+// readRecords returns the records in these cells of a leaf page.
+func readRecords(pages *pageSource, page *tablePage, content string, cells []int) ([]record, error) {
+	var err error
+	records := make([]record, len(cells))
+	for i, cell := range cells {
+		length, next := varint(content, cell)
+		rowid, begin := varint(content, next)
+		if begin < 0 || length < 1 {
+			return nil, errDamaged
+		}
+		text := content[begin:]
+		isOverflowing := length > int64(pages.usable-35)
+		if !isOverflowing && length > int64(len(text)) {
+			return nil, errDamaged
+		}
+		if !isOverflowing {
+			text = text[:length]
+		} else if text, err = readOverflowing(pages, page, text, length); err != nil {
+			return nil, err
+		}
+		headerEnd, types := varint(text, 0)
+		if headerEnd < 1 || headerEnd > int64(len(text)) {
+			return nil, errDamaged
+		}
+		records[i] = record{rowid: rowid, length: length, text: text, types: types, headerEnd: headerEnd}
 	}
-	if serialType >= 0 && serialType < 12 {
-		return serialType, serialTypeSize[serialType], next
-	}
-	return serialType, (serialType - 12) / 2, next // a text or a blob
+	return records, nil
 }
 
-// serialTypeSize has the size in bytes of what isn't a text or a blob, by its type, or -1 (section 2.1).
-var serialTypeSize = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1}
+// rowsOf returns the columns that count of each record. A column's type is a number of one to nine bytes, seven bits in
+// each. Behind the last type there may be columns that were added later. Nothing is called for most columns: calls are
+// slow in Yaegi, and there can be a hundred thousand rows.
+func (t *table) rowsOf(records []record) ([][]string, error) {
+	rows := make([][]string, len(records))
+	for i, stored := range records {
+		row := make([]string, t.width)
+		column := 0
+		serialType := int64(0)
+		value := stored.headerEnd // the offset of the column's value
+		for next := stored.types; int64(next) < stored.headerEnd && column < len(t.indexes); next++ {
+			octet := stored.text[next]
+			serialType = serialType<<7 | int64(octet&0x7f)
+			if octet >= 0x80 && serialType < math.MaxInt32 {
+				continue
+			}
+			size := (serialType - 12) / 2 // of a text or a blob
+			if serialType < 12 {
+				size = serialTypeSize[serialType]
+			}
+			if size > stored.length-value {
+				return nil, errDamaged
+			}
+			if index := t.indexes[column]; index >= 0 {
+				switch {
+				case size > maxValueLength || value+size > int64(len(stored.text)):
+					row[index] = unreadable
+				case serialType >= 13 && serialType&1 == 1:
+					row[index] = stored.text[value : value+size]
+				case serialType == 0 && column == t.rowid:
+					row[index] = strconv.FormatInt(stored.rowid, 10)
+				default:
+					row[index] = numberOf(stored.text[value:value+size], serialType)
+				}
+			}
+			value += size
+			serialType = 0
+			column++
+		}
+		rows[i] = row
+	}
+	return rows, nil
+}
 
-// valueOf returns a value of a type as text (section 2.1). No number that counts is negative.
-func valueOf(value string, serialType int64) string {
+// serialTypeSize has the size in bytes of what isn't a text or a blob, by its type (section 2.1). What has no size fits
+// into no record.
+var serialTypeSize = []int64{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, math.MaxInt64, math.MaxInt64}
+
+// numberOf returns a whole number of a type as text, and nothing for any other value. No number that counts is
+// negative.
+func numberOf(value string, serialType int64) string {
 	switch {
-	case serialType >= 13 && serialType&1 == 1:
-		return value
 	case serialType == 8 || serialType == 9: // the numbers 0 and 1
 		return strconv.FormatInt(serialType-8, 10)
 	case serialType > 0 && serialType < 7 && value[0] < 0x80:
@@ -1745,35 +1899,28 @@ func valueOf(value string, serialType int64) string {
 	return ""
 }
 
-// readPayload returns the record that begins at an offset of a leaf page, or its first 32 KiB and what is on their last
-// page. A record that doesn't fit goes on in overflow pages (section 1.6).
-func readPayload(pages *pageSource, page *tablePage, offset int, size int64) (string, error) {
-	local, maxLocal := size, int64(pages.usable-35)
-	if size > maxLocal {
-		minLocal := int64(pages.usable-12)*32/255 - 23
-		local = minLocal + (size-minLocal)%int64(pages.usable-4)
-		if local > maxLocal {
-			local = minLocal
-		}
+// readOverflowing returns a record that doesn't fit into the rest of its leaf page and goes on in overflow pages
+// (section 1.6), or its first 32 KiB and what is on their last page.
+func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64) (string, error) {
+	minLocal := (pages.usable-12)*32/255 - 23
+	local := minLocal + int((size-int64(minLocal))%int64(pages.usable-4))
+	if local > pages.usable-35 {
+		local = minLocal
 	}
-	if size < 1 || offset < 0 || int64(offset)+local > int64(len(page.content)) {
+	if local+4 > len(rest) {
 		return "", errDamaged
 	}
-	end := offset + int(local)
-	record := page.content[offset:end]
-	if local == size {
-		return record, nil
-	}
-	for next := bigEndian(page.content, end, 4); int64(len(record)) < size && len(record) < maxRowLength; {
-		content, err := pages.page(next)
+	record := rest[:local]
+	for next := bigEndian(rest, local, 4); int64(len(record)) < size && len(record) < maxRowLength; {
+		overflow, err := pages.page(next)
 		pages.maxOverflow -= int64(pages.pageSize)
 		if err != nil || pages.maxOverflow < 0 {
 			return "", errDamaged
 		}
-		content = strings.Clone(content)
-		page.overflow = append(page.overflow, overflowPage{next, content})
-		next = bigEndian(content, 0, 4)
-		record += content[4:pages.usable]
+		page.numbers = append(page.numbers, next)
+		page.chunks[pages.chunkOf(next)] = true
+		next = bigEndian(overflow, 0, 4)
+		record += overflow[4:pages.usable]
 	}
 	return record, nil
 }

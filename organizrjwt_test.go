@@ -126,18 +126,22 @@ type listedUser struct {
 
 // readDatabaseAt returns the users that the database at a path lists sessions of, by their tokens.
 func readDatabaseAt(path string) (map[string]listedUser, error) {
-	reader := &databaseReader{}
+	reader := newDatabaseReader(false)
 	return listedUsers(reader.read(path))
 }
 
 // readDatabaseFrom does the same for the content of a database, which has so many bytes, and of its write-ahead log.
 func readDatabaseFrom(content, wal io.ReaderAt, size int64) (map[string]listedUser, error) {
-	reader := &databaseReader{}
-	pages := newPageSource(content, wal, size)
+	reader := newDatabaseReader(false)
+	pages := newPageSource(content, wal, size, reader.last)
 	if err := pages.open(); err != nil {
 		return nil, err
 	}
-	return listedUsers(reader.parse(pages))
+	err := reader.parse(pages)
+	if err == nil {
+		reader.interpret(reader.last)
+	}
+	return listedUsers(reader.database, err)
 }
 
 func listedUsers(read *database, err error) (map[string]listedUser, error) {
@@ -145,8 +149,8 @@ func listedUsers(read *database, err error) (map[string]listedUser, error) {
 		return nil, err
 	}
 	users := map[string]listedUser{}
-	for token, listed := range read.sessions {
-		if user := read.accounts[listed.userID]; user != nil {
+	for token, row := range read.sessions {
+		if user := read.accounts[row[1]]; user != nil {
 			users[token] = listedUser{user.claims, user.groupID, user.locked}
 		}
 	}
@@ -3948,6 +3952,22 @@ func TestDatabaseFormat(t *testing.T) {
 			}
 		})
 	}
+	run(t, "one after the other, of which a reader parses only what has changed", func(t *testing.T) {
+		reader := newDatabaseReader(false)
+		for i := range table.Read {
+			for _, test := range []int{i, len(table.Read) - 1 - i, i} {
+				file := table.Read[test].File
+				want, err := readSample(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := listedUsers(reader.read("testdata/databases/" + file))
+				if err != nil || !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: got %v and %v, want %v", file, got, err, want)
+				}
+			}
+		}
+	})
 	run(t, "of a row that is longer than Organizr writes any, the group isn't read", func(t *testing.T) {
 		usual, err := readSample("page-4096.db")
 		long, longErr := readSample("long-row.db")

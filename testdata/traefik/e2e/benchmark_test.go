@@ -301,14 +301,18 @@ func BenchmarkInterpretedDatabase(b *testing.B) {
 // mustBeAdmitted sends a request with a session, which must reach the service.
 func mustBeAdmitted(b *testing.B, handler http.Handler, session string) {
 	b.Helper()
-	header := load.Browser()
-	header.Set("Cookie", fakeorganizr.Cookie(session))
+	if status := statusOf(handler, session); status != 0 {
+		b.Fatalf("got %d", status)
+	}
+}
+
+// statusOf returns the status of the response to a session, or 0 if the request reaches the service.
+func statusOf(handler http.Handler, session string) int {
+	header := http.Header{"Accept": {"*/*"}, "Cookie": {fakeorganizr.Cookie(session)}}
 	rw := &answered{header: http.Header{}}
 	req := &http.Request{Method: http.MethodGet, Host: "sonarr.example.com", URL: &url.URL{Path: "/"}, Header: header}
 	handler.ServeHTTP(rw, req)
-	if rw.status != 0 {
-		b.Fatalf("got %d", rw.status)
-	}
+	return rw.status
 }
 
 // yearsOfLogins returns a database that lists so many sessions of bob, and a valid one of them. Nine of ten have

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,6 +229,75 @@ func (r *racers) logIn(username string) *http.Cookie {
 		return err
 	})
 	return cookie
+}
+
+// Only what has changed in a large database is parsed. Whatever SQLite changes, and on whichever of a row's pages,
+// counts.
+func TestChangesOfALargeDatabase(t *testing.T) {
+	const secret = "a key that is long enough, and not the documented one"
+	bob, _ := fakeorganizr.Find("bob")
+	made := plugin(t)
+	sign := func(number int) string {
+		claims := bob.Claims(time.Now(), 24*time.Hour+time.Duration(number)*time.Millisecond)
+		return fakeorganizr.Sign(fakeorganizr.Header, claims, secret)
+	}
+	for _, test := range []struct {
+		name, mode string
+		held       bool
+	}{
+		{"with a rollback journal", "DELETE", false},
+		{"with a write-ahead log", "WAL", false},
+		{"with a write-ahead log that stays", "WAL", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "organizr.db")
+			database, err := fakeorganizr.NewDatabase(path, fakeorganizr.Groups, fakeorganizr.Accounts)
+			must(t, err)
+			must(t, database.SetJournalMode(test.mode))
+			sessions := make([]fakeorganizr.Session, 1000) // every other one has overflow pages
+			for i := range sessions {
+				sessions[i] = fakeorganizr.Session{
+					Token: sign(i), Browser: strings.Repeat("x", i%2*7000), Address: "127.0.0.1",
+					Expires: time.Now().AddDate(0, 0, 2).UTC().Format(time.DateTime),
+				}
+			}
+			must(t, database.List(bob, sessions...))
+			if test.held {
+				release, err := database.Hold()
+				must(t, err)
+				defer func() { must(t, release()) }()
+			}
+			handler := made.handler(t, inForce(map[string]any{"Secret": secret, "DatabaseFile": path}))
+			for turn := range 30 {
+				ended, expired, fresh := sessions[turn*31].Token, sessions[turn*31+16].Token, sign(1000+turn)
+				for _, token := range []string{ended, expired} {
+					if got := statusOf(handler, token); got != 0 {
+						t.Fatalf("turn %d: got status %d, want the service's answer", turn, got)
+					}
+				}
+				must(t, database.End(ended))
+				must(t, database.Expire(expired))
+				must(t, database.Begin(bob, fresh))
+				if turn%10 == 9 && !test.held {
+					must(t, database.Vacuum())
+				}
+				got := []int{
+					statusOf(handler, fresh), // for whom the database is read again
+					statusOf(handler, ended), statusOf(handler, expired), statusOf(handler, sessions[999].Token),
+				}
+				if want := []int{0, 401, 401, 0}; !slices.Equal(got, want) {
+					t.Fatalf("turn %d: got the statuses %v, want %v", turn, got, want)
+				}
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A browser is back at the service within milliseconds of the login.

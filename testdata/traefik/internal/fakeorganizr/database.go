@@ -130,6 +130,21 @@ func (d *Database) List(account Account, sessions ...Session) error {
 // End ends a session, as a log-out does.
 func (d *Database) End(token string) error { return d.run("DELETE FROM tokens WHERE token = ?", token) }
 
+// Expire has a session expire years ago, as time does.
+func (d *Database) Expire(token string) error {
+	return d.run("UPDATE tokens SET expires = '2020-01-01 00:00:00' WHERE token = ?", token)
+}
+
+// Vacuum has SQLite write the whole file anew, which moves rows to other pages.
+func (d *Database) Vacuum() error {
+	db, err := sql.Open("sqlite", d.path)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec("VACUUM")
+	return errors.Join(err, db.Close())
+}
+
 // Lock locks an account, or unlocks it.
 func (d *Database) Lock(userID int, locked bool) error {
 	return d.run("UPDATE users SET locked = ? WHERE id = ?", locked, userID)
