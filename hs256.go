@@ -673,6 +673,7 @@ type database struct {
 	groups   map[string]string   // the names of the groups, by their numbers
 	accounts map[string]*account // by the user's id
 	sessions http.Header         // rows of the table tokens, by the token's text; a map whose Clone is compiled
+	ended    map[string]bool     // tokens that were listed until the last change
 }
 
 // A listedSession is a row of the table tokens.
@@ -681,10 +682,16 @@ type listedSession struct {
 	browser, address string // with which it was made
 }
 
+// errEnded says the same as errNotListed of a session that was listed a moment ago. So nobody waits until it is.
+var errEnded = errors.New(errNotListed.Error())
+
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.
 func listedIn(d *database, s *session, now time.Time) (*session, error) {
 	row := d.sessions[s.token]
+	if row == nil && d.ended[s.token] {
+		return nil, errEnded
+	}
 	if row == nil {
 		return nil, errNotListed
 	}
@@ -1338,11 +1345,16 @@ func (r *databaseReader) interpret(latest *extract) {
 	groups := groupsOf(after["groups"].rowsNotIn(nil))
 	read := &database{
 		groups: groups, accounts: accountsOf(after["users"].rowsNotIn(nil), groups),
-		sessions: sessionsAfter(r.database.sessions, lost, got),
+		sessions: sessionsAfter(r.database.sessions, lost, got), ended: r.database.ended,
 	}
-	if !reflect.DeepEqual(read, r.database) { // otherwise rows have only moved to other pages
-		r.database = read
+	if reflect.DeepEqual(read, r.database) { // rows have only moved to other pages
+		return
 	}
+	read.ended = map[string]bool{}
+	for _, row := range lost {
+		read.ended[row[0]] = read.sessions[row[0]] == nil
+	}
+	r.database = read
 }
 
 // A pageSource returns the pages of a database.

@@ -3131,7 +3131,8 @@ func TestDatabaseChanges(t *testing.T) {
 		{"at first", 0, func() {}, 200, ""},
 		{"logged out, within the same second", 0.9, func() { write(later) }, 200, ""},
 		{"a second later", 1, func() {}, 401, ""},
-		{"logged in again, within the same second", 1.1, func() { write(before) }, 200, ""},
+		{"listed again, within the same second", 1.9, func() { write(before) }, 401, ""},
+		{"another second later", 2, func() {}, 200, ""},
 
 		{"logged out, and the journal is still there", 10, func() { write(later); writeJournal("x") }, 200, ""},
 		{"for nearly five seconds", 14.9, func() {}, 200, ""},
@@ -3186,7 +3187,7 @@ func TestDatabaseChanges(t *testing.T) {
 		}, 200, ""},
 		{"good, and logged out", 120, func() { write(later) }, 401, ""},
 		{"missing again", 122, func() { removeFile(t, file) }, 401, "isn't a file that can be read"},
-		{"logged in, while the file was missing", 122.5, func() { write(before) }, 200, ""},
+		{"listed again", 123, func() { write(before) }, 200, ""},
 	} {
 		run(t, state.name, func(t *testing.T) {
 			state.change()
@@ -3261,8 +3262,8 @@ func TestUnchangedDatabaseNotReadAgain(t *testing.T) {
 	}
 }
 
-// Tokens that Organizr has ended have the database read again. To keep that from taking all of a core, it is read for
-// nobody else for three times as long as the last reading took.
+// Tokens that Organizr ended some time ago have the database read again. To keep that from taking all of a core, it is
+// read for nobody else for three times as long as the last reading took.
 func TestSlowDatabaseBacksOff(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
@@ -3312,6 +3313,28 @@ func TestLoginWhileDatabaseIsWritten(t *testing.T) {
 	writeFile(t, file, readTestdata(t, "databases/later.db"))
 	setClock(t, 1.5)
 	s.expect(t, 401, "GET /", "Cookie", sue)
+}
+
+// A session that was listed until now has ended. Its owner is refused at once, without another look at the database.
+func TestEndedSessionIsntWaitedFor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
+	s := newSite(t, Config{DatabaseFile: file})
+	sue := sampleSessions(t)["sue"]
+	s.expect(t, 200, "GET /", "Cookie", sue)
+	writeFile(t, file, readTestdata(t, "databases/later.db"))
+	setClock(t, 1)
+	slowness := 100 * time.Millisecond // which has newcomers wait
+	t.Cleanup(usePluginClock(func() time.Duration {
+		testClock.Add(int64(slowness))
+		return testTime()
+	}))
+	begun := time.Now()
+	s.expect(t, 401, "GET /", "Cookie", sue)
+	slowness = 0
+	if waited := time.Since(begun); waited > maxNewcomerWait/2 {
+		t.Errorf("sue waited %v", waited)
+	}
 }
 
 func TestLoginAfterDatabaseWasMissing(t *testing.T) {
