@@ -61,7 +61,7 @@ const (
 
 // What can be wrong with a token. No text quotes it.
 var (
-	errNoToken        = errors.New("the token isn't three parts of base64url of at most 8 KiB")
+	errMalformed      = errors.New("the token isn't three parts of base64url of at most 8 KiB")
 	errWrongSignature = errors.New("the token isn't signed by HS256 with this secret, " +
 		"which must be the organizrHash of the Organizr where visitors log in")
 	errWrongHeader = errors.New("the token's header isn't that of a JWT signed by HS256")
@@ -142,13 +142,16 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 func checkSignature(v *verifier, token string) error {
 	dot := strings.LastIndexByte(token, '.')
 	if dot < 0 || len(token) > maxTokenLength {
-		return errNoToken
+		return errMalformed
 	}
 	mac := hmac.New(sha256.New, v.secret)
 	_, _ = io.WriteString(mac, token[:dot])
 	signature, _ := base64url.DecodeString(token[dot+1:]) // to less than 32 bytes if there is any mistake in it
 	if hmac.Equal(mac.Sum(nil), signature) {
 		return nil
+	}
+	if strings.Count(token, ".") != 2 {
+		return errMalformed
 	}
 	return errWrongSignature
 }
@@ -445,13 +448,13 @@ func (p *poller) verifyNewcomer(token string) (*session, error) {
 
 // hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and
 // newcomers aren't throttled.
-func (p *poller) hasReadSince(poll int64) bool {
+func (p *poller) hasReadSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
-	if p.lastReadPoll <= poll && !p.throttled {
+	if p.lastReadPoll <= pollNumber && !p.throttled {
 		p.pollFiles()
 	}
-	return p.lastReadPoll > poll
+	return p.lastReadPoll > pollNumber
 }
 
 // pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
@@ -682,7 +685,8 @@ type listedSession struct {
 	browser, address string // with which it was made
 }
 
-// errEnded says the same as errNotListed of a session that was listed a moment ago. So nobody waits until it is.
+// errEnded is errNotListed for a session that was listed until the last change: it isn't a newcomer's, so the database
+// isn't read again for it.
 var errEnded = errors.New(errNotListed.Error())
 
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
@@ -828,6 +832,7 @@ func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
 		p.databaseIsFree()
+		p.lastReadPoll = p.polls.Load()
 		return err
 	}
 	begun := now()
@@ -859,8 +864,8 @@ func (p *poller) databaseIsFree() {
 	p.databaseOld = false
 }
 
-// throttle keeps newcomers from having the database read again for three times as long as the last reading took, and at
-// most for a second.
+// throttle makes newcomers wait before the database is read for them again: three times as long as the last reading
+// took, and at most a second.
 func (p *poller) throttle(took time.Duration) {
 	pause := 3 * took
 	if pause < time.Millisecond {
@@ -1048,9 +1053,9 @@ func hostOfTab(address string) string {
 // without SQLite's locks: what was read is one state of the database if no rollback journal was there at some moment
 // and none of it changed around that moment, or if its write-ahead log has at most grown.
 //
-// So that a large database and busy writers don't get in each other's way, a reading compares the parts of the file
-// that counted last time with what they were, which takes milliseconds, waits for such a moment only with the few parts
-// that somebody is writing, and parses only pages in parts that have changed.
+// So that a large database and busy writers don't get in each other's way, the file is read in chunks of 64 KiB. A
+// reading compares the chunks that the tables are in with what they were, which takes milliseconds. It waits for such a
+// moment only with the few chunks that somebody is writing, and parses only pages in chunks that have changed.
 //
 // Nothing in the file is trusted. Whatever is out of place ends the reading with an error. A user can make rows long
 // (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
@@ -1058,6 +1063,7 @@ func hostOfTab(address string) string {
 const (
 	chunkSize       = 64 << 10 // bytes that are copied at once; a multiple of every page size
 	maxReadings     = 4        // in a row, while somebody is writing
+	maxRounds       = 4        // of one reading, each with more chunks that somebody is writing
 	maxSettlings    = 100      // attempts to catch a moment at which nobody writes
 	settlingPause   = 200 * time.Microsecond
 	maxRowLength    = 32 << 10 // bytes, and a page more
@@ -1084,7 +1090,7 @@ type databaseReader struct {
 	identity string // of the state that was read last; empty if that may not identify it
 	err      error  // what was wrong with that state
 
-	counting map[int64]bool // the numbers of the parts of the file that count
+	wanted   map[int64]bool // the chunks that the tables are in, by their numbers
 	last     *extract
 	current  *extract // the last one that is one state of the database
 	database *database
@@ -1094,17 +1100,17 @@ type databaseReader struct {
 // An extract is what was made of the database's pages. If somebody was writing them meanwhile, it isn't what the
 // database was at any moment; the next extract can still take from it what is made of pages that are the same.
 type extract struct {
-	chunks    map[int64][]byte // what was in the parts of the file that count, by their numbers
+	chunks    map[int64][]byte // that the tables are in, by their numbers
 	walHeader string
 	logged    map[int]int64
-	tables    map[string]*table     // that count, by their names
+	tables    map[string]*table     // by their names
 	roots     map[string]*tablePage // of the schema and of these tables
 }
 
 // newDatabaseReader returns a reader that has read nothing yet.
 func newDatabaseReader(wantsTabs bool) *databaseReader {
 	return &databaseReader{
-		wantsTabs: wantsTabs, counting: map[int64]bool{}, last: &extract{}, current: &extract{},
+		wantsTabs: wantsTabs, wanted: map[int64]bool{}, last: &extract{}, current: &extract{},
 		database: &database{sessions: http.Header{}},
 	}
 }
@@ -1229,12 +1235,12 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	return err
 }
 
-// copyPages copies the parts of the file that counted last time, and returns the state that they belong to. It returns
+// copyPages copies the chunks that the tables were in last time, and returns the state that they belong to. It returns
 // errBusy if they belong to none, and an error if it isn't a database.
 func (r *databaseReader) copyPages(pages *pageSource, path string, state databaseState) (databaseState, error) {
 	if state.walHeader != "" {
-		pages.copyChunks(r.counting, nil)
-	} else if err := pages.settle(path, r.counting); err != nil {
+		pages.copyChunks(r.wanted, nil)
+	} else if err := pages.settle(path, r.wanted); err != nil {
 		return state, err
 	}
 	openErr := pages.open()
@@ -1269,16 +1275,16 @@ func isOneState(pages *pageSource, path string, copied databaseState) bool {
 func (r *databaseReader) parse(pages *pageSource) error {
 	next, err := r.readTables(pages)
 	if err != nil {
-		for number := range pages.chunks {
-			r.counting[number] = true // so that all is copied at once the next time
+		for chunk := range pages.chunks {
+			r.wanted[chunk] = true // so that all is copied at once the next time
 		}
 		return err
 	}
-	r.counting = map[int64]bool{}
+	r.wanted = map[int64]bool{}
 	for _, root := range next.roots {
-		for number := range root.chunks {
-			r.counting[number] = true
-			next.chunks[number] = pages.chunks[number]
+		for chunk := range root.chunks {
+			r.wanted[chunk] = true
+			next.chunks[chunk] = pages.chunks[chunk]
 		}
 	}
 	r.last = next
@@ -1366,7 +1372,7 @@ type pageSource struct {
 	walHeader    string           // of the write-ahead log
 	logged       map[int]int64    // offsets in the log of the pages that it has committed
 	last         *extract         // with what was in the file before
-	chunks       map[int64][]byte // parts of the file by their number
+	chunks       map[int64][]byte // by their numbers
 	changed      map[int64]bool   // numbers of those with pages that may have changed since the last reading
 	moved        map[int]bool     // pages that have moved into the log or out of it since then
 	seen         map[int]bool     // the pages of tables that have been looked at
@@ -1382,57 +1388,57 @@ func newPageSource(file, wal io.ReaderAt, size int64, last *extract) *pageSource
 	}
 }
 
-// copyChunks copies these parts of the file, except for some, and returns those that have changed since they were
-// copied before, in this reading or the last one. What hasn't changed is compared, and not copied again.
-func (s *pageSource) copyChunks(numbers, except map[int64]bool) (changed map[int64]bool) {
+// copyChunks copies the wanted chunks, except for some, and returns those that have changed since they were copied
+// before, in this reading or the last one. What hasn't changed is compared, and not copied again.
+func (s *pageSource) copyChunks(wanted, except map[int64]bool) (changed map[int64]bool) {
 	changed = map[int64]bool{}
 	buffer := make([]byte, chunkSize)
-	for number := range numbers {
-		if except[number] {
+	for chunk := range wanted {
+		if except[chunk] {
 			continue
 		}
-		length, _ := s.file.ReadAt(buffer, number*chunkSize)
-		copied := buffer[:length]
-		known := s.chunks[number]
-		if known == nil {
-			known = s.last.chunks[number]
+		length, _ := s.file.ReadAt(buffer, chunk*chunkSize)
+		content := buffer[:length]
+		before := s.chunks[chunk]
+		if before == nil {
+			before = s.last.chunks[chunk]
 		}
-		if known != nil && bytes.Equal(known, copied) {
-			s.chunks[number] = known
+		if before != nil && bytes.Equal(before, content) {
+			s.chunks[chunk] = before
 			continue
 		}
-		s.chunks[number] = bytes.Clone(copied)
-		s.changed[number] = true
-		if known != nil {
-			changed[number] = true
+		s.chunks[chunk] = bytes.Clone(content)
+		s.changed[chunk] = true
+		if before != nil {
+			changed[chunk] = true
 		}
 	}
 	return changed
 }
 
-// settle copies these parts of the file as they were at a moment when no transaction was half written. It returns
-// errBusy if there was no such moment.
+// settle copies the wanted chunks as they were at a moment when no transaction was half written. It returns errBusy if
+// there was no such moment.
 //
-// Of a large file most parts are the same before and after the moment. Those that somebody is writing are few, and
-// small enough to be copied between two transactions.
-func (s *pageSource) settle(path string, numbers map[int64]bool) error {
-	written := s.copyChunks(numbers, nil) // since the last reading, and maybe right now
-	for round := 0; round < maxReadings; round++ {
-		if len(numbers) > 0 && !s.settleWritten(path, written) {
+// Of a large file most chunks are the same before and after the moment. Those that somebody is writing are few enough
+// to be copied between two transactions.
+func (s *pageSource) settle(path string, wanted map[int64]bool) error {
+	written := s.copyChunks(wanted, nil) // since the last reading, and maybe right now
+	for round := 0; round < maxRounds; round++ {
+		if len(wanted) > 0 && !s.settleWritten(path, written) {
 			return errBusy
 		}
-		changed := s.copyChunks(numbers, written)
+		changed := s.copyChunks(wanted, written)
 		if len(changed) == 0 {
 			return nil
 		}
-		for number := range changed {
-			written[number] = true
+		for chunk := range changed {
+			written[chunk] = true
 		}
 	}
 	return errBusy
 }
 
-// settleWritten is settle for the parts that somebody is writing. It reports whether there was such a moment.
+// settleWritten is settle for the chunks that somebody is writing. It reports whether there was such a moment.
 func (s *pageSource) settleWritten(path string, written map[int64]bool) bool {
 	for attempt := 0; attempt < maxSettlings; attempt++ {
 		s.copyChunks(written, nil)
@@ -1488,15 +1494,15 @@ func (s *pageSource) noteLogged() {
 	}
 }
 
-// chunkOf returns the number of the part of the file that has a page.
+// chunkOf returns the number of the chunk that has a page.
 func (s *pageSource) chunkOf(page int) int64 {
 	return int64(page-1) * int64(s.pageSize) / chunkSize
 }
 
-// haveChanged reports whether pages in any of these parts of the file may have changed since the last reading.
+// haveChanged reports whether pages in any of these chunks may have changed since the last reading.
 func (s *pageSource) haveChanged(chunks map[int64]bool) bool {
-	for number := range chunks {
-		if s.changed[number] {
+	for chunk := range chunks {
+		if s.changed[chunk] {
 			return true
 		}
 	}
@@ -1504,20 +1510,20 @@ func (s *pageSource) haveChanged(chunks map[int64]bool) bool {
 }
 
 // areSame reports whether pages are what they were in the last reading.
-func (s *pageSource) areSame(numbers []int) bool {
-	for _, number := range numbers {
-		isInFile := s.logged[number] == 0
-		if s.moved[number] || isInFile && !bytes.Equal(s.pageIn(s.chunks, number), s.pageIn(s.last.chunks, number)) {
+func (s *pageSource) areSame(pages []int) bool {
+	for _, page := range pages {
+		isInFile := s.logged[page] == 0
+		if s.moved[page] || isInFile && !bytes.Equal(s.pageIn(s.chunks, page), s.pageIn(s.last.chunks, page)) {
 			return false
 		}
 	}
 	return true
 }
 
-// pageIn returns a page from these parts of the file, or nothing if it isn't there.
-func (s *pageSource) pageIn(chunks map[int64][]byte, number int) []byte {
-	chunk := chunks[s.chunkOf(number)]
-	begin := int(int64(number-1) * int64(s.pageSize) % chunkSize)
+// pageIn returns a page from these chunks, or nothing if it isn't there.
+func (s *pageSource) pageIn(chunks map[int64][]byte, page int) []byte {
+	chunk := chunks[s.chunkOf(page)]
+	begin := int(int64(page-1) * int64(s.pageSize) % chunkSize)
 	if begin+s.pageSize > len(chunk) {
 		return nil
 	}
@@ -1616,7 +1622,7 @@ type tablePage struct {
 	rows     [][]string
 	children []int              // numbers of the pages below it
 	below    map[int]*tablePage // these pages
-	chunks   map[int64]bool     // numbers of the parts of the file that all this is in
+	chunks   map[int64]bool     // numbers of the chunks that all this is in
 }
 
 // want sets the columns that count, in the order in which a row has them.
@@ -1717,7 +1723,7 @@ func (p *tablePage) rowsNotIn(other *tablePage) [][]string {
 }
 
 // readPage reads a page and all below it. It returns what was there before if that is the same, and doesn't look at
-// parts of the file that haven't changed.
+// chunks that haven't changed.
 func (t *table) readPage(pages *pageSource, number int, before *tablePage, depth int) (*tablePage, error) {
 	if before != nil && !pages.haveChanged(before.chunks) {
 		return before, nil
@@ -1906,7 +1912,11 @@ func numberOf(value string, serialType int64) string {
 	case serialType == 8 || serialType == 9: // the numbers 0 and 1
 		return strconv.FormatInt(serialType-8, 10)
 	case serialType > 0 && serialType < 7 && value[0] < 0x80:
-		return strconv.Itoa(bigEndian(value, 0, len(value)))
+		number := int64(0)
+		for _, octet := range []byte(value) {
+			number = number<<8 | int64(octet)
+		}
+		return strconv.FormatInt(number, 10)
 	}
 	return ""
 }

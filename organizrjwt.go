@@ -84,22 +84,22 @@ func CreateConfig() *Config {
 
 // A middleware is a checked configuration with its cache.
 type middleware struct {
-	name           string
-	next           http.Handler
-	required       *rule      // what the option group requires; with a tab, its least privileged value
-	tab            *tabOption // nil unless the option group is a tab
-	rules          *rules     // nil if there are none
-	allow, deny    conditions
-	hasConditions  bool    // there is an allow or a deny
-	keys           keyring // nil if there are none
-	headers        *headerPolicy
-	headerNames    []string        // headers.names
-	knownHeaders   map[string]bool // headers.known
-	login          *login          // nil if nobody is redirected
-	acceptBearer   bool
-	takesOthers    bool // credentials other than cookies: acceptBearer or keys
-	variesByPath   bool // or by host: there are rules or a tab
-	allowCrossSite bool
+	name                 string
+	next                 http.Handler
+	required             *rule      // what the option group requires; with a tab, its least privileged value
+	tab                  *tabOption // nil unless the option group is a tab
+	rules                *rules     // nil if there are none
+	allow, deny          conditions
+	hasConditions        bool    // there is an allow or a deny
+	keys                 keyring // nil if there are none
+	headers              *headerPolicy
+	headerNames          []string        // headers.names
+	harmlessIfIdentified map[string]bool // headers.harmlessIfIdentified
+	login                *login          // nil if nobody is redirected
+	acceptBearer         bool
+	takesOthers          bool // credentials other than cookies: acceptBearer or keys
+	variesByPath         bool // or by host: there are rules or a tab
+	allowCrossSite       bool
 
 	sessionCache
 }
@@ -115,8 +115,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.takesOthers = m.acceptBearer || m.keys != nil
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
-	m.commonHeaders = m.headers.common
-	m.knownHeaders = m.headers.known
+	m.harmlessHeaders = m.headers.harmless
+	m.harmlessIfIdentified = m.headers.harmlessIfIdentified
 	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
 	if m.tab == nil {
 		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
@@ -159,9 +159,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 // Requests
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
-// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Everything else is left to
-// others: decide looks at visitors who aren't in the cache or whose path must be looked up first, and screen at methods
-// other than GET and at headers that browsers don't send.
+// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Two functions do the rest:
+// decide, for visitors who aren't in the cache or whose path must be looked up; screen, for methods other than GET and
+// for headers that need a closer look.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
 	cookies := strings.Join(headers["Cookie"], "; ")
@@ -174,7 +174,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	if req.Method != "GET" || headers.WriteSubset(failingWriter, sender.usualHeaders) != nil {
+	if req.Method != "GET" || headers.WriteSubset(failingWriter, sender.harmlessHeaders) != nil {
 		sender = screen(m, sender, rw, req)
 		if sender == nil {
 			return
@@ -183,7 +183,7 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	for i, values := range sender.values {
 		headers[m.headerNames[i]] = values
 	}
-	req.URL.User = sender.user
+	req.URL.User = sender.urlUser
 	m.next.ServeHTTP(rw, req)
 }
 
@@ -216,8 +216,8 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 	return sender
 }
 
-// screen takes forged headers out of an unusual request of somebody whose group may enter. It returns the visitor as
-// the service is told of them, or refuses the request all the same and returns nil.
+// screen handles an unusual request of a visitor who may enter: it checks for another key, for other sites and for
+// forged headers. It returns the visitor whose headers the service gets, or refuses the request and returns nil.
 func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) *visitor {
 	if sender.byCookies && m.takesOthers && hasAuthorization(req) {
 		sender = decide(m, rw, req, strings.Join(req.Header["Cookie"], "; "))
@@ -231,7 +231,7 @@ func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Re
 		e.explain(why)
 		return nil
 	}
-	if req.Header.WriteSubset(failingWriter, m.commonHeaders) != nil {
+	if req.Header.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
 		removeReserved(m.headers, req.Header)
 	}
 	if sender.values == nil {
@@ -284,16 +284,16 @@ type visitor struct {
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
 	restriction *refusal      // why a session gives less than its group does; usually nil
-	values      [][]string    // of headerPolicy.names; nil if the service sees a guest
-	user        *url.Userinfo // the name, for Traefik's access log
+	values      [][]string    // of headerPolicy.names; nil for guests until screen sets them
+	urlUser     *url.Userinfo // the name, for Traefik's access log
 
-	usualHeaders map[string]bool // names of headers that need no closer look in their requests
-	byCookies    bool            // the cache has them by cookies alone, whatever else they send
+	harmlessHeaders map[string]bool // names of headers that need no closer look in their requests
+	byCookies       bool            // the cache has them by cookies alone, whatever else they send
 
-	cacheKey        string // by which the cache knows them: the token, or the hash of their key
-	fromBrowser     bool   // a browser sends what lets them in, whatever page asks for it
-	noSession       error  // why there is no session; nil if there is one
-	sentCredentials bool   // came with a token or a key that does not count
+	cacheKey       string // by which the cache knows them: the token, or the hash of their key
+	fromBrowser    bool   // a browser sends what lets them in, whatever page asks for it
+	whyNoSession   error  // nil if there is a session
+	badCredentials bool   // a token or a key was sent, and none was good
 }
 
 // withAuthorization returns everything in a request that can say who sent it. No header can hold the bytes between.
@@ -314,7 +314,7 @@ func hasAuthorization(req *http.Request) bool { return withAuthorization("", req
 // send two cookies: Organizr sets one for its domain and one for its host, and one of them can be stale.
 func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
 	if current == nil {
-		return identifyAfterPoll(m, req, credentials)
+		return pollAndIdentify(m, req, credentials)
 	}
 	candidates := req.CookiesNamed(current.cookieName)
 	if m.takesOthers || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
@@ -323,11 +323,11 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 	return identifyBySession(m, req, credentials, current, candidates[0])
 }
 
-// identifyAfterPoll is identify for the first request after the cache was set aside.
-func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *visitor {
+// pollAndIdentify is identify while no verifier is in use: it has the files polled first.
+func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visitor {
 	current := m.refresh()
 	if current == nil {
-		return &visitor{rank: guestRank, noSession: errNotReady}
+		return &visitor{rank: guestRank, whyNoSession: errNotReady}
 	}
 	m.RLock()
 	known := m.byCredentials[credentials]
@@ -343,20 +343,21 @@ func identifyAfterPoll(m *middleware, req *http.Request, credentials string) *vi
 func identifyUnusual(
 	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
-	sender := &visitor{rank: guestRank, noSession: current.errNoCookie}
+	sender := &visitor{rank: guestRank, whyNoSession: current.errNoCookie}
 	if len(credentials) > maxCredentials {
-		sender.noSession = errLongCredentials
+		sender.whyNoSession = errLongCredentials
 		return sender
 	}
 	for _, candidate := range sessionCandidates(m, req, candidates) {
-		if sender.account == nil {
-			sender = identifyBySession(m, req, credentials, current, candidate)
-		}
+		sender = identifyBySession(m, req, credentials, current, candidate)
 		if sender.account != nil && current.binding != nil {
 			sender = checkBinding(current.binding, sender, req)
 		}
+		if sender.account != nil {
+			return sender
+		}
 	}
-	if sender.account == nil && m.keys != nil {
+	if m.keys != nil {
 		return identifyByKey(m, req, credentials, current, sender)
 	}
 	return sender
@@ -367,11 +368,14 @@ func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cook
 	if len(candidates) > maxCookies {
 		candidates = candidates[:maxCookies]
 	}
-	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
-	if m.acceptBearer && bearer != nil {
-		candidates = append(candidates, &http.Cookie{Value: bearer[1]})
+	if !m.acceptBearer {
+		return candidates
 	}
-	return candidates
+	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
+	if bearer == nil {
+		return candidates
+	}
+	return append(candidates, &http.Cookie{Value: bearer[1]})
 }
 
 // identifyBySession returns the visitor whose session a cookie holds, from the cache if they are there. If it holds
@@ -392,7 +396,7 @@ func identifyBySession(
 		verified, err = verifyNewcomer(m, token)
 	}
 	if err != nil {
-		return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
+		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
 	return remember(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
 }
@@ -402,7 +406,7 @@ func identifyBySession(
 func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
 	err := bound.check(sender.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 	if err != nil {
-		return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
+		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
 	return sender
 }
@@ -428,8 +432,8 @@ func newVisitor(m *middleware, verified *session) *visitor {
 	if m.hasConditions {
 		applyConditions(m, v)
 	}
-	v.usualHeaders = m.commonHeaders
-	v.user = url.User(user.claims["username"])
+	v.harmlessHeaders = m.harmlessHeaders
+	v.urlUser = url.User(user.claims["username"])
 	values := make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
 		text := user.claims[set.onlyClaim]
@@ -475,7 +479,7 @@ func remember(m *middleware, req *http.Request, credentials string, owner *visit
 	forRequest := *owner
 	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = append([][]string(nil), owner.values...)
+		forRequest.values = append([][]string{}, owner.values...)
 		keepOtherCredentials(m.headers, forRequest.values, req.Header, owner.session)
 	}
 	addToCache(m, credentials, owner, &forRequest)
@@ -513,8 +517,8 @@ var (
 // basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
 var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t=]+)=*[ \t]*$`)
 
-// find returns the key that the text is and its hash, or nil.
-func (k keyring) find(text string) (found *key, hash string) {
+// lookUp returns the key that the text is and its hash, or nil.
+func (k keyring) lookUp(text string) (found *key, hash string) {
 	if len(text) < minKeyLength {
 		return nil, ""
 	}
@@ -533,7 +537,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 	if basic == nil {
 		return "", "", false
 	}
-	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1])
+	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1]) // up to the first mistake, as lenient services do
 	user, password, _ = strings.Cut(string(decoded), ":")
 	return user, password, true
 }
@@ -543,7 +547,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
-	found, hash := m.keys.find(text)
+	found, hash := m.keys.lookUp(text)
 	err := errNoKey
 	if isBasic && found != nil && found.name != user {
 		found = nil
@@ -552,19 +556,18 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if found == nil && len(given) == 1 {
 		isBasic = false
 		text = given[0]
-		found, hash = m.keys.find(text)
+		found, hash = m.keys.lookUp(text)
 	}
 	if found != nil {
 		return remember(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
-	if len(lines) == 0 && len(given) == 0 || nobody.sentCredentials {
-		return nobody
-	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
 		m.reportOnce(m.name, "a program was refused", err)
+	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
+		return nobody
 	}
-	return &visitor{rank: guestRank, noSession: err, sentCredentials: true}
+	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
@@ -590,7 +593,7 @@ func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *vis
 // and nothing is left running once no more requests come.
 
 const (
-	maxSessions          = 1000
+	maxEntries           = 1000    // sessions and keys
 	maxCachedCredentials = 4 << 10 // bytes
 )
 
@@ -600,7 +603,7 @@ type sessionCache struct {
 	poller   *poller
 	freeRank int // at this rank and above, no path and no tab can refuse a visitor
 
-	commonHeaders map[string]bool // usualHeaders of visitors known by cookies: headers.common
+	harmlessHeaders map[string]bool // harmlessHeaders of visitors known by cookies: headers.harmless
 
 	sync.RWMutex
 	knownVisitors                        // in use: visitors, or none
@@ -608,7 +611,7 @@ type sessionCache struct {
 	visitors      knownVisitors          // all that are cached
 	verifier      *verifier              // by which all of them were verified; nil if Organizr's files aren't there yet
 	tabs          *tabs                  // nil unless the option group is a tab
-	setAsideAt    time.Time              // the time of the next setAside
+	setAsideAt    time.Time              // when the newest timer sets the cache aside
 	entries       map[string]*cacheEntry // by token, or by the hash of a key
 	firstExpiry   time.Time              // of a session in the cache
 	reported      map[string]bool        // what reportOnce has logged
@@ -628,8 +631,8 @@ type cacheEntry struct {
 	hasVisitor  bool   // a visitor is cached by those credentials
 }
 
-// refresh has the files polled if that is due, puts the cache back in use, and returns the verifier that is in force,
-// or nil for none.
+// refresh polls the files if it is time to, puts the cache back in use, and returns the verifier that is in force, or
+// nil for none.
 func (c *sessionCache) refresh() *verifier {
 	c.poller.poll()
 	c.Lock()
@@ -642,7 +645,9 @@ func (c *sessionCache) refresh() *verifier {
 	if c.current == nil {
 		c.current = c.verifier
 		c.knownVisitors = c.visitors
-		c.setAsideAfter(holds)
+		if c.current != nil {
+			c.setAsideAfter(holds)
+		}
 	}
 	return latest
 }
@@ -665,7 +670,7 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 	})
 }
 
-// setAside has the next request refresh the cache.
+// setAside makes the next request refresh the cache.
 func (c *sessionCache) setAside() {
 	c.Lock()
 	c.current = nil
@@ -687,7 +692,9 @@ func (c *sessionCache) reset(latest *verifier) {
 	if latest == nil {
 		return
 	}
-	guest := &visitor{rank: guestRank, noSession: latest.errNoCookie, usualHeaders: c.commonHeaders, byCookies: true}
+	guest := &visitor{
+		rank: guestRank, whyNoSession: latest.errNoCookie, harmlessHeaders: c.harmlessHeaders, byCookies: true,
+	}
 	c.visitors.byCredentials[""] = guest
 	if c.freeRank == guestRank {
 		c.visitors.admitted[""] = guest
@@ -730,9 +737,9 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 	m.Unlock()
 }
 
-// newEntry makes room in the cache for a session. At maxSessions the cache is emptied.
+// newEntry makes room in the cache for a session. At maxEntries the cache is emptied.
 func newEntry(m *middleware, owner *visitor) *cacheEntry {
-	if len(m.entries) >= maxSessions {
+	if len(m.entries) >= maxEntries {
 		m.reset(m.verifier)
 	}
 	entry := &cacheEntry{owner: owner, isKey: owner.session.token == ""}
@@ -743,7 +750,7 @@ func newEntry(m *middleware, owner *visitor) *cacheEntry {
 	return entry
 }
 
-// expireAt has the cache emptied at a moment before that of all other sessions in it.
+// expireAt notes that a session expires before all others in the cache.
 func (c *sessionCache) expireAt(moment time.Time) {
 	c.firstExpiry = moment
 	if moment.Before(c.setAsideAt) {
@@ -760,7 +767,7 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	entry.hasVisitor = true
 	m.visitors.byCredentials[entry.credentials] = forRequest
 	if strings.ContainsAny(entry.credentials, "\x00\x01") { // see withAuthorization
-		forRequest.usualHeaders = m.knownHeaders
+		forRequest.harmlessHeaders = m.harmlessIfIdentified
 	} else if forRequest.rank >= m.freeRank && forRequest.values != nil {
 		forRequest.byCookies = true
 		m.visitors.admitted[entry.credentials] = forRequest
@@ -803,9 +810,11 @@ type headerPolicy struct {
 	keys                keyring         // that Authorization may hold
 	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
 	reservedLengths     map[int]bool    // lengths of those names
-	common              map[string]bool // names of headers that need no closer look
-	known               map[string]bool // the same, and those by which a visitor was identified: they are among names
-	chosenClaims        []string        // that the service gets and users can choose
+	harmless            map[string]bool // names of headers that need no closer look
+
+	// harmlessIfIdentified has those names, and the headers by which a visitor was identified: they are among names.
+	harmlessIfIdentified map[string]bool
+	chosenClaims         []string // that the service gets and users can choose
 }
 
 // A header is an entry of the option headers.
@@ -927,8 +936,8 @@ func (p *headerPolicy) holdsKey(line string) bool {
 		return false
 	}
 	user, password, _ := passwordIn(line)
-	sentAsPassword, _ := p.keys.find(password)
-	sentAsUser, _ := p.keys.find(user)
+	sentAsPassword, _ := p.keys.lookUp(password)
+	sentAsUser, _ := p.keys.lookUp(user)
 	return sentAsPassword != nil || sentAsUser != nil
 }
 
@@ -955,7 +964,7 @@ func holdsSession(text string, current *verifier) bool {
 // Authorization stays: stripAuthorization deals with it.
 func removeReserved(p *headerPolicy, headers http.Header) {
 	for name := range headers {
-		if !p.common[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
+		if !p.harmless[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
 			p.reserved[canonicalForCGI(name)] {
 			delete(headers, name)
 		}
@@ -1130,14 +1139,14 @@ var (
 
 // Values of response headers. A program without a session is what a scanner looks like, so nothing is made for it anew.
 var (
-	noStore      = []string{"no-store"} // nobody is shown what was for somebody else
-	nosniff      = []string{"nosniff"}
-	problemType  = []string{"application/problem+json"}
-	pageType     = []string{"text/html; charset=utf-8"}
-	pagePolicy   = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
-	retryAfter   = []string{"5"}                       // seconds; the page loads itself again as often
-	noToken      = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
-	invalidToken = []string{`Bearer realm="Organizr", error="invalid_token"`}
+	noStore          = []string{"no-store"} // nobody is shown what was for somebody else
+	nosniff          = []string{"nosniff"}
+	problemType      = []string{"application/problem+json"}
+	pageType         = []string{"text/html; charset=utf-8"}
+	pagePolicy       = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
+	retryAfter       = []string{"5"}                       // seconds; the page loads itself again as often
+	challenge        = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
+	challengeInvalid = []string{`Bearer realm="Organizr", error="invalid_token"`}
 
 	basicChallenge = `Basic realm="Organizr", charset="UTF-8"` // RFC 7617, section 2
 
@@ -1149,7 +1158,7 @@ var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`).MatchString
 
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	isReady := sender.noSession != errNotReady //nolint:errorlint // it is never wrapped
+	isReady := sender.whyNoSession != errNotReady //nolint:errorlint // it is never wrapped
 	switch {
 	case sender.account != nil || !isReady:
 		refuseVisitor(&exchange{m, sender, required, rw, req})
@@ -1173,14 +1182,14 @@ func isNavigation(req *http.Request) bool {
 
 // refuseProgram answers a request without a session that no browser makes for a page.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
-	logAndStrip(m, req, http.StatusUnauthorized, sender.noSession, "")
+	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
-	headers["Www-Authenticate"] = noToken
-	if sender.sentCredentials {
-		headers["Www-Authenticate"] = invalidToken
+	headers["Www-Authenticate"] = challenge
+	if sender.badCredentials {
+		headers["Www-Authenticate"] = challengeInvalid
 	}
 	if m.takesOthers {
 		offerBasic(m, headers, req)
@@ -1207,7 +1216,7 @@ func isBrowser(req *http.Request) bool {
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it takes the session and forged headers out of the request: Traefik's middleware errors may
-// send that to a service of its own. The reason is an error or a text.
+// send that to a service of its own. The reason is an error or a text. Two functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
@@ -1217,13 +1226,14 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 	if m.takesOthers {
 		delete(headers, "Authorization")
 	}
-	if headers.WriteSubset(failingWriter, m.commonHeaders) != nil {
+	if headers.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
 		removeReserved(m.headers, headers)
 	}
 }
 
-// clientAddress returns the address of the visitor that Traefik vouches for: it removes X-Forwarded-For from requests
-// of proxies that it doesn't trust. Client-IP, which Organizr believes, is what anybody can send.
+// clientAddress returns the visitor's address: the first in X-Forwarded-For, which Traefik takes from trusted proxies
+// only, or the connection's. A trusted proxy that appends to what it got lets visitors choose the first one. Client-IP,
+// which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
 	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
 		return firstOfList(lines[0])
@@ -1261,19 +1271,19 @@ func (e *exchange) refusal() *refusal {
 	if e.visitor.restriction != nil {
 		return e.visitor.restriction
 	}
-	group := wrongGroup
-	group.rule = e.required
-	group.reason = fmt.Sprintf("group %d; %d or lower required", e.visitor.account.groupID, e.required.group)
+	why := wrongGroup
+	why.rule = e.required
+	why.reason = fmt.Sprintf("group %d; %d or lower required", e.visitor.account.groupID, e.required.group)
 	switch {
 	case e.required.text != "":
-		group.reason += " by the rule " + e.required.text
+		why.reason += " by the rule " + e.required.text
 	case e.required.tabProblem != "":
-		group.reason += ": " + e.required.tabProblem
-		group.text = e.required.tabProblem + ", so only its administrator gets in."
+		why.reason += ": " + e.required.tabProblem
+		why.text = e.required.tabProblem + ", so only its administrator gets in."
 	case e.required.tab != "":
-		group.reason += " by the tab " + e.required.tab
+		why.reason += " by the tab " + e.required.tab
 	}
-	return &group
+	return &why
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
@@ -1339,7 +1349,7 @@ func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
 	if why.reason != "" {
 		logAndStrip(e.m, e.req, why.status, why.reason, name)
 	} else {
-		logAndStrip(e.m, e.req, why.status, sender.noSession, name)
+		logAndStrip(e.m, e.req, why.status, sender.whyNoSession, name)
 	}
 	headers := e.rw.Header()
 	headers["Content-Type"] = contentType
@@ -1347,9 +1357,9 @@ func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
 	headers["X-Content-Type-Options"] = nosniff
 	switch why.status {
 	case http.StatusUnauthorized:
-		headers["Www-Authenticate"] = noToken
-		if sender.sentCredentials {
-			headers["Www-Authenticate"] = invalidToken
+		headers["Www-Authenticate"] = challenge
+		if sender.badCredentials {
+			headers["Www-Authenticate"] = challengeInvalid
 		}
 		offerBasic(e.m, headers, e.req)
 	case http.StatusServiceUnavailable:
@@ -1386,7 +1396,7 @@ type login struct {
 func sendToLogin(e *exchange) {
 	organizr := e.m.login
 	req := e.req
-	if e.visitor.sentCredentials && e.explainCredentials() {
+	if e.visitor.badCredentials && e.explainCredentials() {
 		return
 	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
@@ -1406,18 +1416,18 @@ func sendToLogin(e *exchange) {
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
-	logAndStrip(e.m, req, http.StatusFound, e.visitor.noSession, "")
+	logAndStrip(e.m, req, http.StatusFound, e.visitor.whyNoSession, "")
 	headers := e.rw.Header()
 	headers["Location"] = []string{location}
 	headers["Cache-Control"] = noStore
 	e.rw.WriteHeader(http.StatusFound)
 }
 
-// explainCredentials answers a page's request with a token or a key that doesn't count, unless a login helps, and
-// reports whether. Whoever is logged in at Organizr would only come to its home page there. A program that sent a key
-// has no use for a page or a login; browsers send Basic that is meant for the service.
+// explainCredentials answers a page's request whose token or key is bad where a login wouldn't help, and reports
+// whether it did. To somebody who is logged in already, Organizr would only show its home page. A program that sent a
+// key has no use for a page; browsers send Basic that is meant for the service.
 func (e *exchange) explainCredentials() bool {
-	err := e.visitor.noSession
+	err := e.visitor.whyNoSession
 	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
 	switch {
 	case e.m.keys != nil && sentKey:
@@ -1444,11 +1454,15 @@ func (e *exchange) explainObstacle(address string) bool {
 	return true
 }
 
+// unverifiable has what can be wrong with the token of somebody who is logged in at Organizr all the same.
+var unverifiable = []error{
+	errWrongSignature, errWrongHeader, errWrongClaims, errWrongIssuer, errNotYetValid, errOddGroup,
+}
+
 // isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
 // would only show them its home page.
 func isUnverifiable(err error) bool {
-	return errors.Is(err, errWrongSignature) || errors.Is(err, errNotYetValid) || errors.Is(err, errWrongIssuer) ||
-		errors.Is(err, errWrongHeader)
+	return slices.Contains(unverifiable, err)
 }
 
 // reportOnce logs, once until the cache is emptied, that somebody was refused for what may be a wrong option: visitors
@@ -1464,7 +1478,8 @@ func (c *sessionCache) reportOnce(name, what string, err error) {
 }
 
 // externalURL returns the address of the request as the browser knows it. Traefik says in X-Forwarded-… how it was
-// reached, and which prefix an earlier middleware has cut off. It takes those headers from trusted proxies only.
+// reached, and which prefix an earlier middleware has cut off. It takes those headers from trusted proxies only, the
+// prefix since 2.11.14 and 3.2.1.
 func externalURL(req *http.Request, host string) string {
 	address := "http://" + host
 	if isSecure(req) {
@@ -1529,7 +1544,7 @@ func (l *login) reaches(host string) bool {
 	return host == l.host || !l.hostOnly && isUnder(host, l.cookieDomain)
 }
 
-// shareCookie reports whether two hosts both get Organizr's cookie, so a page of one may act on the other. Under
+// shareCookie reports whether a page of the other host may act on this one: it gets Organizr's cookie itself. Under
 // Organizr's own host the cookie comes along even if browsers refused the one for the domain above. There no other name
 // is trusted.
 func (l *login) shareCookie(own, other string) bool {
@@ -1976,9 +1991,9 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 	return keys
 }
 
-// commonHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
+// ordinaryHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
 // gets a closer look.
-var commonHeaders = strings.Fields(`
+var ordinaryHeaders = strings.Fields(`
 	Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length
 	Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority
 	Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
@@ -2001,7 +2016,7 @@ var pathHeaders = strings.Fields(`
 func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *headerPolicy {
 	p := &headerPolicy{
 		set: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
-		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, common: map[string]bool{},
+		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, harmless: map[string]bool{},
 	}
 	reserved := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
 	for i, set := range p.set {
@@ -2024,15 +2039,15 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 		p.reserved[canonicalForCGI(name)] = true
 		p.reservedLengths[len(name)] = true
 	}
-	for _, name := range commonHeaders {
-		p.common[name] = !p.reserved[canonicalForCGI(name)]
+	for _, name := range ordinaryHeaders {
+		p.harmless[name] = !p.reserved[canonicalForCGI(name)]
 	}
-	p.known = map[string]bool{keyHeader: keys != nil}
-	for name, isCommon := range p.common {
-		p.known[name] = isCommon
+	p.harmlessIfIdentified = map[string]bool{keyHeader: keys != nil}
+	for name, isHarmless := range p.harmless {
+		p.harmlessIfIdentified[name] = isHarmless
 	}
 	if p.setsAuthorization || config.AcceptBearer || keys != nil {
-		p.common["Authorization"] = false
+		p.harmless["Authorization"] = false
 	}
 	return p
 }
@@ -2186,7 +2201,7 @@ type rulePattern struct {
 }
 
 // ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
-func (m *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
+func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // withFallback returns the rules with another one where no pattern matches.
 func (r *rules) withFallback(fallback *rule) *rules {
@@ -2214,14 +2229,14 @@ var (
 // requiredFor returns the rule that holds for a request.
 func requiredFor(m *middleware, req *http.Request) *rule {
 	if m.rules == nil || m.tab != nil || len(req.Header["Destination"]) > 0 {
-		return requiredUnusually(m, req)
+		return requiredByTabOrDestination(m, req)
 	}
-	return requiredRule(m.rules, req)
+	return requiredByPath(m.rules, req)
 }
 
-// requiredUnusually is requiredFor without rules, with a tab, or for a request that has two paths. The host is the one
-// by which Traefik chose the router, never one that a header has.
-func requiredUnusually(m *middleware, req *http.Request) *rule {
+// requiredByTabOrDestination is requiredFor without rules, with a tab, or for a request that has two paths. The host is
+// the one by which Traefik chose the router, never one that a header has.
+func requiredByTabOrDestination(m *middleware, req *http.Request) *rule {
 	fallback := m.required
 	if m.tab != nil {
 		fallback = m.tab.rule(m.tabsInForce(), req.Host)
@@ -2229,47 +2244,46 @@ func requiredUnusually(m *middleware, req *http.Request) *rule {
 	if m.rules == nil {
 		return fallback
 	}
-	all := m.rules.withFallback(fallback)
-	required := requiredRule(all, req)
+	r := m.rules.withFallback(fallback)
+	required := requiredByPath(r, req)
 	if len(req.Header["Destination"]) > 0 {
-		required = mostPrivileged(required, all.requiredOfDestination(req))
+		required = mostPrivileged(required, r.requiredOfDestination(req))
 	}
 	return required
 }
 
-// requiredRule returns the rule that holds for a request's path. Nearly all paths are simple: one lookup is enough for
-// them if it finds a pattern that is just what its rule says.
-func requiredRule(all *rules, req *http.Request) *rule {
+// requiredByPath returns the rule that holds for a request's path. Nearly all paths are simple: one lookup is enough
+// for them if it finds a pattern that is just what its rule says.
+func requiredByPath(r *rules, req *http.Request) *rule {
 	address := req.URL
-	isSimple := address.RawPath == "" && len(address.Path) <= maxPath && all.simplePath.MatchString(address.Path)
+	isSimple := address.RawPath == "" && len(address.Path) <= maxPath && r.simplePath.MatchString(address.Path)
 	if isSimple && knownMethods[req.Method] {
-		handler, pattern := all.simple.Handler(req)
+		handler, pattern := r.simple.Handler(req)
 		if pattern == "" {
-			return all.fallback
+			return r.fallback
 		}
 		found, ok := handler.(*rulePattern)
 		if ok && found.isExact {
 			return found.rule
 		}
 	}
-	return requiredOfVariants(all, req.Method, address.EscapedPath())
+	return requiredOfVariants(r, req.Method, address.EscapedPath())
 }
 
 // requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the strictest of all.
-func requiredOfVariants(all *rules, method, escaped string) *rule {
+func requiredOfVariants(r *rules, method, escaped string) *rule {
 	variants := pathVariants(escaped)
 	if variants == nil {
-		return all.strictest
+		return r.strictest
 	}
-	protected := protectNames(shortenPaths(all, cleanPaths(strings.Join(variants, "\n"))))
+	protected := protectNames(shortenPaths(r, cleanPaths(strings.Join(variants, "\n"))))
 	decoded := decode(protected)
-	required, isFile := exactRule(all, method, protected, decoded)
-	if required.group == all.strictest.group {
+	required, isFile := strictestAsGiven(r, method, protected, decoded)
+	if required.group == r.strictest.group {
 		return required
 	}
-	hasExtension := !isFile // otherwise the rule itself names the file with its extension
-	return closingRule(all, strings.ToUpper(method), decoded, hasExtension, required)
+	return strictestLenient(r, strings.ToUpper(method), decoded, isFile, required)
 }
 
 // requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
@@ -2296,9 +2310,9 @@ func (r *rules) requiredToWrite(method, escaped string) *rule {
 // destinationParts matches an address or a path, and has the path.
 var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
-// exactRule returns the strictest rule whose pattern, as it was given, matches any of the escaped paths. It also
+// strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the escaped paths. It also
 // reports whether the pattern that matches the first one, the path as it came, ends in a literal name.
-func exactRule(all *rules, method, escapedPaths, decodedPaths string) (*rule, bool) {
+func strictestAsGiven(r *rules, method, escapedPaths, decodedPaths string) (*rule, bool) {
 	decoded := strings.Split(decodedPaths, "\n")
 	var required *rule
 	isFile := false
@@ -2310,14 +2324,14 @@ func exactRule(all *rules, method, escapedPaths, decodedPaths string) (*rule, bo
 			continue
 		}
 		seen[escaped] = true
-		patterns := &all.files
+		patterns := &r.files
 		if strings.HasSuffix(escaped, "/") {
-			patterns = &all.folders
+			patterns = &r.folders
 		}
 		address.Path = decoded[i]
 		address.RawPath = escaped
-		matched := all.fallback
-		if found := find(patterns, req); found != nil {
+		matched := r.fallback
+		if found := findPattern(patterns, req); found != nil {
 			matched = found.rule
 			isFile = isFile || i == 0 && found.isFile
 		}
@@ -2328,26 +2342,26 @@ func exactRule(all *rules, method, escapedPaths, decodedPaths string) (*rule, bo
 	return required, isFile
 }
 
-// closingRule returns the strictest rule for any of the clean paths if a final slash doesn't matter, whether or not
-// case does; or what is required anyway if that is stricter.
-func closingRule(all *rules, method, paths string, hasExtension bool, required *rule) *rule {
+// strictestLenient returns the strictest rule for any of the clean paths if a final slash doesn't matter, whether or
+// not case does; or what is required anyway if that is stricter.
+func strictestLenient(r *rules, method, paths string, isFile bool, required *rule) *rule {
 	folded := foldPaths(paths)
 	seen := map[string]bool{}
-	required = ruleOfAny(all, &all.folded, method, unslashedPaths(folded, hasExtension, seen), required)
-	if all.allFolded && folded == paths {
+	required = strictestOf(r, &r.folded, method, unslashedPaths(folded, isFile, seen), required)
+	if r.allFolded && folded == paths {
 		return required
 	}
-	if !all.allFolded {
+	if !r.allFolded {
 		seen = map[string]bool{} // the other set has other patterns
 	}
-	return ruleOfAny(all, &all.unslashed, method, unslashedPaths(paths, hasExtension, seen), required)
+	return strictestOf(r, &r.unslashed, method, unslashedPaths(paths, isFile, seen), required)
 }
 
 // unslashedPaths returns the paths that haven't been seen, without their final slash. Rails, Django and others find
 // /settings for /settings.json too.
-func unslashedPaths(paths string, hasExtension bool, seen map[string]bool) []string {
+func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 	var unslashed []string
-	for _, clean := range strings.Split(paths, "\n") {
+	for i, clean := range strings.Split(paths, "\n") {
 		if clean != "/" {
 			clean = strings.TrimSuffix(clean, "/")
 		}
@@ -2358,7 +2372,7 @@ func unslashedPaths(paths string, hasExtension bool, seen map[string]bool) []str
 		unslashed = append(unslashed, clean)
 		name := strings.LastIndexByte(clean, '/') + 1
 		lastDot := strings.LastIndexByte(clean, '.')
-		if !hasExtension || lastDot <= name {
+		if isFile && i == 0 || lastDot <= name {
 			continue
 		}
 		unslashed = append(unslashed, clean[:lastDot])
@@ -2369,14 +2383,14 @@ func unslashedPaths(paths string, hasExtension bool, seen map[string]bool) []str
 	return unslashed
 }
 
-// ruleOfAny returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
-func ruleOfAny(all *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
+// strictestOf returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
+func strictestOf(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
 	address := &url.URL{}
 	req := &http.Request{Method: method, URL: address}
 	for _, decoded := range paths {
 		address.Path = decoded
-		matched := all.fallback
-		if found := find(patterns, req); found != nil {
+		matched := r.fallback
+		if found := findPattern(patterns, req); found != nil {
 			matched = found.rule
 		}
 		if matched.group < required.group {
@@ -2395,7 +2409,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
 	}
-	all := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
+	r := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
 	var patterns []*rulePattern
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
@@ -2405,21 +2419,21 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	// Of two that match the same requests, the more privileged one is registered.
 	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
 	for _, found := range patterns {
-		all.strictest = mostPrivileged(all.strictest, found.rule)
-		if err := all.register(found); err != nil {
+		r.strictest = mostPrivileged(r.strictest, found.rule)
+		if err := r.addPattern(found); err != nil {
 			errs.addf("rules: %q: %v", found.rule.text, err)
 		}
 	}
-	if len(all.folded.muxes) == 1 {
-		all.simple = all.folded.muxes[0]
+	if len(r.folded.muxes) == 1 {
+		r.simple = r.folded.muxes[0]
 	} else {
-		all.simplePath = noPath
+		r.simplePath = noPath
 	}
-	return all
+	return r
 }
 
-// register adds a rule's pattern to all sets.
-func (r *rules) register(found *rulePattern) error {
+// addPattern adds a rule's pattern to all sets.
+func (r *rules) addPattern(found *rulePattern) error {
 	pattern := protectNames(found.pattern)
 	r.measure(pattern)
 	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
@@ -2427,7 +2441,8 @@ func (r *rules) register(found *rulePattern) error {
 	}
 	files := []string{pattern}
 	if strings.HasSuffix(pattern, "/") {
-		files = []string{pattern + "{below}", pattern + "{below}/"}
+		const below = "{below_by_organizrjwt}" // a name that no rule has
+		files = []string{pattern + below, pattern + below + "/"}
 	} else {
 		r.simplePath = simpleFile
 	}
@@ -2565,7 +2580,7 @@ type patternSet struct {
 // add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
 func (s *patternSet) add(added *rulePattern) error {
 	for _, mux := range s.muxes {
-		err := register(mux, added)
+		err := handle(mux, added)
 		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
 			return nil
 		}
@@ -2576,14 +2591,14 @@ func (s *patternSet) add(added *rulePattern) error {
 	mux := http.NewServeMux()
 	s.muxes = append(s.muxes, mux)
 	s.chosen = &sync.Map{}
-	return register(mux, added)
+	return handle(mux, added)
 }
 
 // registeredAt matches what ServeMux says about lines of this file.
 var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
-// register registers a pattern, or returns as an error what ServeMux panics with.
-func register(mux *http.ServeMux, added *rulePattern) (err error) {
+// handle registers a pattern, or returns as an error what ServeMux panics with.
+func handle(mux *http.ServeMux, added *rulePattern) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
@@ -2594,9 +2609,9 @@ func register(mux *http.ServeMux, added *rulePattern) (err error) {
 	return nil
 }
 
-// find returns the match of the most specific pattern that matches a request, and among those of which none is more
+// findPattern returns the most specific pattern that matches a request, and among those of which none is more
 // specific the one with the most privileged group; or nil.
-func find(patterns *patternSet, req *http.Request) *rulePattern {
+func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
 	var only *rulePattern
 	for _, mux := range patterns.muxes {
 		handler, _ := mux.Handler(req)
@@ -2611,7 +2626,7 @@ func find(patterns *patternSet, req *http.Request) *rulePattern {
 	return only
 }
 
-// findOverlapping is find where several patterns match. Comparing them takes long, so it remembers the result.
+// findOverlapping is findPattern where several patterns match. Comparing them takes long, so it remembers the result.
 func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
 	var found []*rulePattern
 	key := ""
@@ -2643,9 +2658,9 @@ func mostSpecific(found []*rulePattern) *rulePattern {
 }
 
 // isGeneral reports whether one of the other patterns is more specific.
-func (m *rulePattern) isGeneral(others []*rulePattern) bool {
+func (p *rulePattern) isGeneral(others []*rulePattern) bool {
 	for _, other := range others {
-		if other != m && m.includes(other) && !other.includes(m) {
+		if other != p && p.includes(other) && !other.includes(p) {
 			return true
 		}
 	}
@@ -2659,19 +2674,19 @@ var (
 
 // includes reports whether every request that the other pattern matches is one of this pattern's. It tries the most
 // general one: with names that no pattern has, and deeper than this pattern goes.
-func (m *rulePattern) includes(other *rulePattern) bool {
+func (p *rulePattern) includes(other *rulePattern) bool {
 	method, example, hasMethod := strings.Cut(other.pattern, " ")
 	if !hasMethod {
 		method, example = "\x03", other.pattern
 	}
 	example = wildcard.ReplaceAllString(example, "%03")
 	if strings.HasSuffix(example, "/") {
-		example += strings.Repeat("%03/", strings.Count(m.pattern, "/"))
+		example += strings.Repeat("%03/", strings.Count(p.pattern, "/"))
 	}
 	example = endOfPattern.ReplaceAllString(example, "")
 	address := &url.URL{Path: decode(example), RawPath: example}
 	mux := http.NewServeMux()
-	if register(mux, m) != nil {
+	if handle(mux, p) != nil {
 		return false
 	}
 	handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
@@ -2717,13 +2732,13 @@ var (
 	scriptSuffix = regexp.MustCompile(`\.(?i:` +
 		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
 
-	// encodedDots matches a name that decodes to . or ...
+	// encodedDots matches a name that decodes to "." or "..".
 	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
 
-	// dots matches a name that is . or ...
+	// dots matches a name that is "." or "..".
 	dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
 
-	// wayUp matches what follows a name, from a name that is .. on.
+	// wayUp matches a path's first name that is "..", and all behind it.
 	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
 )
 
@@ -2751,22 +2766,22 @@ func protectDots(pattern *regexp.Regexp, escaped string) string {
 
 // shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
 // and the last, and the rest of long names.
-func shortenPaths(all *rules, paths string) string {
+func shortenPaths(r *rules, paths string) string {
 	if len(paths) < 1<<10 {
 		return paths
 	}
 	lines := strings.Split(paths, "\n")
 	for i, clean := range lines {
-		names := strings.SplitN(clean, "/", all.maxDepth+2) // the first is empty, the last is all the rest
-		if len(names) == all.maxDepth+2 {
-			names[all.maxDepth+1] = path.Base(clean) // its extension may count
+		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
+		if len(names) == r.maxDepth+2 {
+			names[r.maxDepth+1] = path.Base(clean) // its extension may count
 			if strings.HasSuffix(clean, "/") {
 				names = append(names, "")
 			}
 		}
 		for j, name := range names {
-			if len(name) > all.maxName {
-				names[j] = name[:all.maxName]
+			if len(name) > r.maxName {
+				names[j] = name[:r.maxName]
 			}
 		}
 		lines[i] = strings.Join(names, "/")
