@@ -886,6 +886,9 @@ func TestOverlappingRules(t *testing.T) {
 		{"names with a colon", []string{"/:/=Guest", "/video/:/transcode/=Guest"}, map[string]int{
 			"GET /:/timeline": 999, "GET /video/:/transcode/x": 999, "GET /video/x": 4,
 		}},
+		{"a wildcard called below", []string{"/x/{below}/=Guest"}, map[string]int{
+			"GET /x/1/": 999, "GET /x/1/2": 999, "GET /x/1": 4,
+		}},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{Rules: test.rules})
@@ -901,13 +904,16 @@ func TestOverlappingRules(t *testing.T) {
 // What careless services take for a path under /settings/, each seen with one of them.
 func TestCarelessServices(t *testing.T) {
 	s := newSite(t, Config{
-		Group: "User", Rules: []string{"/settings/=Admin", "/u/{id}/secret=Admin", "/report.json=Guest", "/report=Admin"},
+		Group: "User", Rules: []string{
+			"/settings/=Admin", "/u/{id}/secret=Admin", "/report.json=Guest", "/report=Admin", "/{show}/poster.jpg=Guest",
+		},
 	})
 	for target, want := range map[string]int{
 		"/index.php/settings/users": 0, "/x/index.php/settings/users": 0, "/INDEX.PHP/settings/x": 0, "/index.php/x": 4,
 		"/settings.json": 0, "/settings.anything": 0, "/settings.tar.gz": 0, "/Settings.json": 0, "/xsettings.json": 4,
 		"/settings/users.json": 0, "/u/1/secret.json": 0, "/report.json": 999, "/report.xml": 0, "/report": 0,
 		"/REPORT.json": 0, "/files/x.json": 4, "/.settings": 4,
+		"/x/poster.jpg": 999, "/settings.json%3f/poster.jpg": 0, "/settings.json%23/poster.jpg": 0,
 		"/settin%ffgs/x": 0, "/%c0%afsettings/x": 0, "/files/%ff": 0,
 		"/settings::$INDEX_ALLOCATION/x": 0, "/settings:$I30:$INDEX_ALLOCATION/x": 0, "/settings::$DATA": 0,
 		"/u/..%2Fsecret": 0, "/u/.%2Fsecret": 0, "/u%2F./secret": 0, "/u%2F..%2Fsecret": 0, "/u/%2e%2E%2fsecret": 0,
@@ -1341,6 +1347,14 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	})
+	run(t, "a hash that is sent as a key is logged, too where tokens come by Bearer", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both, AcceptBearer: true})
+		hash := strings.TrimPrefix(keyItem("lunasea=User", lunaseaKey), "lunasea=User:")
+		logged := loggedBy(t, func() { s.expect(t, 401, "GET /", "Authorization", "Bearer "+hash) })
+		if !strings.Contains(logged, "the key was sent as it stands") || strings.Contains(logged, hash[:8]) {
+			t.Errorf("logged %q", logged)
+		}
+	})
 	run(t, "no line of the log has a key", func(t *testing.T) {
 		s := newSite(t, Config{Keys: []string{keyItem("lunasea=User", lunaseaKey)}, Group: "0"})
 		lines := printedBy(t, func() {
@@ -1718,6 +1732,20 @@ func TestNameForAccessLog(t *testing.T) {
 			}
 		})
 	}
+	run(t, "a visitor who posts to a service that gets no headers", func(t *testing.T) {
+		next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		handler, err := New(context.Background(), next, &Config{
+			UUID: organizr.UUID, Secret: organizr.OrganizrHash, Group: "User", ForwardToken: true,
+		}, "site@test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := newRequest(t, "POST /", "Cookie", "bob")
+		handler.ServeHTTP(httptest.NewRecorder(), req)
+		if got := req.URL.User.Username(); got != "bob" {
+			t.Errorf("the access log has %q, want bob", got)
+		}
+	})
 }
 
 // Forged headers, and the cookies that the service gets.
@@ -2009,6 +2037,34 @@ func TestRedirectToLogin(t *testing.T) {
 		{"a WebSocket", config, "", []string{"Accept", browserAccept, "Upgrade", "websocket"}, 401},
 		{"without organizrURL", Config{}, "", []string{"Accept", browserAccept}, 401},
 	})
+}
+
+// Organizr would only show its home page to somebody who is logged in there already.
+func TestNoRedirectWhereAlreadyLoggedIn(t *testing.T) {
+	signed := func(claims string) string { return signToken(tokenHeader, claims, organizr.OrganizrHash) }
+	for _, test := range []struct {
+		name, token string
+		logged      string // a part of the line at ERROR; empty for none, and for a redirect
+	}{
+		{"a token of another key", signToken(tokenHeader, "{}", "another"), "isn't signed by HS256 with this secret"},
+		{"a token of somebody else", signed(`{"iss":"x","aud":"Organizr","exp":9999999999}`), "isn't Organizr"},
+		{"claims of other types", signed(`{"iss":"Organizr","aud":"Organizr","exp":"soon"}`), "claims aren't a JSON object"},
+		{"no group", signed(`{"iss":"Organizr","aud":"Organizr","exp":9999999999}`), "groupID isn't a whole number"},
+		{"an ended session", signed(`{"iss":"Organizr","aud":"Organizr","exp":1,"groupID":4}`), ""},
+		{"no token at all", "a.b", ""},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			s := newSite(t, Config{OrganizrURL: organizrURL})
+			status := 0
+			logged := loggedBy(t, func() {
+				status = s.send("GET /", "Accept", browserAccept, "Cookie", cookieWith(test.token)).Code
+			})
+			if isRedirect := status == 302; isRedirect != (test.logged == "") || !strings.Contains(logged, test.logged) ||
+				isRedirect && logged != "" {
+				t.Errorf("got %d, and logged %q", status, logged)
+			}
+		})
+	}
 }
 
 func TestReturnAddress(t *testing.T) {
@@ -4429,6 +4485,7 @@ func FuzzPaths(f *testing.F) {
 			}
 		}
 	}
+	f.Add("/files/..%2fadmin.json%23/raw", "d#c.")
 	for _, name := range []string{
 		"%2F", "%2f%2F", "a%2fb", ".%2F", "..%2f", "%2F.", "%2F..", ".%2F..", "%2e%2e%2f", "x%2F..%2F..", ".", "..",
 		"%5C", ":", "$", "%7B$%7D", "{id}", "%23", "%3F", "%25", "%252F", "%252e", "a.b", "x.php", "%2e%2e;",
