@@ -300,12 +300,13 @@ func isPrintable(text string) bool {
 // most once a second. Middlewares with the same source share one poller.
 //
 // Until every file of a source is there and good, nothing is in force. After that, what was good last stays in force
-// while a file is missing or broken, and the log says so once.
+// while a file is missing or broken, and the log says so once. Only a database that somebody is writing all the time
+// is no longer in force after maxAge: sessions may have been ended in it.
 
 const (
 	pollInterval     = time.Second
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
-	maxAge           = 5 * time.Second       // of what is in force, if it can't be renewed
+	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
 	maxIdle          = 2 * time.Second       // for which it may still count after a poll was due
 	maxNewcomerWait  = time.Second           // of a visitor whose session the database didn't list
 )
@@ -570,7 +571,8 @@ func (p *poller) readSecret() error {
 		return fmt.Errorf("configFile: %q has no uuid that can be part of a cookie's name; has Organizr been set up?", path)
 	}
 	p.warnOfSecret(settings["organizrHash"])
-	p.settings, p.settingsText = settings, text
+	p.settings = settings
+	p.settingsText = text
 	return nil
 }
 
@@ -589,6 +591,9 @@ func (s source) secretText() (string, error) {
 			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxSecretFileSize>>20)
 	}
 	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrPermission) {
+		help = "; let Traefik's user read it and its folders"
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
 	}
@@ -645,7 +650,9 @@ func parseConfig(text string) (map[string]string, error) {
 	for openBrackets != "" {
 		item := phpItem.FindStringSubmatch(rest)
 		if item == nil || len(openBrackets) > maxArrayDepth {
-			return nil, errors.New("a line isn't 'key' => value; it may be half written")
+			understood := text[:len(text)-len(strings.TrimLeft(rest, " \t\r\n"))]
+			line := 1 + strings.Count(understood, "\n")
+			return nil, fmt.Errorf("line %d isn't 'key' => value; it may be half written", line)
 		}
 		rest = rest[len(item[0]):]
 		hasKey, opened, closed, hasComma := item[2] != "", item[6]+item[7], item[8], item[9] != ""
@@ -1128,7 +1135,8 @@ func (r *databaseReader) read(path string) (*database, error) {
 		}
 		err = r.readState(path, state)
 		if !errors.Is(err, errBusy) {
-			r.err, r.identity = err, ""
+			r.err = err
+			r.identity = ""
 			if state.identifies {
 				r.identity = state.identity
 			}
@@ -1156,6 +1164,10 @@ type databaseState struct {
 func stateOf(path string) (databaseState, error) {
 	isWritten := hasJournal(path)
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrPermission) {
+		return databaseState{}, fmt.Errorf("%q %w: permission denied; let Traefik's user read all of Organizr's "+
+			"data folder", path, errNoFile)
+	}
 	if err != nil || !info.Mode().IsRegular() {
 		return databaseState{}, fmt.Errorf("%q %w; give the path of Organizr's database, or mount its volume into "+
 			"Traefik, for auto under the path that config.php names", path, errNoFile)
