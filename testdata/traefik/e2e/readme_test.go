@@ -272,8 +272,8 @@ func TestTheReadmeQuotesThePlugin(t *testing.T) {
 			t.Run("the "+kind+" "+one[1], func(t *testing.T) {
 				text := regexp.MustCompile(`\b[0-9]+\b`).ReplaceAllString(one[1], "%d")
 				text = strings.Replace(text, " … ", " %q ", 1)
-				text = strings.Replace(text, "cookie organizr_token_", "cookie ", 1)     // the plugin knows the name at run time
-				if text != "conflicts with pattern" && !strings.Contains(source, text) { // that one is of net/http
+				text = strings.Replace(text, "cookie organizr_token_", "cookie ", 1) // the plugin knows the name at run time
+				if !strings.Contains(source, text) {
 					t.Errorf("the plugin never says %q", text)
 				}
 			})
