@@ -207,7 +207,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 	}
 	required := m.required
 	if m.variesByPath {
-		required = requiredFor(m, req)
+		required = requiredFor(m, req, sender)
 	}
 	if sender.rank < maxRank-required.group {
 		refuse(m, sender, required, rw, req)
@@ -246,7 +246,7 @@ func checkRequest(m *middleware, sender *visitor, req *http.Request) *refusal {
 		return tooManyHeaders
 	}
 	isAtRisk := sender.fromBrowser && !m.allowCrossSite
-	if isAtRisk && isCrossSite(m.login, req) && requiredFor(m, req).group != guestGroup {
+	if isAtRisk && isCrossSite(m.login, req) && requiredFor(m, req, sender).group != guestGroup {
 		return fromAnotherSite
 	}
 	return nil
@@ -271,7 +271,7 @@ const (
 
 // Why a visitor has no session, beside what can be wrong with a token.
 var (
-	errNotReady        = errors.New("Organizr's files aren't there yet")
+	errNotReady        = errors.New("Organizr's files aren't there yet, or can't be read")
 	errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
 )
 
@@ -338,8 +338,8 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 	return identify(m, req, credentials, current)
 }
 
-// identifyUnusual is identify for all requests that don't have one cookie and nothing else. The first good session
-// counts, and a key if there is none.
+// identifyUnusual is identify where more than one cookie can say who is there, or where sessions are bound to an
+// address. The first good session counts, and a key if there is none.
 func identifyUnusual(
 	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
@@ -595,6 +595,8 @@ func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *vis
 const (
 	maxEntries           = 1000    // sessions and keys
 	maxCachedCredentials = 4 << 10 // bytes
+	maxCachedPaths       = 1000
+	maxCachedPath        = 256 // bytes
 )
 
 // A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
@@ -609,11 +611,12 @@ type sessionCache struct {
 	knownVisitors                        // in use: visitors, or none
 	current       *verifier              // in use: verifier, or nil
 	visitors      knownVisitors          // all that are cached
-	verifier      *verifier              // by which all of them were verified; nil if Organizr's files aren't there yet
+	verifier      *verifier              // by which all of them were verified; nil while Organizr's files can't be used
 	tabs          *tabs                  // nil unless the option group is a tab
 	setAsideAt    time.Time              // when the newest timer sets the cache aside
 	entries       map[string]*cacheEntry // by token, or by the hash of a key
 	firstExpiry   time.Time              // of a session in the cache
+	rulesByPath   map[string]*rule       // what the option rules require for GET of a path
 	reported      map[string]bool        // what reportOnce has logged
 }
 
@@ -682,6 +685,7 @@ func (c *sessionCache) setAside() {
 func (c *sessionCache) reset(latest *verifier) {
 	c.visitors = knownVisitors{admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{}}
 	c.entries = map[string]*cacheEntry{}
+	c.rulesByPath = map[string]*rule{}
 	if c.current != nil {
 		c.current = latest
 		c.knownVisitors = c.visitors
@@ -701,14 +705,14 @@ func (c *sessionCache) reset(latest *verifier) {
 	}
 }
 
-// verifierInForce returns the verifier of the cache, or nil if Organizr's files aren't there yet.
+// verifierInForce returns the verifier of the cache, or nil while Organizr's files can't be used.
 func (c *sessionCache) verifierInForce() *verifier {
 	c.RLock()
 	defer c.RUnlock()
 	return c.verifier
 }
 
-// tabsInForce returns Organizr's tabs, or nil if its files aren't there yet.
+// tabsInForce returns Organizr's tabs, or nil while its files can't be used.
 func (c *sessionCache) tabsInForce() *tabs {
 	c.RLock()
 	defer c.RUnlock()
@@ -729,7 +733,7 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 		case entry.credentials == credentials:
 			addCredentials(m, entry, forRequest)
 		case entry.hasVisitor:
-			removeCredentials(m, entry, credentials)
+			replaceCredentials(m, entry, credentials)
 		case len(credentials) <= maxCachedCredentials:
 			entry.credentials = credentials
 		}
@@ -758,6 +762,18 @@ func (c *sessionCache) expireAt(moment time.Time) {
 	}
 }
 
+// cacheRule keeps what the rules require for a path. At maxCachedPaths all are dropped.
+func (c *sessionCache) cacheRule(path string, required *rule) {
+	c.Lock()
+	defer c.Unlock()
+	if len(c.rulesByPath) >= maxCachedPaths {
+		c.rulesByPath = map[string]*rule{}
+	}
+	if c.rulesByPath != nil { // the first request of all comes before the cache is filled
+		c.rulesByPath[path] = required
+	}
+}
+
 // addCredentials lets a visitor be found by all their credentials, unless these don't say enough: sessions can be bound
 // to an address.
 func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
@@ -774,8 +790,8 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	}
 }
 
-// removeCredentials undoes addCredentials, since the visitor has come with others.
-func removeCredentials(m *middleware, entry *cacheEntry, others string) {
+// replaceCredentials undoes addCredentials, and notes the others that the visitor has come with.
+func replaceCredentials(m *middleware, entry *cacheEntry, others string) {
 	delete(m.visitors.byCredentials, entry.credentials)
 	delete(m.visitors.admitted, entry.credentials)
 	entry.hasVisitor = false
@@ -814,7 +830,7 @@ type headerPolicy struct {
 
 	// harmlessIfIdentified has those names, and the headers by which a visitor was identified: they are among names.
 	harmlessIfIdentified map[string]bool
-	chosenClaims         []string // that the service gets and users can choose
+	chosenClaims         []string // all that the service gets, except groupID
 }
 
 // A header is an entry of the option headers.
@@ -1091,7 +1107,7 @@ var (
 		status: http.StatusServiceUnavailable,
 		title:  "The login isn't ready yet",
 		text: "This service is for people who are logged in to Organizr, " +
-			"which isn't set up yet, or can't be seen from here.",
+			"which isn't set up yet, is busy, or can't be seen from here.",
 		hint: "This page loads itself again. If it stays, " + askOperator,
 	}
 	wrongGroup = refusal{ // a template: exchange.refusal adds the rule and the reason
@@ -2028,7 +2044,8 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 		}
 		reserved = append(reserved, set.name)
 		if set.name == "Authorization" {
-			p.authorizationIndex, p.setsAuthorization = i, true
+			p.authorizationIndex = i
+			p.setsAuthorization = true
 		}
 	}
 	p.stripCredentials(config)
@@ -2101,7 +2118,7 @@ var (
 
 	// ownHeaders matches headers that belong to the connection, to the form of the request, or to the plugin.
 	ownHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|` +
-		`Te|Upgrade|Keep-Alive|Proxy-Connection|Cookie|Expect)$`)
+		`Te|Upgrade|Keep-Alive|Proxy-Connection|Cookie|Expect|` + keyHeader + `)$`)
 )
 
 // parseHeader returns one header of the option.
@@ -2220,21 +2237,41 @@ var knownMethods = nameSet(`
 `)
 
 // Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
+// Where the pattern of a rule is a file, a path with a final slash isn't simple.
 var (
 	simplePath = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 	noPath     = regexp.MustCompile(`$.`)
 )
 
-// requiredFor returns the rule that holds for a request.
-func requiredFor(m *middleware, req *http.Request) *rule {
+// requiredFor returns the rule that holds for a visitor's request. Only GET, of which nearly all requests are, is worth
+// remembering.
+func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
+	address := req.URL
+	m.RLock()
+	known := m.rulesByPath[address.Path]
+	m.RUnlock()
+	if known != nil && address.RawPath == "" && req.Method == "GET" && len(req.Header["Destination"]) == 0 {
+		return known
+	}
+	return findRule(m, req, sender)
+}
+
+// findRule is requiredFor for a path that isn't in the cache. What somebody without a session asks for never takes
+// memory.
+func findRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.rules == nil || m.tab != nil || len(req.Header["Destination"]) > 0 {
 		return requiredByTabOrDestination(m, req)
 	}
-	return requiredByPath(m.rules, req)
+	required := requiredByPath(m.rules, req)
+	path := req.URL.Path
+	if sender.account != nil && req.Method == http.MethodGet && req.URL.RawPath == "" && len(path) <= maxCachedPath {
+		m.cacheRule(path, required)
+	}
+	return required
 }
 
-// requiredByTabOrDestination is requiredFor without rules, with a tab, or for a request that has two paths. The host is
+// requiredByTabOrDestination is findRule without rules, with a tab, or for a request that has two paths. The host is
 // the one by which Traefik chose the router, never one that a header has.
 func requiredByTabOrDestination(m *middleware, req *http.Request) *rule {
 	fallback := m.required
@@ -2358,7 +2395,7 @@ func strictestLenient(r *rules, method, paths string, isFile bool, required *rul
 }
 
 // unslashedPaths returns the paths that haven't been seen, without their final slash. Rails, Django and others find
-// /settings for /settings.json too.
+// /settings for /settings.json too, unless a rule names that: then isFile says that the first path keeps its extension.
 func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 	var unslashed []string
 	for i, clean := range strings.Split(paths, "\n") {

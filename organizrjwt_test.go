@@ -926,6 +926,55 @@ func TestCarelessServices(t *testing.T) {
 	}
 }
 
+// Behind the name of a script, many services have the path that counts.
+func TestScriptNames(t *testing.T) {
+	s := newSite(t, Config{Group: "User", Rules: []string{"/settings/=Admin"}})
+	for _, extension := range strings.Fields(`
+		php php5 phtml phar cgi fcgi pl py wsgi rb asp aspx ashx cfm jsp jspx do dll exe lua sh
+	`) {
+		target := "/x." + extension + "/settings/"
+		if got := s.requiredGroup("GET "+target, 0, 4); got != 0 {
+			t.Errorf("GET %s requires %d, want 0", target, got)
+		}
+	}
+	if got := s.requiredGroup("GET /x.html/settings/", 0, 4); got != 4 {
+		t.Errorf("GET /x.html/settings/ requires %d, want 4", got)
+	}
+}
+
+// What the rules require for a path is remembered, and that must never change an answer.
+func TestRememberedRules(t *testing.T) {
+	s := newSite(t, Config{Rules: []string{"/closed/=Admin", "POST /open/=Admin", "/open/..%2fx=3"}})
+	for i := 0; i < 3; i++ {
+		s.expect(t, 200, "GET /open/x", "Cookie", "bob")
+		s.expect(t, 403, "GET /closed/x", "Cookie", "bob")
+		s.expect(t, 200, "GET /closed/x", "Cookie", "alice")
+		s.expect(t, 401, "GET /open/x")
+		s.expect(t, 403, "POST /open/x", "Cookie", "bob")
+		s.expect(t, 403, "get /closed/x", "Cookie", "bob")
+		s.expect(t, 403, "GET /open/x", "Cookie", "bob", "Destination", "/closed/x")
+		s.expect(t, 200, "GET /x", "Cookie", "bob")
+		s.expect(t, 403, "GET /open/..%2fx", "Cookie", "bob")
+		s.expect(t, 403, "GET /open%2f..%2fclosed/x", "Cookie", "bob")
+	}
+	remembered := func() int { return len(pluginOf(t, s.handler).rulesByPath) }
+	before := remembered()
+	for i := 0; i < 50; i++ {
+		s.send(fmt.Sprint("GET /of-nobody/", i))
+		s.send(fmt.Sprint("GET /forged/", i), "Cookie", cookieWith("a.b.c"))
+		s.send("GET /long/"+strings.Repeat("x", 300+i), "Cookie", "bob")
+	}
+	if got := remembered(); got != before {
+		t.Errorf("%d paths are remembered, want %d: no long ones, and none of people without a session", got, before)
+	}
+	for i := 0; i < 1500; i++ {
+		s.send(fmt.Sprint("GET /of-bob/", i), "Cookie", "bob")
+	}
+	if got := remembered(); got > 1000 {
+		t.Errorf("%d paths are remembered, want at most 1000", got)
+	}
+}
+
 // Who gets in: allow and deny.
 
 func TestAllowAndDeny(t *testing.T) {
@@ -2604,6 +2653,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an impossible header", header("X A", ""), `headers: "X A" can't be the name of a header`},
 		{"a header on two lines", header("X-A", "1\r\nX-B: 2"), `headers: "X-A" has a control character`},
 		{"a header of the connection", header("host", "x"), `headers: "host" can't be set`},
+		{"the header of keys", header("x-organizr-key", "x"), `headers: "x-organizr-key" can't be set`},
 		{
 			"one header twice", func(c *Config) { c.Headers["X-A"], c.Headers["x_a"] = "1", "2" },
 			`headers: "X-A" and "x_a" are the same header`,
@@ -2845,6 +2895,17 @@ func TestRealConfigPHP(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestConfigPHPErrorNamesLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"<?php\nreturn [\n\t'a' => 'b',\n\t'organizrHash' => \"x\",\n];\n": "line 4 isn't 'key' => value",
+		`<?php return ['organizrHash' => "x"];`:                            "line 1 isn't 'key' => value",
+	} {
+		if _, err := readConfigPHP(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\ngot %v, want %s", text, err, want)
+		}
+	}
 }
 
 func TestConfigPHPSyntax(t *testing.T) {
