@@ -560,6 +560,10 @@ func (p *poller) readSecret() error {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
 				path, err, configPlaces)
 		}
+		if p.source.uuid != "" && settings["uuid"] != "" && p.source.uuid != settings["uuid"] {
+			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; give none, "+
+				"or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
+		}
 		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
 	}
 	isBlank := strings.TrimSpace(settings["organizrHash"]) == ""

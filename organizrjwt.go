@@ -132,7 +132,11 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	}
 	sort.Strings(unknown)
 	for _, option := range unknown {
-		errs.addf("%s: unknown option; see the readme", option)
+		question := ""
+		if meant := nearest(option, optionNames); editDistance(option, meant) <= 3 {
+			question = "; is it " + meant + "?"
+		}
+		errs.addf("%s: unknown option; see the readme%s", option, question)
 	}
 	if err := errs.join(); err != nil {
 		return nil, err
@@ -511,7 +515,8 @@ type keyring map[string]*key
 var (
 	errNoKey     = errors.New("the request has neither a session nor a key that the option keys lists")
 	errKeyUser   = errors.New("the key belongs to another name than the one sent with it")
-	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead")
+	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead: " +
+		"printf %s KEY | sha256sum")
 )
 
 // basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
@@ -1541,7 +1546,7 @@ func (l *login) obstacle(address string) string {
 	samePath := path.Clean("/"+parsed.Path) == path.Clean("/"+l.parsedURL.Path)
 	if host == l.host && givenPort(parsed) == givenPort(l.parsedURL) && samePath {
 		return "This is Organizr's own address, and nobody can log in where a login is asked for first. " +
-			"Take this middleware off Organizr's own router."
+			"Take this middleware off Organizr's own router and off its entry point."
 	}
 	if l.reaches(host) {
 		return ""
@@ -1768,6 +1773,52 @@ func warnOfVariables(name string) {
 			}
 		}
 	}
+}
+
+// optionNames has the names of the options.
+var optionNames = nameSet(`
+	configFile databaseFile uuid secret secretFile organizrURL group rules allow deny headers keys forwardToken
+	acceptBearer allowCrossSite
+`)
+
+// nearest returns the name that was probably meant.
+func nearest(word string, names map[string]bool) string {
+	best, least := "", len(word)+20
+	for name := range names {
+		distance := editDistance(word, name)
+		if distance < least || distance == least && name < best {
+			best = name
+			least = distance
+		}
+	}
+	return best
+}
+
+// editDistance returns how many characters must be added, removed or replaced to make one word of the other.
+func editDistance(one, other string) int {
+	row := make([]int, len(other)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(one); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(other); j++ {
+			cost := diagonal
+			if one[i-1] != other[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			if row[j]+1 < cost {
+				cost = row[j] + 1
+			}
+			if row[j-1]+1 < cost {
+				cost = row[j-1] + 1
+			}
+			row[j] = cost
+		}
+	}
+	return row[len(other)]
 }
 
 // checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
@@ -2559,52 +2610,13 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
 	case method != "" && !knownMethods[method]:
 		errs.addf("rules: %q has the unknown method %q; is it %s? For a method of the service's own, "+
-			"write a rule without method", raw, method, nearestMethod(method))
+			"write a rule without method", raw, method, nearest(method, knownMethods))
 	}
 	if len(errs.texts) > before {
 		return nil
 	}
 	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
 	return &rulePattern{rule: &rule{text: strings.TrimSpace(raw), group: group}, pattern: pattern}
-}
-
-// nearestMethod returns the method that was probably meant.
-func nearestMethod(method string) string {
-	nearest, least := "", len(method)+20
-	for known := range knownMethods {
-		distance := editDistance(method, known)
-		if distance < least || distance == least && known < nearest {
-			nearest, least = known, distance
-		}
-	}
-	return nearest
-}
-
-// editDistance returns how many characters must be added, removed or replaced to make one word of the other.
-func editDistance(one, other string) int {
-	row := make([]int, len(other)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(one); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(other); j++ {
-			cost := diagonal
-			if one[i-1] != other[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			if row[j]+1 < cost {
-				cost = row[j] + 1
-			}
-			if row[j-1]+1 < cost {
-				cost = row[j-1] + 1
-			}
-			row[j] = cost
-		}
-	}
-	return row[len(other)]
 }
 
 // A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and

@@ -2545,7 +2545,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"group admins", group("admins"), `group: "admins" isn't a group` + "\nAdmin, Co-Admin"},
 		{
 			"a misspelled option",
-			func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} }, "denny: unknown option",
+			func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} },
+			"denny: unknown option; see the readme; is it deny?",
 		},
 		{"a key instead of its hash", keys("a=User:" + monitorKey), "keys: item 1 has no hash of 64 hexadecimal digits"},
 		{"a hash that is too long", keys(keyItem("a=User", monitorKey) + "0"), "keys: item 1 has no hash"},
