@@ -2215,9 +2215,10 @@ func parseHeader(errs *configErrors, name, text string) *header {
 const (
 	maxPath         = 4 << 10     // bytes, once decoded
 	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
-	maxMarks        = 128         // see withoutMarks
-	maxVariants     = 16          // of one path
-	maxVariantBytes = 20 << 10    // of all of them
+	maxSlashes      = 1 << 10
+	maxMarks        = 128      // see withoutMarks
+	maxVariants     = 16       // of one path
+	maxVariantBytes = 20 << 10 // of all of them
 )
 
 // A rule is one of the option rules, or what the option group requires.
@@ -2906,15 +2907,16 @@ func pathVariants(escaped string) []string {
 // rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
 // Windows, or there is too much of it.
 func isUnforeseeable(decoded string) bool {
-	return len(decoded) > maxPath || len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
+	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
+		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
 		!utf8.ValidString(decoded) || strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
 		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
 		strings.Contains(decoded, ".") && emptyName.MatchString(strings.ReplaceAll(decoded, `\`, "/"))
 }
 
-// withoutMarks removes what separates, ends or changes names. Looking at each of them takes time. Addresses that
+// withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
 // anybody uses have a few dozen.
-var withoutMarks = strings.NewReplacer("/", "", `\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "", "%", "")
+var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
 
 // isAmbiguous reports whether paths hold something that a service may decode, cut off or clean.
 func isAmbiguous(paths string) bool {

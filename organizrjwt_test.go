@@ -800,10 +800,12 @@ func TestLongPaths(t *testing.T) {
 		{"with a long parameter", "/closed;" + name, 3},
 		{"before a long query", "/closed%3f" + name, 3},
 		{"behind a long script's name", "/" + name + ".php/closed", 3},
-		{"128 dots and slashes", "/music/" + strings.Repeat("A.b", 126), 999},
-		{"129 dots and slashes", "/music/" + strings.Repeat("A.b", 127), 0},
-		{"the same, encoded", "/music/" + strings.Repeat("A%2eb", 127), 0},
-		{"129 encoded slashes", "/music/" + strings.Repeat("%2F", 127), 0},
+		{"128 dots", "/music/" + strings.Repeat("A.b", 128), 999},
+		{"129 dots", "/music/" + strings.Repeat("A.b", 129), 0},
+		{"the same, encoded", "/music/" + strings.Repeat("A%2eb", 129), 0},
+		{"1,024 slashes", "/music/" + strings.Repeat("A/", 1022), 999},
+		{"1,025 slashes", "/music/" + strings.Repeat("A/", 1023), 0},
+		{"1,025 slashes, encoded", "/music/" + strings.Repeat("A%2F", 1023), 0},
 	} {
 		if got := s.requiredGroup("GET "+test.path, 0, 3, 4, 998, 999); got != test.required {
 			t.Errorf("%s: %.50s requires %d, want %d", test.why, test.path, got, test.required)
