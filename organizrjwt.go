@@ -142,8 +142,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		return nil, err
 	}
 	if m.login != nil && strangersDomains[m.login.cookieDomain] {
-		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
-			"Organizr's cookie to all of them; use a domain of your own", name, m.login.cookieDomain)
+		m.login.warnOfStrangers(name)
 	}
 	m.hasConditions = len(m.allow) > 0 || len(m.deny) > 0
 	m.variesByPath = m.tab != nil || m.rules != nil
@@ -696,8 +695,10 @@ func (c *sessionCache) reset(latest *verifier) {
 		c.knownVisitors = c.visitors
 	}
 	c.firstExpiry = time.Unix(maxUnixTime, 0)
+	if c.verifier == nil || latest == nil || string(c.verifier.secret) != string(latest.secret) {
+		c.reported = map[string]bool{}
+	}
 	c.verifier = latest
-	c.reported = map[string]bool{}
 	if latest == nil {
 		return
 	}
@@ -1410,6 +1411,17 @@ type login struct {
 	siblingSuffix string
 }
 
+// warnedOfStrangers has the domains that warnOfStrangers has logged: Traefik makes new middlewares all the time.
+var warnedOfStrangers sync.Map
+
+// warnOfStrangers logs, once for each domain, that Organizr's cookie reaches strangers.
+func (l *login) warnOfStrangers(middleware string) {
+	if _, known := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !known {
+		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
+			"Organizr's cookie to all of them; use a domain of your own", middleware, l.cookieDomain)
+	}
+}
+
 // sendToLogin sends a browser to Organizr, from where it comes back logged in, or says why that wouldn't help.
 //
 // Organizr decodes the value of return three times, each time a little differently (its js/custom.js). Escaped like
@@ -1486,7 +1498,7 @@ func isUnverifiable(err error) bool {
 	return slices.Contains(unverifiable, err)
 }
 
-// reportOnce logs, once until the cache is emptied, that somebody was refused for what may be a wrong option: visitors
+// reportOnce logs, once until the secret changes, that somebody was refused for what may be a wrong option: visitors
 // whose sessions can't be checked, or a program whose key stands where its hash must.
 func (c *sessionCache) reportOnce(name, what string, err error) {
 	c.Lock()
@@ -1987,7 +1999,7 @@ func (c conditions) matchesAny(user *account) bool {
 
 var (
 	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
-	nextCondition  = regexp.MustCompile(`^=|[;,|&]\s*(username|email|group|groupID|userID)\s*=`)
+	nextCondition  = regexp.MustCompile(`^=|[;,|&\s]\s*(username|email|group|groupID|userID)\s*=`)
 	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 )
 
@@ -2008,6 +2020,8 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 			errs.addf("%s: %q has quotes around its value; give one like username=alice", option, text)
 		case nextCondition.MatchString(parts[2]):
 			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
+		case !isPrintable(parts[2]):
+			errs.addf("%s: %q has an invisible character in its value; take it out", option, text)
 		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
 			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
 		default:

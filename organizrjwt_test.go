@@ -2090,6 +2090,25 @@ func TestRedirectToLogin(t *testing.T) {
 	})
 }
 
+// Traefik makes a middleware for each router, and all of them again at each change of its configuration.
+func TestStrangersDomainWarning(t *testing.T) {
+	warnedOfStrangers.Delete("chickenkiller.com") // another test may have come first
+	lines := loggedBy(t, func() {
+		for i := 0; i < 3; i++ {
+			config := Config{
+				UUID: organizr.UUID, Secret: organizr.OrganizrHash, Group: "User",
+				OrganizrURL: "https://me.chickenkiller.com",
+			}
+			if _, err := New(context.Background(), http.NotFoundHandler(), &config, "site@test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if got := strings.Count(lines, "anybody can have a name under chickenkiller.com"); got != 1 {
+		t.Errorf("warned %d times, want once: %s", got, lines)
+	}
+}
+
 // Organizr would only show its home page to somebody who is logged in there already.
 func TestNoRedirectWhereAlreadyLoggedIn(t *testing.T) {
 	signed := func(claims string) string { return signToken(tokenHeader, claims, organizr.OrganizrHash) }
@@ -2620,6 +2639,16 @@ func TestConfigurationMistakes(t *testing.T) {
 		{
 			"a group's name for its number",
 			func(c *Config) { c.Deny = []string{"groupID=User"} }, `deny: "groupID=User" isn't a whole number`,
+		},
+		{
+			"an invisible character in a condition",
+			func(c *Config) { c.Deny = []string{"username=bob\u00a0"} },
+			`deny: "username=bob\u00a0" has an invisible character in its value`,
+		},
+		{
+			"two conditions with a space between",
+			func(c *Config) { c.Deny = []string{"username=bob username=sue"} },
+			`deny: "username=bob username=sue" isn't one claim=value`,
 		},
 		{
 			"a number with a zero before it",

@@ -32,7 +32,7 @@ func TestInterpretedAllocations(t *testing.T) {
 		{measured, interpretedRequest{name: "at first sight", cookies: load.Sessions(bob, hash)}, 732},
 		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 128},
 		{measured, interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}, 244},
-		{measured, interpretedRequest{name: "a program with a forged token", cookies: forged, accept: "*/*", status: 401}, 407},
+		{measured, interpretedRequest{name: "a forged token", cookies: forged, accept: "*/*", status: 401}, 407},
 		{measured, interpretedRequest{name: "a browser that is sent to log in", status: 302}, 387},
 	} {
 		t.Run(test.request.name, func(t *testing.T) {
