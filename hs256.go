@@ -81,13 +81,13 @@ var base64url = base64.RawURLEncoding.Strict()
 // A verifier is what tokens are checked against: one Organizr's secret, and what its database says. It doesn't change.
 // When a file does, the poller makes another.
 type verifier struct {
-	cookieName    string         // of the cookie that carries a session
-	cookiePattern *regexp.Regexp // see cookiePatternFor
-	secret        []byte         // organizrHash as it stands, never blank
-	database      *database      // nil if no database is followed: then the token alone counts
-	binding       *binding       // nil if sessions aren't bound to an address or a browser
-	cookieStart   string         // of that cookie behind other cookies
-	errNoCookie   error          // what is wrong with a request without that cookie
+	cookieName      string                   // of the cookie that carries a session
+	isSessionCookie func(cookie string) bool // see isCookieOf
+	secret          []byte                   // organizrHash as it stands, never blank
+	database        *database                // nil if no database is followed: then the token alone counts
+	binding         *binding                 // nil if sessions aren't bound to an address or a browser
+	cookieStart     string                   // of that cookie behind other cookies
+	errNoCookie     error                    // what is wrong with a request without that cookie
 }
 
 // A session is a verified token, or stands for a key, and then token is empty.
@@ -99,10 +99,10 @@ type session struct {
 	expires  time.Time // when it ends or must be checked again; maxUnixTime for a key
 }
 
-// cookiePatternFor returns a pattern for all cookies of a name in ";" and a Cookie header, with the semicolon that ends
-// the last of them.
-func cookiePatternFor(name string) *regexp.Regexp {
-	return regexp.MustCompile(`(?:;[ \t]*` + name + `[ \t]*(?:=[^;]*)?)+(;|$)`)
+// isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
+// expression matches.
+func isCookieOf(name string) func(cookie string) bool {
+	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
 }
 
 // verify returns the session that the token is at the given time, or an error that says what is wrong with it.
@@ -505,9 +505,9 @@ func (p *poller) publish(until time.Time) {
 	}
 	p.current.verifier = &verifier{
 		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
-		cookiePattern: cookiePatternFor(regexp.QuoteMeta(cookieName)),
-		errNoCookie:   errors.New("the request has no cookie " + cookieName),
-		secret:        []byte(secret), database: p.database, binding: bound,
+		isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
+		errNoCookie:     errors.New("the request has no cookie " + cookieName),
+		secret:          []byte(secret), database: p.database, binding: bound,
 	}
 }
 

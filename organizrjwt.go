@@ -816,6 +816,7 @@ func replaceCredentials(m *middleware, entry *cacheEntry, others string) {
 
 const (
 	maxHeaderName     = 200 // bytes of a name that the plugin can set
+	maxOtherCookies   = 200 // beside a session; browsers keep no more than 180 of a domain
 	maxAuthorizations = 4   // lines that are searched for sessions
 	maxTokenPrefixes  = 8   // beginnings of tokens in one line; a token has two
 )
@@ -858,8 +859,8 @@ var (
 	// notAlphanumeric matches what a service may take for a hyphen in a header's name.
 	notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
 
-	// anySession matches the cookies of any Organizr.
-	anySession = cookiePatternFor(regexp.QuoteMeta(cookiePrefix) + "[^ \t;=]*")
+	// isAnySession reports whether a cookie is of any Organizr.
+	isAnySession = isCookieOf(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
 )
 
 // expand returns the header's text for a session, or nothing if it has placeholders and all of them are empty.
@@ -922,20 +923,31 @@ func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Hea
 }
 
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
-// byte. Of more than 32 KiB with such a cookie nothing is left. Without a verifier, the cookies of any Organizr go, and
-// nothing is left of more than 32 KiB of any.
+// byte. Of more than 32 KiB or 200 cookies with such a one nothing is left. Without a verifier, the cookies of any
+// Organizr go, and nothing is left of more than 32 KiB of any.
 func stripSessionCookies(cookies string, current *verifier) string {
-	pattern := anySession
-	if current != nil {
-		if !strings.Contains(cookies, current.cookieName) {
-			return cookies
-		}
-		pattern = current.cookiePattern
-	}
-	if len(cookies) > maxCredentials {
+	if len(cookies) > maxCredentials && (current == nil || strings.Contains(cookies, current.cookieName)) {
 		return ""
 	}
-	return strings.TrimLeft(strings.TrimPrefix(pattern.ReplaceAllString(";"+cookies, "$1"), ";"), " \t")
+	isSession := isAnySession
+	name := cookiePrefix
+	if current != nil {
+		isSession = current.isSessionCookie
+		name = current.cookieName
+	}
+	if !strings.Contains(cookies, name) {
+		return cookies
+	}
+	if strings.Count(cookies, ";") >= maxOtherCookies {
+		return ""
+	}
+	var others []string
+	for _, cookie := range strings.Split(cookies, ";") {
+		if !isSession(cookie) {
+			others = append(others, cookie)
+		}
+	}
+	return strings.TrimLeft(strings.Join(others, ";"), " \t")
 }
 
 // stripAuthorization returns the lines of Authorization that hold no key and no session of this Organizr, whether or

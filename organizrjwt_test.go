@@ -1907,6 +1907,15 @@ func TestSessionCookieStripped(t *testing.T) {
 		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 32<<10/5)+session)
 		s.expectForwarded(t, "Cookie", "")
 	})
+	run(t, "of more than 200 cookies with a session nothing is forwarded", func(t *testing.T) {
+		s := newSite(t, Config{Group: "Guest"})
+		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 199)+stale)
+		s.expectForwarded(t, "Cookie", strings.TrimSuffix(strings.Repeat("a=1; ", 199), " ")[:199*5-2])
+		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 200)+stale)
+		s.expectForwarded(t, "Cookie", "")
+		s.send("GET /", "Cookie", strings.Repeat("a=1; ", 400)+"b=2")
+		s.expectForwarded(t, "Cookie", strings.Repeat("a=1; ", 400)+"b=2")
+	})
 }
 
 // Cross-site requests.
