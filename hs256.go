@@ -309,7 +309,7 @@ const (
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
 	maxIdle          = 2 * time.Second       // for which it may still count after a poll was due
-	maxNewcomerWait  = time.Second           // of a visitor whose session the database didn't list
+	maxNewcomerWait  = 3 * time.Second       // of a visitor whose session the database didn't list
 )
 
 // The clock, which tests replace. Intervals are measured by timers, so a clock that is set back delays nothing.

@@ -2487,7 +2487,7 @@ func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 		unslashed = append(unslashed, clean)
 		name := strings.LastIndexByte(clean, '/') + 1
 		lastDot := strings.LastIndexByte(clean, '.')
-		if isFile && i == 0 || lastDot <= name {
+		if isFile && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
 			continue
 		}
 		unslashed = append(unslashed, clean[:lastDot])
@@ -2749,25 +2749,29 @@ var (
 )
 
 // includes reports whether every request that the other pattern matches is one of this pattern's. It tries the most
-// general one: with names that no pattern has, and deeper than this pattern goes.
+// general ones: with names that no pattern has, and for a folder itself and deeper than this pattern goes.
 func (p *rulePattern) includes(other *rulePattern) bool {
 	method, example, hasMethod := strings.Cut(other.pattern, " ")
 	if !hasMethod {
 		method, example = "\x03", other.pattern
 	}
-	example = wildcard.ReplaceAllString(example, "%03")
-	if strings.HasSuffix(example, "/") {
-		example += strings.Repeat("%03/", strings.Count(p.pattern, "/"))
+	example = endOfPattern.ReplaceAllString(wildcard.ReplaceAllString(example, "%03"), "")
+	examples := []string{example}
+	if strings.HasSuffix(other.pattern, "/") {
+		examples = append(examples, example+strings.Repeat("%03/", strings.Count(p.pattern, "/")))
 	}
-	example = endOfPattern.ReplaceAllString(example, "")
-	address := &url.URL{Path: decode(example), RawPath: example}
 	mux := http.NewServeMux()
 	if handle(mux, p) != nil {
 		return false
 	}
-	handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
-	_, ok := handler.(*rulePattern)
-	return ok
+	for _, escaped := range examples {
+		address := &url.URL{Path: decode(escaped), RawPath: escaped}
+		handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
+		if _, ok := handler.(*rulePattern); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.

@@ -888,6 +888,17 @@ func TestOverlappingRules(t *testing.T) {
 		{"names with a colon", []string{"/:/=Guest", "/video/:/transcode/=Guest"}, map[string]int{
 			"GET /:/timeline": 999, "GET /video/:/transcode/x": 999, "GET /video/x": 4,
 		}},
+		{
+			"a folder of wildcards that goes deeper than a folder without",
+			[]string{"/u/{id}/=Admin", "GET /u/=Guest", "/{a}/{b}/=Admin", "/api/=Guest"},
+			map[string]int{
+				"GET /u/": 999, "GET /u/7": 0, "GET /u/7/": 0, "GET /u/7/x": 0, "GET /u/7/x/y": 0, "POST /u/7/x/y": 0,
+				"GET /api/": 999, "GET /api/x": 0, "GET /api/z/q": 0, "GET /api/z/q/r": 0, "GET /a/b/c/d/": 0,
+			},
+		},
+		{"names that begin with dots", []string{"/api/=Guest"}, map[string]int{
+			"GET /api/..x": 999, "GET /api/.x": 999, "GET /api/x..y": 999, "GET /api/..data": 999,
+		}},
 		{"a wildcard called below", []string{"/x/{below}/=Guest"}, map[string]int{
 			"GET /x/1/": 999, "GET /x/1/2": 999, "GET /x/1": 4,
 		}},
