@@ -57,7 +57,6 @@ const (
 	signatureSize   = 32      // bytes
 	signatureLength = 43      // characters in base64url
 	nbfLeeway       = 60      // seconds by which Organizr's clock may be ahead of ours
-	maxUnixTime     = 9e9     // seconds, in the year 2255; expiries after it are cut to it
 )
 
 // What can be wrong with a token. No text quotes it.
@@ -86,17 +85,17 @@ type verifier struct {
 	secret          []byte                   // organizrHash as it stands, never blank
 	database        *database                // nil if no database is followed: then the token alone counts
 	binding         *binding                 // nil if sessions aren't bound to an address or a browser
-	cookieStart     string                   // of that cookie behind other cookies
 	errNoCookie     error                    // what is wrong with a request without that cookie
 }
 
 // A session is a verified token, or stands for a key, and then token is empty.
 type session struct {
 	token    string
+	cookie   string // that carries it, in front of other cookies; empty for a key
 	account  *account
 	verifier *verifier // that verified it
 	listed   listedSession
-	expires  time.Time // when it ends or must be checked again; maxUnixTime for a key
+	expires  float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
 // isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
@@ -105,8 +104,8 @@ func isCookieOf(name string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
 }
 
-// verify returns the session that the token is at the given time, or an error that says what is wrong with it.
-func verify(v *verifier, token string, now time.Time) (*session, error) {
+// verify returns the session that the token is at a time in Unix seconds, or an error that says what is wrong with it.
+func verify(v *verifier, token string, now float64) (*session, error) {
 	if err := checkSignature(v, token); err != nil {
 		return nil, err
 	}
@@ -114,7 +113,7 @@ func verify(v *verifier, token string, now time.Time) (*session, error) {
 }
 
 // verifyClaims is verify for a token whose signature is right.
-func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
+func verifyClaims(v *verifier, token string, now float64) (*session, error) {
 	parts := strings.Split(token, ".")
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
 		return nil, errWrongHeader
@@ -131,7 +130,7 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	if owner == nil {
 		return nil, errOddGroup
 	}
-	verified := &session{token: token, account: owner, verifier: v, expires: expiryOf(claims)}
+	verified := &session{token: token, cookie: v.cookieName + "=" + token + "; ", account: owner, verifier: v, expires: claims.ExpiresAt}
 	if v.database != nil {
 		return listedIn(v.database, verified, now)
 	}
@@ -188,19 +187,18 @@ type tokenClaims struct {
 	UserID    json.Number `json:"userID"` // likewise
 }
 
-// validate returns nil if Organizr issued the claims for itself and they hold at the given time. A token without exp
-// has expired.
-func validate(c *tokenClaims, now time.Time) error {
-	seconds := float64(now.UnixNano()) / 1e9
+// validate returns nil if Organizr issued the claims for itself and they hold at a time in Unix seconds. A token without
+// exp has expired.
+func validate(c *tokenClaims, now float64) error {
 	notBefore, isNumber := c.NotBefore.(float64)
 	switch {
 	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !isInList(c.Audience, "Organizr"):
 		return errWrongIssuer
-	case c.ExpiresAt <= seconds:
+	case c.ExpiresAt <= now:
 		return errExpired
 	case !isNumber:
 		return errWrongClaims
-	case notBefore > seconds+nbfLeeway:
+	case notBefore > now+nbfLeeway:
 		return errNotYetValid
 	}
 	return nil
@@ -210,14 +208,6 @@ func validate(c *tokenClaims, now time.Time) error {
 func isInList(claim any, text string) bool {
 	list, _ := claim.([]any)
 	return slices.Contains(list, any(text))
-}
-
-// expiryOf returns when the token expires.
-func expiryOf(c *tokenClaims) time.Time {
-	if c.ExpiresAt > maxUnixTime {
-		return time.Unix(maxUnixTime, 0)
-	}
-	return time.Unix(0, int64(c.ExpiresAt*1e9))
 }
 
 // accountOf returns the account that the claims describe, or nil if groupID isn't a group's number. The claim group is
@@ -317,6 +307,9 @@ var (
 	now       = time.Now
 	afterFunc = time.AfterFunc
 )
+
+// unixNow returns the time in Unix seconds, as tokens have it.
+func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
 
 // A source says what a poller follows; middlewares with equal sources share one. Of secret, secretFile and configFile
 // one is set. uuid wins over the one in config.php.
@@ -445,7 +438,7 @@ func (p *poller) verifyNewcomer(token string) (*session, error) {
 	if current == nil {
 		return nil, errNotListed
 	}
-	return verify(current, token, now())
+	return verify(current, token, unixNow())
 }
 
 // hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and
@@ -504,10 +497,9 @@ func (p *poller) publish(until time.Time) {
 		return
 	}
 	p.current.verifier = &verifier{
-		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
-		isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
-		errNoCookie:     errors.New("the request has no cookie " + cookieName),
-		secret:          []byte(secret), database: p.database, binding: bound,
+		cookieName: cookieName, isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
+		errNoCookie: errors.New("the request has no cookie " + cookieName),
+		secret:      []byte(secret), database: p.database, binding: bound,
 	}
 }
 
@@ -703,7 +695,7 @@ var errEnded = errors.New(errNotListed.Error())
 
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.
-func listedIn(d *database, s *session, now time.Time) (*session, error) {
+func listedIn(d *database, s *session, now float64) (*session, error) {
 	row := d.sessions[s.token]
 	if row == nil && d.ended[s.token] {
 		return nil, errEnded
@@ -722,31 +714,32 @@ func listedIn(d *database, s *session, now time.Time) (*session, error) {
 	}
 	s.account = owner
 	s.listed = listed
-	if until.Before(s.expires) {
+	if until < s.expires {
 		s.expires = until
 	}
 	return s, nil
 }
 
-// until returns when the database ends the session or must be asked again, or errExpired if it has ended.
+// until returns when the database ends the session or must be asked again, or errExpired if it has ended. Times are in
+// Unix seconds.
 //
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
-func (l listedSession) until(now time.Time) (time.Time, error) {
+func (l listedSession) until(now float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
-	if l.expires <= now.UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
-		return time.Time{}, errExpired
+	if l.expires <= time.Unix(int64(now), 0).UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
+		return 0, errExpired
 	}
 	if moment, err := time.Parse(organizrClock, l.expires); err == nil {
-		return moment, nil
+		return float64(moment.Unix()), nil
 	}
 	if len(l.expires) >= 10 && (len(l.expires) == 10 || l.expires[10] < 'T') {
 		if day, err := time.Parse("2006-01-02", l.expires[:10]); err == nil {
-			return day, nil
+			return float64(day.Unix()), nil
 		}
 	}
-	return now.Add(time.Second), nil // it is compared again then
+	return now + 1, nil // it is compared again then
 }
 
 // A binding says to what Organizr binds sessions: its settings matchUserIP and matchUserAgents, which are off unless

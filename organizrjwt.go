@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"html/template"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -293,7 +294,7 @@ type visitor struct {
 	harmlessHeaders map[string]bool // names of headers that need no closer look in their requests
 	byCookies       bool            // the cache has them by cookies alone, whatever else they send
 
-	cacheKey       string // by which the cache knows them: the token, or the hash of their key
+	cacheKey       string // by which the cache knows them: the token, or \x01 and the hash of their key
 	fromBrowser    bool   // a browser sends what lets them in, whatever page asks for it
 	whyNoSession   error  // nil if there is a session
 	badCredentials bool   // a token or a key was sent, and none was good
@@ -382,26 +383,36 @@ func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cook
 }
 
 // identifyBySession returns the visitor whose session a cookie holds, from the cache if they are there. If it holds
-// none, it returns a guest with what is wrong with it. A key's hash, which anybody may read in a label, is in the cache
-// too, but no session.
+// none, it returns a guest with what is wrong with it.
 func identifyBySession(
 	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
 ) *visitor {
-	token := cookie.Value
 	m.RLock()
-	entry := m.entries[token]
+	entry := m.entries[cookie.Value]
 	m.RUnlock()
-	if entry != nil && !entry.isKey {
-		return remember(m, req, credentials, entry.owner, cookie.Name != "")
+	if entry == nil {
+		return identifyNewcomer(m, req, credentials, current, cookie)
 	}
-	verified, err := verify(current, token, now())
+	return remember(m, req, credentials, entry.owner, cookie.Name != "")
+}
+
+// identifyNewcomer is identifyBySession for a token that isn't in the cache.
+func identifyNewcomer(
+	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
+) *visitor {
+	verified, err := verify(current, cookie.Value, unixNow())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
-		verified, err = verifyNewcomer(m, token)
+		verified, err = verifyNewcomer(m, cookie.Value)
 	}
 	if err != nil {
-		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+		return guestWithBadCredentials(err)
 	}
 	return remember(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
+}
+
+// guestWithBadCredentials returns a visitor whose token or key is no good, for this reason.
+func guestWithBadCredentials(err error) *visitor {
+	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 }
 
 // checkBinding returns the visitor if the request comes from the address and the browser that their session is bound
@@ -409,7 +420,7 @@ func identifyBySession(
 func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
 	err := bound.check(sender.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 	if err != nil {
-		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+		return guestWithBadCredentials(err)
 	}
 	return sender
 }
@@ -426,17 +437,12 @@ func verifyNewcomer(m *middleware, token string) (*session, error) {
 // newVisitor returns the visitor whose session this is, with what it is worth here.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
-	v := &visitor{account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token}
-	v.restriction = restrictionOf(user, m.headers.chosenClaims)
-	if v.restriction != nil {
-		v.rank = guestRank
-		return v
+	restriction := restrictionOf(user, m.headers.chosenClaims)
+	if restriction != nil {
+		return &visitor{
+			account: user, session: verified, rank: guestRank, restriction: restriction, cacheKey: verified.token,
+		}
 	}
-	if m.hasConditions {
-		applyConditions(m, v)
-	}
-	v.harmlessHeaders = m.harmlessHeaders
-	v.urlUser = url.User(user.claims["username"])
 	values := make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
 		text := user.claims[set.onlyClaim]
@@ -447,7 +453,13 @@ func newVisitor(m *middleware, verified *session) *visitor {
 			values[i] = []string{text}
 		}
 	}
-	v.values = values
+	v := &visitor{
+		account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token,
+		values: values, urlUser: url.User(user.claims["username"]), harmlessHeaders: m.harmlessHeaders,
+	}
+	if m.hasConditions {
+		applyConditions(m, v)
+	}
 	return v
 }
 
@@ -482,8 +494,7 @@ func remember(m *middleware, req *http.Request, credentials string, owner *visit
 	forRequest := *owner
 	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = append([][]string{}, owner.values...)
-		keepOtherCredentials(m.headers, forRequest.values, req.Header, owner.session)
+		forRequest.values = withOtherCredentials(m.headers, owner, req.Header)
 	}
 	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
@@ -571,7 +582,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
 		return nobody
 	}
-	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+	return guestWithBadCredentials(err)
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
@@ -581,8 +592,8 @@ func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *vis
 	if current.database != nil {
 		claims["group"] = current.database.groups[number]
 	}
-	holder := newVisitor(m, &session{account: newAccount(claims), verifier: current, expires: time.Unix(maxUnixTime, 0)})
-	holder.cacheKey = hash
+	holder := newVisitor(m, &session{account: newAccount(claims), verifier: current, expires: math.Inf(1)})
+	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder
 }
 
@@ -617,9 +628,9 @@ type sessionCache struct {
 	visitors      knownVisitors          // all that are cached
 	verifier      *verifier              // by which all of them were verified; nil while Organizr's files can't be used
 	tabs          *tabs                  // nil unless the option group is a tab
-	setAsideAt    time.Time              // when the newest timer sets the cache aside
-	entries       map[string]*cacheEntry // by token, or by the hash of a key
-	firstExpiry   time.Time              // of a session in the cache
+	setAsideAt    float64                // when the newest timer sets the cache aside, in Unix seconds
+	entries       map[string]*cacheEntry // by visitor.cacheKey
+	firstExpiry   float64                // of a session in the cache, in Unix seconds
 	rulesByPath   map[string]*rule       // what the option rules require for GET of a path
 	reported      map[string]bool        // what reportOnce has logged
 }
@@ -633,7 +644,6 @@ type knownVisitors struct {
 // A cacheEntry is a session or a key in the cache.
 type cacheEntry struct {
 	owner       *visitor
-	isKey       bool
 	credentials string // with which it came last
 	hasVisitor  bool   // a visitor is cached by those credentials
 }
@@ -645,7 +655,7 @@ func (c *sessionCache) refresh() *verifier {
 	c.Lock()
 	defer c.Unlock()
 	latest, shown, holds := c.poller.inForce()
-	if c.verifier != latest || c.entries == nil || !now().Before(c.firstExpiry) {
+	if c.verifier != latest || c.entries == nil || c.firstExpiry <= unixNow() {
 		c.reset(latest)
 	}
 	c.tabs = shown
@@ -661,15 +671,15 @@ func (c *sessionCache) refresh() *verifier {
 
 // setAsideAfter sets the cache aside after a while, or when a session in it expires if that is sooner.
 func (c *sessionCache) setAsideAfter(duration time.Duration) {
-	moment := now()
-	if untilExpiry := c.firstExpiry.Sub(moment); untilExpiry < duration {
-		duration = untilExpiry
+	moment := unixNow()
+	planned := moment + duration.Seconds()
+	if c.firstExpiry < planned {
+		planned = c.firstExpiry
 	}
-	planned := moment.Add(duration)
 	c.setAsideAt = planned
-	afterFunc(duration, func() {
+	afterFunc(time.Duration((planned-moment)*1e9), func() {
 		c.Lock()
-		if c.setAsideAt.Equal(planned) { // otherwise another timer has been set since
+		if c.setAsideAt == planned { // otherwise another timer has been set since
 			c.current = nil
 			c.knownVisitors = knownVisitors{}
 		}
@@ -694,7 +704,7 @@ func (c *sessionCache) reset(latest *verifier) {
 		c.current = latest
 		c.knownVisitors = c.visitors
 	}
-	c.firstExpiry = time.Unix(maxUnixTime, 0)
+	c.firstExpiry = math.Inf(1)
 	if c.verifier == nil || latest == nil || string(c.verifier.secret) != string(latest.secret) {
 		c.reported = map[string]bool{}
 	}
@@ -752,18 +762,18 @@ func newEntry(m *middleware, owner *visitor) *cacheEntry {
 	if len(m.entries) >= maxEntries {
 		m.reset(m.verifier)
 	}
-	entry := &cacheEntry{owner: owner, isKey: owner.session.token == ""}
+	entry := &cacheEntry{owner: owner}
 	m.entries[owner.cacheKey] = entry
-	if owner.session.expires.Before(m.firstExpiry) {
+	if owner.session.expires < m.firstExpiry {
 		m.expireAt(owner.session.expires)
 	}
 	return entry
 }
 
 // expireAt notes that a session expires before all others in the cache.
-func (c *sessionCache) expireAt(moment time.Time) {
+func (c *sessionCache) expireAt(moment float64) {
 	c.firstExpiry = moment
-	if moment.Before(c.setAsideAt) {
+	if moment < c.setAsideAt {
 		c.setAsideAfter(pollInterval)
 	}
 }
@@ -892,28 +902,36 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 	return values
 }
 
-// keepOtherCredentials sets Cookie and Authorization, among the values, to what came beside a session.
-//
-// A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
-// what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
-func keepOtherCredentials(p *headerPolicy, values [][]string, headers http.Header, own *session) {
+// withOtherCredentials returns the values of a visitor's headers, with what came beside their session as Cookie and
+// Authorization.
+func withOtherCredentials(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
+	values := append([][]string{}, owner.values...)
 	if p.cookieIndex >= 0 {
-		cookies := strings.Join(headers["Cookie"], "; ")
-		others := strings.Replace("; "+cookies+"; ", own.verifier.cookieStart+own.token+"; ", "; ", 1)
-		others = strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
-		if strings.Contains(others, own.verifier.cookieName) {
-			others = stripSessionCookies(cookies, own.verifier)
-		}
+		others := otherCookies(strings.Join(headers["Cookie"], "; "), owner.session)
 		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization {
-		keepOtherAuthorization(p, values, headers, own.verifier)
+		keepOtherAuthorization(p, values, headers, owner.session.verifier)
 	}
+	return values
 }
 
-// keepOtherAuthorization is keepOtherCredentials for Authorization, unless the option headers sets that.
+// otherCookies returns the Cookie header without the cookies of Organizr's name.
+//
+// A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
+// what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
+func otherCookies(cookies string, own *session) string {
+	others := strings.Replace(cookies+"; ", own.cookie, "", 1)
+	if strings.Contains(others, own.verifier.cookieName) {
+		return stripSessionCookies(cookies, own.verifier)
+	}
+	return strings.TrimSuffix(others, "; ")
+}
+
+// keepOtherAuthorization sets Authorization, among the values, to what came beside a session, unless the option headers
+// sets it.
 func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Header, current *verifier) {
 	if !p.setsAuthorization {
 		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)

@@ -4833,6 +4833,18 @@ func withoutDots(given string) string {
 	return clean
 }
 
+// cookiesIn returns the cookies of a Cookie header, without the spaces around them.
+func cookiesIn(header string) []string {
+	var cookies []string
+	for _, cookie := range strings.Split(header, ";") {
+		cookie = strings.Trim(cookie, " \t")
+		if cookie != "" {
+			cookies = append(cookies, cookie)
+		}
+	}
+	return cookies
+}
+
 func FuzzCookieRemoval(f *testing.F) {
 	f.Add("a=1; N=2; b=3")
 	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
@@ -4845,7 +4857,7 @@ func FuzzCookieRemoval(f *testing.F) {
 	f.Fuzz(func(t *testing.T, short string) {
 		s.in(t)
 		line := strings.NewReplacer("N", cookieName, "T", tokenOf(t, "bob")).Replace(short)
-		if len(line) > 32<<10 {
+		if len(line) > 32<<10 || strings.Count(line, ";") >= 200 {
 			return
 		}
 		var others []string
@@ -4858,9 +4870,9 @@ func FuzzCookieRemoval(f *testing.F) {
 		req := newRequest(t, "GET /")
 		req.Header["Cookie"] = []string{line}
 		s.serve(req)
-		got, want := s.forwardedHeader("Cookie"), strings.Join(others, ";")
-		if strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
-			t.Fatalf("of the cookies %q the service got %q, want %q", line, got, want)
+		got := s.forwardedHeader("Cookie")
+		if !slices.Equal(cookiesIn(got), cookiesIn(strings.Join(others, ";"))) {
+			t.Fatalf("of the cookies %q the service got %q, want %q", line, got, others)
 		}
 		if !strings.Contains(line, cookieName) && got != line {
 			t.Fatalf("the cookies %q without a session became %q", line, got)
