@@ -104,8 +104,8 @@ func isCookieOf(name string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
 }
 
-// verify returns the session that the token is at a time in Unix seconds, or an error that says what is wrong with it.
-func verify(v *verifier, token string, now float64) (*session, error) {
+// verify returns the session that the token is at the given time, or an error that says what is wrong with it.
+func verify(v *verifier, token string, now time.Time) (*session, error) {
 	if err := checkSignature(v, token); err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func verify(v *verifier, token string, now float64) (*session, error) {
 }
 
 // verifyClaims is verify for a token whose signature is right.
-func verifyClaims(v *verifier, token string, now float64) (*session, error) {
+func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	parts := strings.Split(token, ".")
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
 		return nil, errWrongHeader
@@ -123,16 +123,18 @@ func verifyClaims(v *verifier, token string, now float64) (*session, error) {
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
 	}
-	if err := validate(claims, now); err != nil {
+	seconds := float64(now.UnixNano()) / 1e9
+	if err := validate(claims, seconds); err != nil {
 		return nil, err
 	}
 	owner := accountOf(claims)
 	if owner == nil {
 		return nil, errOddGroup
 	}
-	verified := &session{token: token, cookie: v.cookieName + "=" + token + "; ", account: owner, verifier: v, expires: claims.ExpiresAt}
+	cookie := v.cookieName + "=" + token + "; "
+	verified := &session{token: token, cookie: cookie, account: owner, verifier: v, expires: claims.ExpiresAt}
 	if v.database != nil {
-		return listedIn(v.database, verified, now)
+		return listedIn(v.database, verified, seconds)
 	}
 	return verified, nil
 }
@@ -187,8 +189,8 @@ type tokenClaims struct {
 	UserID    json.Number `json:"userID"` // likewise
 }
 
-// validate returns nil if Organizr issued the claims for itself and they hold at a time in Unix seconds. A token without
-// exp has expired.
+// validate returns nil if Organizr issued the claims for itself and they hold at this time, in Unix seconds. A token
+// without exp has expired.
 func validate(c *tokenClaims, now float64) error {
 	notBefore, isNumber := c.NotBefore.(float64)
 	switch {
@@ -438,7 +440,7 @@ func (p *poller) verifyNewcomer(token string) (*session, error) {
 	if current == nil {
 		return nil, errNotListed
 	}
-	return verify(current, token, unixNow())
+	return verify(current, token, now())
 }
 
 // hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and

@@ -24,7 +24,6 @@ package organizrjwt
 // program is in short plain functions. Everything else is ordinary Go.
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -120,9 +119,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.harmlessIfIdentified = m.headers.harmlessIfIdentified
 	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
 	if m.tab == nil {
-		m.required = &rule{group: parseGroup(errs, "group", config.Group)}
+		m.required = newRule(parseGroup(errs, "group", config.Group))
 	} else {
-		m.required = &rule{group: guestGroup} // a tab can require any group
+		m.required = newRule(guestGroup) // a tab can require any group
 	}
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
@@ -231,8 +230,7 @@ func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Re
 	}
 	why := checkRequest(m, sender, req)
 	if why != nil {
-		e := &exchange{m, sender, m.required, rw, req}
-		e.explain(why)
+		explain(&exchange{m, sender, rw, req}, why)
 		return nil
 	}
 	if req.Header.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
@@ -400,7 +398,7 @@ func identifyBySession(
 func identifyNewcomer(
 	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
 ) *visitor {
-	verified, err := verify(current, cookie.Value, unixNow())
+	verified, err := verify(current, cookie.Value, now())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
 		verified, err = verifyNewcomer(m, cookie.Value)
 	}
@@ -610,8 +608,8 @@ func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *vis
 const (
 	maxEntries           = 1000    // sessions and keys
 	maxCachedCredentials = 4 << 10 // bytes
-	maxCachedPaths       = 1000
-	maxCachedPath        = 256 // bytes
+	maxCachedRules       = 1000    // by paths, and by hosts
+	maxCachedPath        = 256     // bytes
 )
 
 // A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
@@ -632,6 +630,7 @@ type sessionCache struct {
 	entries       map[string]*cacheEntry // by visitor.cacheKey
 	firstExpiry   float64                // of a session in the cache, in Unix seconds
 	rulesByPath   map[string]*rule       // what the option rules require for GET of a path
+	rulesByHost   map[string]*rule       // what the tab requires for a host
 	reported      map[string]bool        // what reportOnce has logged
 }
 
@@ -658,7 +657,10 @@ func (c *sessionCache) refresh() *verifier {
 	if c.verifier != latest || c.entries == nil || c.firstExpiry <= unixNow() {
 		c.reset(latest)
 	}
-	c.tabs = shown
+	if c.tabs != shown {
+		c.tabs = shown
+		c.rulesByHost = map[string]*rule{}
+	}
 	if c.current == nil {
 		c.current = c.verifier
 		c.knownVisitors = c.visitors
@@ -728,13 +730,6 @@ func (c *sessionCache) verifierInForce() *verifier {
 	return c.verifier
 }
 
-// tabsInForce returns Organizr's tabs, or nil while its files can't be used.
-func (c *sessionCache) tabsInForce() *tabs {
-	c.RLock()
-	defer c.RUnlock()
-	return c.tabs
-}
-
 // addToCache keeps a visitor by their session, and by their credentials when these come twice in a row: a client whose
 // other cookies change with every request never gets that far, so it can't evict others. A visitor who was verified
 // before the files changed isn't kept.
@@ -778,14 +773,28 @@ func (c *sessionCache) expireAt(moment float64) {
 	}
 }
 
-// cacheRule keeps what the rules require for a path. At maxCachedPaths all are dropped.
+// cacheRule keeps what the rules require for a path. At maxCachedRules all are dropped.
 func (c *sessionCache) cacheRule(path string, required *rule) {
 	c.Lock()
 	defer c.Unlock()
-	if len(c.rulesByPath) >= maxCachedPaths {
+	if len(c.rulesByPath) >= maxCachedRules {
 		c.rulesByPath = map[string]*rule{}
 	}
 	c.rulesByPath[path] = required
+}
+
+// cacheTab keeps what one of these tabs requires for a host, unless they have changed since. At maxCachedRules all are
+// dropped.
+func (c *sessionCache) cacheTab(host string, required *rule, of *tabs) {
+	c.Lock()
+	defer c.Unlock()
+	if c.tabs != of {
+		return
+	}
+	if c.rulesByHost == nil || len(c.rulesByHost) >= maxCachedRules {
+		c.rulesByHost = map[string]*rule{}
+	}
+	c.rulesByHost[host] = required
 }
 
 // addCredentials lets a visitor be found by all their credentials, unless these don't say enough: sessions can be bound
@@ -1101,15 +1110,15 @@ func hostname(address *url.URL) string {
 // Each refusal is one line on standard output, which Traefik logs at DEBUG: a scanner makes thousands. What an
 // administrator must know is logged by package log on standard error, which Traefik logs at ERROR.
 
-// A refusal is what a visitor is told who may not enter.
+// A refusal is what a visitor is told who may not enter. What the page shows is exported for its template.
 type refusal struct {
-	status      int
-	reason      string // for the log; if empty, it is why the visitor has no session
-	title       string
-	text        string
-	hint        string // what a person can do
+	Status      int
+	Title, Text string
+	Hint        string // what a person can do
+	Reloads     bool   // the page loads itself again
+	Rule        *rule  // that requires another group; nil unless the group is why
 	offersLogin bool   // the page has a button that leads to Organizr
-	rule        *rule  // that requires another group; nil unless the group is why
+	reason      string // for the log; if empty, it is why the visitor has no session
 }
 
 const (
@@ -1119,71 +1128,71 @@ const (
 
 var (
 	loginNeeded = &refusal{
-		status: http.StatusUnauthorized, offersLogin: true,
-		title: "Please log in",
-		text:  "This service is for people who are logged in to Organizr.",
-		hint:  "Log in there, then come back.",
+		Status: http.StatusUnauthorized, offersLogin: true,
+		Title: "Please log in",
+		Text:  "This service is for people who are logged in to Organizr.",
+		Hint:  "Log in there, then come back.",
 	}
 	loginUnreachable = &refusal{
-		status: http.StatusUnauthorized,
+		Status: http.StatusUnauthorized,
 		reason: "a login can't help here",
-		title:  "A login can't help here",
-		text: "This service is for people who are logged in to Organizr, " +
+		Title:  "A login can't help here",
+		Text: "This service is for people who are logged in to Organizr, " +
 			"but as it is set up, no login at Organizr reaches it.",
 	}
 	sessionUnverifiable = &refusal{
-		status: http.StatusUnauthorized, offersLogin: true,
-		title: "Your login can't be checked here",
-		text:  "You seem to be logged in to Organizr, but this service can't check that.",
-		hint:  "Log out of Organizr and in again, then come back. If that doesn't help, " + askOperator,
+		Status: http.StatusUnauthorized, offersLogin: true,
+		Title: "Your login can't be checked here",
+		Text:  "You seem to be logged in to Organizr, but this service can't check that.",
+		Hint:  "Log out of Organizr and in again, then come back. If that doesn't help, " + askOperator,
 	}
 	notReady = &refusal{
-		status: http.StatusServiceUnavailable,
-		title:  "The login isn't ready yet",
-		text: "This service is for people who are logged in to Organizr, " +
+		Status: http.StatusServiceUnavailable, Reloads: true,
+		Title: "The login isn't ready yet",
+		Text: "This service is for people who are logged in to Organizr, " +
 			"which isn't set up yet, is busy, or can't be seen from here.",
-		hint: "This page loads itself again. If it stays, " + askOperator,
+		Hint: "This page loads itself again. If it stays, " + askOperator,
 	}
-	wrongGroup = refusal{ // a template: exchange.refusal adds the rule and the reason
-		status: http.StatusForbidden, offersLogin: true,
-		title: "Not for your group",
-		text:  "You are logged in, but this service is for another group.",
-		hint:  askForAccess,
+	wrongGroup = refusal{ // a template: refusalOf adds the rule and the reason
+		Status: http.StatusForbidden, offersLogin: true,
+		Title: "Not for your group",
+		Text:  "You are logged in, but this service is for another group.",
+		Hint:  askForAccess,
 	}
 	denied = &refusal{
-		status: http.StatusForbidden, offersLogin: true,
+		Status: http.StatusForbidden, offersLogin: true,
 		reason: "matched by deny",
-		title:  "Not for you",
-		text:   "The settings of this service don't let you in.",
-		hint:   askForAccess,
+		Title:  "Not for you",
+		Text:   "The settings of this service don't let you in.",
+		Hint:   askForAccess,
 	}
 	accountLocked = &refusal{
-		status: http.StatusForbidden, offersLogin: true,
+		Status: http.StatusForbidden, offersLogin: true,
 		reason: "the account is locked in Organizr",
-		title:  "Your account is locked",
-		text:   "Your account is locked in Organizr, so you get in only where guests do.",
-		hint:   "Ask whoever runs this Organizr to unlock it.",
+		Title:  "Your account is locked",
+		Text:   "Your account is locked in Organizr, so you get in only where guests do.",
+		Hint:   "Ask whoever runs this Organizr to unlock it.",
 	}
 	nameUnprintable = &refusal{
-		status: http.StatusForbidden, offersLogin: true,
+		Status: http.StatusForbidden, offersLogin: true,
 		reason: "the account's name or address isn't printable text, or begins or ends with a space",
-		title:  "Your name can't be passed on",
-		text: "Your name or address in Organizr has characters that can't be printed, or begins or ends with a space, " +
+		Title:  "Your name can't be passed on",
+		Text: "Your name or address in Organizr has characters that can't be printed, or begins or ends with a space, " +
 			"so services could take you for somebody else.",
-		hint: "Change it in Organizr, then log in again.",
+		Hint: "Change it in Organizr, then log in again.",
 	}
 	fromAnotherSite = &refusal{
-		status: http.StatusForbidden,
+		Status: http.StatusForbidden,
 		reason: "cross-site request, and allowCrossSite is off",
-		title:  "Stopped for your safety",
-		text:   "Another website tried to use this service in your name.",
-		hint:   "If that was you, open the service itself and try again.",
+		Title:  "Stopped for your safety",
+		Text:   "Another website tried to use this service in your name.",
+		Hint:   "If that was you, open the service itself and try again.",
 	}
 	tooManyHeaders = &refusal{
-		status: http.StatusRequestHeaderFieldsTooLarge,
+		Status: http.StatusRequestHeaderFieldsTooLarge,
 		reason: "more than 200 headers",
-		title:  "Too many headers",
-		text:   "The request has more headers than any browser sends.",
+		Title:  "Too many headers",
+		Text:   "The request has more headers than any browser sends.",
 	}
 )
 
@@ -1200,20 +1209,28 @@ var (
 
 	basicChallenge = `Basic realm="Organizr", charset="UTF-8"` // RFC 7617, section 2
 
-	loginProblem = loginNeeded.problem()
+	loginProblem = problemOf(loginNeeded)
 )
 
 // acceptsHTML reports whether HTML is among the first types of an Accept header.
 var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`).MatchString
 
+// An exchange is a request that is refused: who sent it, and where to answer.
+type exchange struct {
+	m       *middleware
+	visitor *visitor
+	rw      http.ResponseWriter
+	req     *http.Request
+}
+
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	isReady := sender.whyNoSession != errNotReady //nolint:errorlint // it is never wrapped
+	e := &exchange{m, sender, rw, req}
 	switch {
-	case sender.account != nil || !isReady:
-		refuseVisitor(&exchange{m, sender, required, rw, req})
+	case sender.account != nil || sender.whyNoSession == errNotReady: //nolint:errorlint // it is never wrapped
+		explain(e, refusalOf(sender, required))
 	case acceptsHTML(req.Header.Get("Accept")) && isNavigation(req):
-		sendToLogin(&exchange{m, sender, required, rw, req})
+		sendToLogin(e)
 	default:
 		refuseProgram(m, sender, rw, req)
 	}
@@ -1298,126 +1315,115 @@ func firstOfList(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// An exchange is a request that is refused: who sent it, which rule refuses them, and where to answer.
-type exchange struct {
-	m        *middleware
-	visitor  *visitor
-	required *rule
-	rw       http.ResponseWriter
-	req      *http.Request
-}
-
-// refuseVisitor answers a visitor who has a session, and everybody as long as Organizr's files aren't there.
-func refuseVisitor(e *exchange) {
-	if e.visitor.account == nil {
-		e.explain(notReady)
-	} else {
-		e.explain(e.refusal())
+// refusalOf returns why a visitor is refused who has a session, and everybody as long as Organizr's files aren't there.
+func refusalOf(sender *visitor, required *rule) *refusal {
+	if sender.account == nil {
+		return notReady
 	}
-}
-
-// refusal returns why a visitor with a session may not enter.
-func (e *exchange) refusal() *refusal {
-	if e.visitor.restriction != nil {
-		return e.visitor.restriction
+	if sender.restriction != nil {
+		return sender.restriction
 	}
 	why := wrongGroup
-	why.rule = e.required
-	why.reason = fmt.Sprintf("group %d; %d or lower required", e.visitor.account.groupID, e.required.group)
-	switch {
-	case e.required.text != "":
-		why.reason += " by the rule " + e.required.text
-	case e.required.tabProblem != "":
-		why.reason += ": " + e.required.tabProblem
-		why.text = e.required.tabProblem + ", so only its administrator gets in."
-	case e.required.tab != "":
-		why.reason += " by the tab " + e.required.tab
+	why.Rule = required
+	why.reason = fmt.Sprintf("group %d; %d or lower required%s", sender.account.groupID, required.group, required.origin)
+	if required.tabProblem != "" {
+		why.Text = required.tabProblem + ", so only its administrator gets in."
 	}
 	return &why
 }
 
 // explain answers with a page if a person waits for it, and with a problem document otherwise.
-func (e *exchange) explain(why *refusal) {
-	if acceptsHTML(e.req.Header.Get("Accept")) && isNavigation(e.req) {
-		e.rw.Header()["Content-Security-Policy"] = pagePolicy
-		e.respond(why, pageType, e.page(why))
-	} else {
-		e.respond(why, problemType, why.problem())
+func explain(e *exchange, why *refusal) {
+	req := e.req
+	isPage := acceptsHTML(req.Header.Get("Accept")) && isNavigation(req)
+	logRefusal(e, why)
+	writeHead(e, why, isPage)
+	switch {
+	case req.Method == "HEAD":
+	case isPage:
+		_ = refusalPage.Execute(e.rw, pageData(e, why))
+	default:
+		_, _ = e.rw.Write(problemOf(why))
 	}
 }
 
-// page returns the page that says why the visitor may not enter.
-func (e *exchange) page(why *refusal) []byte {
-	data := refusalPageData{Status: why.status, Title: why.title, Text: why.text, Hint: why.hint}
-	if user := e.visitor.account; user != nil {
-		data.User = user.claims["username"]
-		data.Group = groupLabel(user.claims["group"], user.groupID)
-		if why == nameUnprintable {
-			data.User = strconv.Quote(data.User)
-		}
+// pageData returns what the page shows.
+func pageData(e *exchange, why *refusal) *refusalPageData {
+	data := &refusalPageData{Refusal: why}
+	if e.visitor.account != nil {
+		claims := e.visitor.account.claims
+		data.User = claims["username"]
+		data.Group = groupLabel(claims["group"], claims["groupID"])
 	}
-	if why.rule != nil {
-		data.Required = why.rule.label()
-		data.Rule = why.rule.text
-		data.Tab = why.rule.tab
+	if why == nameUnprintable {
+		data.User = strconv.Quote(data.User)
 	}
 	if why.offersLogin && e.m.login != nil {
 		data.Login = e.m.login.url
 	}
-	var page bytes.Buffer
-	_ = refusalPage.Execute(&page, data)
-	return page.Bytes()
+	return data
 }
 
 // groupLabel returns a group's name with its number, by which groups are compared.
-func groupLabel(name string, group int) string {
-	number := strconv.Itoa(group)
+func groupLabel(name, number string) string {
 	if name == number {
 		return "Group " + number
 	}
 	return name + " (" + number + ")"
 }
 
-// problem returns the problem document of a refusal.
-func (r *refusal) problem() []byte {
+// problemOf returns the problem document of a refusal.
+func problemOf(why *refusal) []byte {
 	document, _ := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{"about:blank", http.StatusText(r.status), r.status, r.text})
+	}{"about:blank", http.StatusText(why.Status), why.Status, why.Text})
 	return append(document, '\n')
 }
 
-// respond sends a refusal and logs it.
-func (e *exchange) respond(why *refusal, contentType []string, body []byte) {
+// logRefusal is logAndStrip for a refusal.
+func logRefusal(e *exchange, why *refusal) {
 	sender := e.visitor
 	name := ""
 	if sender.account != nil {
 		name = sender.account.claims["username"]
 	}
-	if why.reason != "" {
-		logAndStrip(e.m, e.req, why.status, why.reason, name)
-	} else {
-		logAndStrip(e.m, e.req, why.status, sender.whyNoSession, name)
+	var reason any = why.reason
+	if reason == "" {
+		reason = sender.whyNoSession
 	}
+	logAndStrip(e.m, e.req, why.Status, reason, name)
+}
+
+// writeHead sends a refusal's status and headers.
+func writeHead(e *exchange, why *refusal, isPage bool) {
 	headers := e.rw.Header()
-	headers["Content-Type"] = contentType
+	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
-	switch why.status {
+	if isPage {
+		headers["Content-Type"] = pageType
+		headers["Content-Security-Policy"] = pagePolicy
+	}
+	if why.Status != http.StatusForbidden {
+		setRetryHeaders(e, why, headers)
+	}
+	e.rw.WriteHeader(why.Status)
+}
+
+// setRetryHeaders sets the headers that say how the same request may succeed.
+func setRetryHeaders(e *exchange, why *refusal, headers http.Header) {
+	switch why.Status {
 	case http.StatusUnauthorized:
 		headers["Www-Authenticate"] = challenge
-		if sender.badCredentials {
+		if e.visitor.badCredentials {
 			headers["Www-Authenticate"] = challengeInvalid
 		}
 		offerBasic(e.m, headers, e.req)
 	case http.StatusServiceUnavailable:
 		headers["Retry-After"] = retryAfter
-	}
-	e.rw.WriteHeader(why.status)
-	if e.req.Method != http.MethodHead {
-		_, _ = e.rw.Write(body)
 	}
 }
 
@@ -1457,22 +1463,21 @@ func (l *login) warnOfStrangers(middleware string) {
 func sendToLogin(e *exchange) {
 	organizr := e.m.login
 	req := e.req
-	if e.visitor.badCredentials && e.explainCredentials() {
+	if e.visitor.badCredentials && explainCredentials(e) {
 		return
 	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
-		e.explain(loginNeeded)
+		explain(e, loginNeeded)
 		return
 	}
 	host := browserHost(req)
-	isSibling := strings.HasSuffix(host, organizr.siblingSuffix) && host != organizr.host
-	if !isSibling {
-		host = finalDot.ReplaceAllString(host, "$1")
+	if !strings.HasSuffix(host, organizr.siblingSuffix) || host == organizr.host {
+		host = withoutFinalDot(host, "$1")
+		if explainObstacle(e, externalURL(req, host)) {
+			return
+		}
 	}
 	returnURL := externalURL(req, host)
-	if !isSibling && e.explainObstacle(returnURL) {
-		return
-	}
 	location := organizr.url
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
@@ -1487,7 +1492,7 @@ func sendToLogin(e *exchange) {
 // explainCredentials answers a page's request whose token or key is bad where a login wouldn't help, and reports
 // whether it did. To somebody who is logged in already, Organizr would only show its home page. A program that sent a
 // key has no use for a page; browsers send Basic that is meant for the service.
-func (e *exchange) explainCredentials() bool {
+func explainCredentials(e *exchange) bool {
 	err := e.visitor.whyNoSession
 	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
 	switch {
@@ -1496,22 +1501,22 @@ func (e *exchange) explainCredentials() bool {
 		return true
 	case isUnverifiable(err):
 		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", err)
-		e.explain(sessionUnverifiable)
+		explain(e, sessionUnverifiable)
 		return true
 	}
 	return false
 }
 
 // explainObstacle says why a login would not let the visitor in to an address, if it wouldn't, and reports whether.
-func (e *exchange) explainObstacle(address string) bool {
+func explainObstacle(e *exchange, address string) bool {
 	obstacle := e.m.login.obstacle(address)
 	if obstacle == "" {
 		return false
 	}
 	unreachable := *loginUnreachable
-	unreachable.hint = obstacle
+	unreachable.Hint = obstacle
 	unreachable.reason += ": " + obstacle
-	e.explain(&unreachable)
+	explain(e, &unreachable)
 	return true
 }
 
@@ -1573,8 +1578,8 @@ func isSecure(req *http.Request) bool {
 // isSecureProtocol reports whether the first protocol of a list is https, or its WebSockets.
 var isSecureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`).MatchString
 
-// finalDot matches the dot at the end of a host, where browsers don't send cookies of the name without it.
-var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
+// withoutFinalDot, with "$1", takes the final dot off a host, where browsers send no cookies of the name without it.
+var withoutFinalDot = regexp.MustCompile(`\.(:[0-9]+)?$`).ReplaceAllString
 
 // obstacle returns why a login would not let a visitor in to an address, or nothing if it could. In doubt it could.
 func (l *login) obstacle(address string) string {
@@ -1893,7 +1898,7 @@ func parseLogin(errs *configErrors, raw string) *login {
 		return nil
 	}
 	parsed = parsed.JoinPath("/")
-	parsed.Host = finalDot.ReplaceAllString(parsed.Host, "$1")
+	parsed.Host = withoutFinalDot(parsed.Host, "$1")
 	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}
 	l.cookieDomain, l.hostOnly = domainOfCookie(l.host)
 	l.siblingSuffix = "." + l.cookieDomain
@@ -1971,12 +1976,12 @@ func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
 // administrator gets in.
 func (o *tabOption) rule(known *tabs, requestHost string) *rule {
 	if known == nil {
-		return &rule{tabProblem: "Organizr's tabs aren't known yet"}
+		return adminOnly("Organizr's tabs aren't known yet")
 	}
 	if o.name != "" {
 		found := known.byName[strings.ToLower(o.name)]
 		if found == nil {
-			return &rule{tabProblem: "Organizr has no tab called " + o.name}
+			return adminOnly("Organizr has no tab called " + o.name)
 		}
 		return ruleOfTab(found)
 	}
@@ -1985,14 +1990,14 @@ func (o *tabOption) rule(known *tabs, requestHost string) *rule {
 		host := hostname(&url.URL{Host: requestHost})
 		found = known.byHost[host]
 		if found == nil && len(host) > maxHost {
-			return &rule{tabProblem: "Organizr has no tab for such a long host"}
+			return adminOnly("Organizr has no tab for such a long host")
 		}
 		if found == nil {
-			return &rule{tabProblem: "Organizr has no tab for " + host}
+			return adminOnly("Organizr has no tab for " + host)
 		}
 	}
 	if !found.enabled {
-		return &rule{tabProblem: "Organizr's tab " + found.name + " is switched off"}
+		return adminOnly("Organizr's tab " + found.name + " is switched off")
 	}
 	return ruleOfTab(found)
 }
@@ -2000,9 +2005,20 @@ func (o *tabOption) rule(known *tabs, requestHost string) *rule {
 // ruleOfTab returns what a tab requires.
 func ruleOfTab(found *tab) *rule {
 	if !found.hasGroup {
-		return &rule{tabProblem: "Organizr's tab " + found.name + " has no group"}
+		return adminOnly("Organizr's tab " + found.name + " has no group")
 	}
-	return &rule{group: found.group, tab: found.name}
+	required := newRule(found.group)
+	required.Tab = found.name
+	required.origin = " by the tab " + found.name
+	return required
+}
+
+// adminOnly returns what is required where no tab decides, because of this problem.
+func adminOnly(tabProblem string) *rule {
+	required := newRule(0)
+	required.tabProblem = tabProblem
+	required.origin = ": " + tabProblem
+	return required
 }
 
 // conditions match an account that meets any of them.
@@ -2263,21 +2279,24 @@ const (
 	maxVariantBytes = 20 << 10 // of all of them
 )
 
-// A rule is one of the option rules, or what the option group requires.
+// A rule is one of the option rules, or what the option group requires. What the page shows is exported for its
+// template.
 type rule struct {
-	text       string // as it was given; empty for the option group
-	tab        string // the name of the tab that requires the group, if one does
+	Text       string // as it was given; empty for the option group
+	Tab        string // the name of the tab that requires the group, if one does
+	Label      string // the groups that get in
+	origin     string // where it comes from, for the log; empty for the option group
 	tabProblem string // why no tab decides, so only the administrator gets in; empty otherwise
 	group      int
 }
 
-// label returns the groups that the rule lets in, for a page.
-func (r *rule) label() string {
-	label := groupLabel(groupNames[r.group], r.group)
-	if r.group > 0 {
+// newRule returns a rule that requires a group, from the option group unless it says otherwise.
+func newRule(group int) *rule {
+	label := groupLabel(groupNames[group], strconv.Itoa(group))
+	if group > 0 {
 		label += " or a smaller number"
 	}
-	return label
+	return &rule{group: group, Label: label}
 }
 
 // mostPrivileged returns the rule that requires the more privileged group.
@@ -2341,6 +2360,9 @@ var (
 // requiredFor returns the rule that holds for a visitor's request. Only GET, of which nearly all requests are, is worth
 // remembering.
 func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
+	if m.rules == nil {
+		return requiredByTab(m, req, sender)
+	}
 	address := req.URL
 	m.RLock()
 	known := m.rulesByPath[address.Path]
@@ -2351,11 +2373,38 @@ func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 	return findRule(m, req, sender)
 }
 
+// requiredByTab is requiredFor without rules.
+func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
+	m.RLock()
+	required := m.rulesByHost[req.Host]
+	m.RUnlock()
+	if required == nil {
+		return findTab(m, req, sender)
+	}
+	return required
+}
+
+// findTab is requiredByTab for a host that isn't in the cache: what its tab requires, or the option group if that isn't
+// a tab. The host is the one by which Traefik chose the router, never one that a header has.
+func findTab(m *middleware, req *http.Request, sender *visitor) *rule {
+	if m.tab == nil {
+		return m.required
+	}
+	m.RLock()
+	current := m.tabs
+	m.RUnlock()
+	required := m.tab.rule(current, req.Host)
+	if sender.account != nil && len(req.Host) <= maxHost {
+		m.cacheTab(req.Host, required, current)
+	}
+	return required
+}
+
 // findRule is requiredFor for a path that isn't in the cache. What somebody without a session asks for never takes
 // memory.
 func findRule(m *middleware, req *http.Request, sender *visitor) *rule {
-	if m.rules == nil || m.tab != nil || len(req.Header["Destination"]) > 0 {
-		return requiredByTabOrDestination(m, req)
+	if m.tab != nil || len(req.Header["Destination"]) > 0 {
+		return requiredByTabAndPaths(m, req, sender)
 	}
 	required := requiredByPath(m.rules, req)
 	path := req.URL.Path
@@ -2365,17 +2414,9 @@ func findRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	return required
 }
 
-// requiredByTabOrDestination is findRule without rules, with a tab, or for a request that has two paths. The host is
-// the one by which Traefik chose the router, never one that a header has.
-func requiredByTabOrDestination(m *middleware, req *http.Request) *rule {
-	fallback := m.required
-	if m.tab != nil {
-		fallback = m.tab.rule(m.tabsInForce(), req.Host)
-	}
-	if m.rules == nil {
-		return fallback
-	}
-	r := m.rules.withFallback(fallback)
+// requiredByTabAndPaths is findRule with a tab, or for a request that has two paths.
+func requiredByTabAndPaths(m *middleware, req *http.Request, sender *visitor) *rule {
+	r := m.rules.withFallback(requiredByTab(m, req, sender))
 	required := requiredByPath(r, req)
 	if len(req.Header["Destination"]) > 0 {
 		required = mostPrivileged(required, r.requiredOfDestination(req))
@@ -2552,7 +2593,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	for _, found := range patterns {
 		r.strictest = mostPrivileged(r.strictest, found.rule)
 		if err := r.addPattern(found); err != nil {
-			errs.addf("rules: %q: %v", found.rule.text, err)
+			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
 	}
 	if len(r.folded.muxes) == 1 {
@@ -2659,7 +2700,10 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 		return nil
 	}
 	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
-	return &rulePattern{rule: &rule{text: strings.TrimSpace(raw), group: group}, pattern: pattern}
+	parsed := newRule(group)
+	parsed.Text = strings.TrimSpace(raw)
+	parsed.origin = " by the rule " + parsed.Text
+	return &rulePattern{rule: parsed, pattern: pattern}
 }
 
 // A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
@@ -3031,12 +3075,9 @@ func afterScripts(paths string) string {
 
 // refusalPageData is what the page shows. What is empty isn't shown.
 type refusalPageData struct {
-	Status            int
-	Title, Text, Hint string
-	User, Group       string // who is there
-	Required          string // the group
-	Rule, Tab         string // what requires it
-	Login             string // Organizr's address
+	Refusal     *refusal
+	User, Group string // who is there
+	Login       string // Organizr's address
 }
 
 var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
@@ -3045,8 +3086,8 @@ var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="dark light">
 <meta name="robots" content="noindex">
-{{if eq .Status 503}}<meta http-equiv="refresh" content="5">{{end}}
-<title>{{.Title}}</title>
+{{if .Refusal.Reloads}}<meta http-equiv="refresh" content="5">{{end}}
+<title>{{.Refusal.Title}}</title>
 <style>
 :root {
 	--back: #141414; --card: #1f1f1f; --line: #353535; --text: #f2f2f2; --soft: #b4b4b4; --link: #2cabe3; --on: #06141b;
@@ -3080,16 +3121,16 @@ a {
 a:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
 </style>
 <main>
-<small>{{.Status}}</small>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-{{with .Hint}}<p>{{.}}</p>{{end}}
+<small>{{.Refusal.Status}}</small>
+<h1>{{.Refusal.Title}}</h1>
+<p>{{.Refusal.Text}}</p>
+{{with .Refusal.Hint}}<p>{{.}}</p>{{end}}
 {{with .User}}<dl>
 <dt>You are</dt><dd>{{.}}</dd>
 <dt>Your group</dt><dd>{{$.Group}}</dd>
-{{with $.Required}}<dt>Required</dt><dd>{{.}}</dd>{{end}}
-{{with $.Rule}}<dt>By the rule</dt><dd>{{.}}</dd>{{end}}
-{{with $.Tab}}<dt>By the tab</dt><dd>{{.}}</dd>{{end}}
+{{with $.Refusal.Rule}}<dt>Required</dt><dd>{{.Label}}</dd>
+{{with .Text}}<dt>By the rule</dt><dd>{{.}}</dd>{{end}}
+{{with .Tab}}<dt>By the tab</dt><dd>{{.}}</dd>{{end}}{{end}}
 </dl>{{end}}
 {{with .Login}}<a href="{{.}}" target="_top">Go to Organizr</a>{{end}}
 </main>

@@ -208,6 +208,7 @@ func BenchmarkInterpreted(b *testing.B) {
 		{name: "remembered, opened by a rule", options: rule, cookies: one, target: "/api/x"},
 		{name: "remembered, a path in capitals", options: rule, cookies: one, target: "/Some/Path"},
 		{name: "remembered, an ambiguous path", options: rule, cookies: one, target: "/a%2fb"},
+		{name: "remembered, by a tab", options: tabWith(b, bob, one), cookies: one},
 		{name: "first sight", cookies: firstSeen},
 		{name: "with a database, remembered", options: database, cookies: listed[:1]},
 		{name: "with a database, other cookies change", options: database, cookies: load.Changing(listed[0])},
@@ -243,13 +244,24 @@ func BenchmarkInterpreted(b *testing.B) {
 }
 
 // databaseWith returns the path of an Organizr database that lists these sessions.
-func databaseWith(b *testing.B, account fakeorganizr.Account, cookies []string) string {
+func databaseWith(b testing.TB, account fakeorganizr.Account, cookies []string) string {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "organizr.db")
 	if err := load.Database(file, account, cookies); err != nil {
 		b.Fatal(err)
 	}
 	return file
+}
+
+// tabWith returns options by which a tab lets users in, with a database that lists these sessions.
+func tabWith(b testing.TB, account fakeorganizr.Account, cookies []string) map[string]any {
+	b.Helper()
+	file := databaseWith(b, account, cookies)
+	tab := fakeorganizr.Tab{Name: "Sonarr", URL: "https://sonarr.example.com", GroupID: 4, Enabled: true}
+	if err := fakeorganizr.OpenDatabase(file).SetTab(tab); err != nil {
+		b.Fatal(err)
+	}
+	return map[string]any{"DatabaseFile": file, "Group": "tab"}
 }
 
 // BenchmarkInterpretedDatabase measures two things for a database in which years of logins have left so many sessions:
