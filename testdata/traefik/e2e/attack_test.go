@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"html"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/fakeorganizr"
 	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/proxy"
+	"github.com/organizrjwt/organizrjwt/testdata/traefik/internal/service"
 )
 
 // readings are the ways in which services read a path that a proxy has passed on unchanged.
@@ -501,6 +503,50 @@ func TestForgedPathHeaders(t *testing.T) {
 			got := s.in(t).ask("GET", "rules.example.com", "/api/", name, "/settings")
 			if got.StatusCode != 200 || strings.Contains(got.Body, "settings") {
 				t.Errorf("%d, the service received %v", got.StatusCode, got.seen().Header)
+			}
+		})
+	}
+}
+
+// Traefik's middleware errors sends a refused request, with its headers, to a service of its own.
+func TestErrorPagesGetNoSession(t *testing.T) {
+	s := setUp(t, map[string]table{
+		"user": {"group": "User", "acceptBearer": true}, "admin": {"group": "Admin", "acceptBearer": true},
+	}, func(options *proxy.Options) {
+		dynamic := options.Dynamic["http"].(table)
+		dynamic["middlewares"].(table)["pages"] = table{
+			"errors": table{"status": []string{"401-403"}, "query": "/refused", "service": "service"},
+		}
+		for host, router := range dynamic["routers"].(table) {
+			router.(table)["middlewares"] = []string{"pages", host}
+		}
+	})
+	token := strings.TrimPrefix(as("bob")[1], fakeorganizr.Cookie(""))
+	for _, test := range []struct {
+		name, host string
+		status     int
+		headers    []string
+	}{
+		{"nobody with forged names", "user", 401, []string{"X-Organizr-User", "alice", "x_organizr_group", "0"}},
+		{"a forged session", "user", 401, []string{"Cookie", fakeorganizr.Cookie(token+"x") + "; a=1"}},
+		{"the wrong group", "admin", 403, append(as("bob"), "X-Organizr-User", "alice")},
+		{"the wrong group by Bearer", "admin", 403, []string{"Authorization", "Bearer " + token}},
+		{"another site's form", "user", 403, append(as("bob"), "Sec-Fetch-Site", "cross-site", "X.Organizr.User", "alice")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			method := "GET"
+			if slices.Contains(test.headers, "cross-site") {
+				method = "POST"
+			}
+			got := s.in(t).ask(method, test.host+".example.com", "/", test.headers...)
+			var seen service.Seen
+			if err := json.Unmarshal([]byte(got.Body), &seen); err != nil || got.StatusCode != test.status {
+				t.Fatalf("got %d and %q, want %d and a page of the service", got.StatusCode, got.Body, test.status)
+			}
+			text := strings.ToLower(fmt.Sprint(seen.Header))
+			if seen.Target != "/refused" || strings.Contains(text, "alice") || strings.Contains(text, "organizr") ||
+				strings.Contains(text, "eyj") {
+				t.Errorf("the error page's request to %s had the headers %v", seen.Target, seen.Header)
 			}
 		})
 	}
