@@ -805,9 +805,12 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	}
 	entry.hasVisitor = true
 	m.visitors.byCredentials[entry.credentials] = forRequest
+	if forRequest.values == nil { // then all their requests must pass screen, which takes the credentials out
+		return
+	}
 	if strings.ContainsAny(entry.credentials, "\x00\x01") { // see withAuthorization
 		forRequest.harmlessHeaders = m.harmlessIfIdentified
-	} else if forRequest.rank >= m.freeRank && forRequest.values != nil {
+	} else if forRequest.rank >= m.freeRank {
 		forRequest.byCookies = true
 		m.visitors.admitted[entry.credentials] = forRequest
 	}
@@ -1294,7 +1297,16 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 		delete(headers, "Authorization")
 	}
 	if headers.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
-		removeReserved(m.headers, headers)
+		stripReserved(m, req)
+	}
+}
+
+// stripReserved takes forged headers out of a refused request, or all headers if there are too many to look at.
+func stripReserved(m *middleware, req *http.Request) {
+	if len(req.Header) > maxHeaders {
+		req.Header = http.Header{}
+	} else {
+		removeReserved(m.headers, req.Header)
 	}
 }
 

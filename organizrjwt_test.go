@@ -1644,6 +1644,39 @@ func TestUsernameBeforeName(t *testing.T) {
 	}
 }
 
+// A session that is worth nothing here is still one at Organizr, so no service may get it.
+func TestCredentialsOfRestrictedVisitors(t *testing.T) {
+	token := tokenWith(`"name":"alice ","groupID":4`)
+	session, bearer := []string{"Cookie", cookieWith(token)}, []string{"Authorization", "Bearer " + token}
+	keys := []string{keyItem("monitor=User", monitorKey)}
+	for _, test := range []struct {
+		name    string
+		config  Config
+		headers []string
+		want    string // what the service gets as Authorization
+	}{
+		{"a cookie", Config{}, session, ""},
+		{"a cookie, where Bearer is accepted", Config{AcceptBearer: true}, session, ""},
+		{"a cookie and Basic", Config{AcceptBearer: true}, append(session, "Authorization", "Basic eDp5"), "Basic eDp5"},
+		{"Bearer", Config{AcceptBearer: true}, bearer, ""},
+		{"a cookie and Bearer", Config{AcceptBearer: true}, append(session, bearer...), ""},
+		{"a cookie and a key", Config{Keys: keys}, append(session, "X-Organizr-Key", monitorKey), ""},
+		{"a cookie and a key by Bearer", Config{Keys: keys}, append(session, "Authorization", "Bearer "+monitorKey), ""},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			test.config.Group = "Guest"
+			s := newSite(t, test.config)
+			for i := 0; i < 4; i++ { // the visitor is cached meanwhile
+				s.send("GET /", test.headers...)
+				s.expectForwarded(t, "Cookie", "")
+				s.expectForwarded(t, "X-Organizr-Key", "")
+				s.expectForwarded(t, "Authorization", test.want)
+				s.expectForwarded(t, "X-Organizr-User", "")
+			}
+		})
+	}
+}
+
 // A user can choose a name that looks like the administrator's to a service that strips or hides what isn't printable.
 func TestUnprintableNames(t *testing.T) {
 	for _, test := range []struct{ name, claims string }{
