@@ -304,7 +304,8 @@ const (
 	maxNewcomerWait  = 3 * time.Second       // of a visitor whose session the database didn't list
 )
 
-// The clock, which tests replace. Intervals are measured by timers, so a clock that is set back delays nothing.
+// The clock, which tests replace where nothing waits for real. Intervals are measured by timers, so a clock that is set
+// back delays nothing.
 var (
 	now       = time.Now
 	afterFunc = time.AfterFunc
@@ -426,10 +427,10 @@ func (p *poller) inForce() (current *verifier, shown *tabs, holds time.Duration)
 	return p.current.verifier, p.current.tabs, holds
 }
 
-// verifyNewcomer is verify for a token that the database didn't list when it was read last. Organizr lists a session
+// readAndVerify is verify for a token that the database didn't list when it was read last. Organizr lists a session
 // before it answers the login, so whoever has just logged in can be here within milliseconds. The database is read
 // again, unless a poll that began after this request came has done so. That can take a moment while somebody writes it.
-func (p *poller) verifyNewcomer(token string) (*session, error) {
+func (p *poller) readAndVerify(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
 	begun := time.Now()

@@ -86,7 +86,7 @@ func CreateConfig() *Config {
 type middleware struct {
 	name                 string
 	next                 http.Handler
-	required             *rule      // what the option group requires; with a tab, its least privileged value
+	required             *rule      // what the option group requires; Guest if that is a tab, which then decides
 	tab                  *tabOption // nil unless the option group is a tab
 	rules                *rules     // nil if there are none
 	allow, deny          conditions
@@ -97,7 +97,7 @@ type middleware struct {
 	harmlessIfIdentified map[string]bool // headers.harmlessIfIdentified
 	login                *login          // nil if nobody is redirected
 	acceptBearer         bool
-	takesOthers          bool // credentials other than cookies: acceptBearer or keys
+	acceptsAuthorization bool // or X-Organizr-Key: there are keys, or acceptBearer is on
 	variesByPath         bool // or by host: there are rules or a tab
 	allowCrossSite       bool
 
@@ -112,7 +112,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	m.keys = parseKeys(errs, config.Keys)
-	m.takesOthers = m.acceptBearer || m.keys != nil
+	m.acceptsAuthorization = m.acceptBearer || m.keys != nil
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
 	m.harmlessHeaders = m.headers.harmless
@@ -198,7 +198,7 @@ var failingWriter = (*os.File)(nil)
 // decide finds out what the path requires and who sent the request. It returns the visitor, or refuses the request and
 // returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
-	if m.takesOthers {
+	if m.acceptsAuthorization {
 		credentials = withAuthorization(credentials, req)
 	}
 	m.RLock()
@@ -222,7 +222,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 // screen handles an unusual request of a visitor who may enter: it checks for another key, for other sites and for
 // forged headers. It returns the visitor whose headers the service gets, or refuses the request and returns nil.
 func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) *visitor {
-	if sender.byCookies && m.takesOthers && hasAuthorization(req) {
+	if sender.byCookies && m.acceptsAuthorization && hasAuthorization(req) {
 		sender = decide(m, rw, req, strings.Join(req.Header["Cookie"], "; "))
 		if sender == nil {
 			return nil
@@ -237,7 +237,7 @@ func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Re
 		removeReserved(m.headers, req.Header)
 	}
 	if sender.values == nil {
-		return &visitor{values: guestValues(m.headers, req.Header, m.verifierInForce())}
+		return &visitor{values: guestValues(m.headers, req.Header, m.cachedVerifier())}
 	}
 	return sender
 }
@@ -286,10 +286,10 @@ type visitor struct {
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
 	restriction *refusal      // why a session gives less than its group does; usually nil
-	values      [][]string    // of headerPolicy.names; nil for guests until screen sets them
+	values      [][]string    // of headerPolicy.names; nil for guests and restricted visitors, whom screen deals with
 	urlUser     *url.Userinfo // the name, for Traefik's access log
 
-	harmlessHeaders map[string]bool // names of headers that need no closer look in their requests
+	harmlessHeaders map[string]bool // names of headers that screen needn't look at; it looks at all if this is nil
 	byCookies       bool            // the cache has them by cookies alone, whatever else they send
 
 	cacheKey       string // by which the cache knows them: the token, or \x01 and the hash of their key
@@ -319,7 +319,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 		return pollAndIdentify(m, req, credentials)
 	}
 	candidates := req.CookiesNamed(current.cookieName)
-	if m.takesOthers || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
+	if m.acceptsAuthorization || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
 		return identifyUnusual(m, req, credentials, current, candidates)
 	}
 	return identifyBySession(m, req, credentials, current, candidates[0])
@@ -389,13 +389,13 @@ func identifyBySession(
 	entry := m.entries[cookie.Value]
 	m.RUnlock()
 	if entry == nil {
-		return identifyNewcomer(m, req, credentials, current, cookie)
+		return identifyByToken(m, req, credentials, current, cookie)
 	}
-	return remember(m, req, credentials, entry.owner, cookie.Name != "")
+	return visitorForRequest(m, req, credentials, entry.owner, cookie.Name != "")
 }
 
-// identifyNewcomer is identifyBySession for a token that isn't in the cache.
-func identifyNewcomer(
+// identifyByToken is identifyBySession for a token that isn't in the cache.
+func identifyByToken(
 	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
 ) *visitor {
 	verified, err := verify(current, cookie.Value, now())
@@ -405,7 +405,7 @@ func identifyNewcomer(
 	if err != nil {
 		return guestWithBadCredentials(err)
 	}
-	return remember(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
+	return visitorForRequest(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
 }
 
 // guestWithBadCredentials returns a visitor whose token or key is no good, for this reason.
@@ -426,7 +426,7 @@ func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
 // verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
 // visitor may have logged in a moment ago.
 func verifyNewcomer(m *middleware, token string) (*session, error) {
-	verified, err := m.poller.verifyNewcomer(token)
+	verified, err := m.poller.readAndVerify(token)
 	m.setAside()
 	m.refresh()
 	return verified, err
@@ -486,13 +486,15 @@ func applyConditions(m *middleware, v *visitor) {
 	}
 }
 
-// remember caches the visitor and returns a copy for this request: with its other cookies, and with whether a browser
-// sent the session. The owner of a session is shared between requests.
-func remember(m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool) *visitor {
+// visitorForRequest returns a copy of the owner for this request, with its other cookies and Authorization and with
+// whether a browser sent the session, and caches it. The owner of a session is shared between requests.
+func visitorForRequest(
+	m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool,
+) *visitor {
 	forRequest := *owner
 	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = withOtherCredentials(m.headers, owner, req.Header)
+		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
 	}
 	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
@@ -522,7 +524,7 @@ type keyring map[string]*key
 // What can be wrong with a request that has no session where there are keys.
 var (
 	errNoKey     = errors.New("the request has neither a session nor a key that the option keys lists")
-	errKeyUser   = errors.New("the key belongs to another name than the one sent with it")
+	errKeyUser   = errors.New("the key was sent with another name than the one it belongs to")
 	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead: " +
 		"printf %s KEY | sha256sum")
 )
@@ -556,7 +558,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 }
 
 // identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
-// wrong with the key. Browsers send Basic unasked, like a cookie.
+// wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
 func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
@@ -572,7 +574,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 		found, hash = m.keys.lookUp(text)
 	}
 	if found != nil {
-		return remember(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
+		return visitorForRequest(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
@@ -629,8 +631,8 @@ type sessionCache struct {
 	setAsideAt    float64                // when the newest timer sets the cache aside, in Unix seconds
 	entries       map[string]*cacheEntry // by visitor.cacheKey
 	firstExpiry   float64                // of a session in the cache, in Unix seconds
-	rulesByPath   map[string]*rule       // what the option rules require for GET of a path
-	rulesByHost   map[string]*rule       // what the tab requires for a host
+	pathRules     map[string]*rule       // what the option rules require for GET of a path
+	tabRules      map[string]*rule       // what the tab requires for a host
 	reported      map[string]bool        // what reportOnce has logged
 }
 
@@ -659,7 +661,7 @@ func (c *sessionCache) refresh() *verifier {
 	}
 	if c.tabs != shown {
 		c.tabs = shown
-		c.rulesByHost = map[string]*rule{}
+		c.tabRules = map[string]*rule{}
 	}
 	if c.current == nil {
 		c.current = c.verifier
@@ -701,7 +703,7 @@ func (c *sessionCache) setAside() {
 func (c *sessionCache) reset(latest *verifier) {
 	c.visitors = knownVisitors{admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{}}
 	c.entries = map[string]*cacheEntry{}
-	c.rulesByPath = map[string]*rule{}
+	c.pathRules = map[string]*rule{}
 	if c.current != nil {
 		c.current = latest
 		c.knownVisitors = c.visitors
@@ -723,8 +725,8 @@ func (c *sessionCache) reset(latest *verifier) {
 	}
 }
 
-// verifierInForce returns the verifier of the cache, or nil while Organizr's files can't be used.
-func (c *sessionCache) verifierInForce() *verifier {
+// cachedVerifier returns the verifier of the cache, or nil while Organizr's files can't be used.
+func (c *sessionCache) cachedVerifier() *verifier {
 	c.RLock()
 	defer c.RUnlock()
 	return c.verifier
@@ -752,7 +754,7 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 	m.Unlock()
 }
 
-// newEntry makes room in the cache for a session. At maxEntries the cache is emptied.
+// newEntry adds a session or a key to the cache and returns its entry. At maxEntries the cache is emptied first.
 func newEntry(m *middleware, owner *visitor) *cacheEntry {
 	if len(m.entries) >= maxEntries {
 		m.reset(m.verifier)
@@ -773,32 +775,32 @@ func (c *sessionCache) expireAt(moment float64) {
 	}
 }
 
-// cacheRule keeps what the rules require for a path. At maxCachedRules all are dropped.
-func (c *sessionCache) cacheRule(path string, required *rule) {
+// cachePathRule keeps what the rules require for a path. At maxCachedRules all are dropped.
+func (c *sessionCache) cachePathRule(path string, required *rule) {
 	c.Lock()
 	defer c.Unlock()
-	if len(c.rulesByPath) >= maxCachedRules {
-		c.rulesByPath = map[string]*rule{}
+	if len(c.pathRules) >= maxCachedRules {
+		c.pathRules = map[string]*rule{}
 	}
-	c.rulesByPath[path] = required
+	c.pathRules[path] = required
 }
 
-// cacheTab keeps what one of these tabs requires for a host, unless they have changed since. At maxCachedRules all are
-// dropped.
-func (c *sessionCache) cacheTab(host string, required *rule, of *tabs) {
+// cacheTabRule keeps what the source, the tabs read before, requires for a host, unless the tabs have changed since. At
+// maxCachedRules all are dropped.
+func (c *sessionCache) cacheTabRule(host string, required *rule, source *tabs) {
 	c.Lock()
 	defer c.Unlock()
-	if c.tabs != of {
+	if c.tabs != source {
 		return
 	}
-	if c.rulesByHost == nil || len(c.rulesByHost) >= maxCachedRules {
-		c.rulesByHost = map[string]*rule{}
+	if c.tabRules == nil || len(c.tabRules) >= maxCachedRules {
+		c.tabRules = map[string]*rule{}
 	}
-	c.rulesByHost[host] = required
+	c.tabRules[host] = required
 }
 
-// addCredentials lets a visitor be found by all their credentials, unless these don't say enough: sessions can be bound
-// to an address.
+// addCredentials lets a visitor be found by all their credentials. If sessions are bound to an address, credentials
+// alone don't say who is there, so it does nothing.
 func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	if m.verifier.binding != nil {
 		return
@@ -816,14 +818,14 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 	}
 }
 
-// replaceCredentials undoes addCredentials, and notes the others that the visitor has come with.
-func replaceCredentials(m *middleware, entry *cacheEntry, others string) {
+// replaceCredentials undoes addCredentials, and notes the latest credentials instead.
+func replaceCredentials(m *middleware, entry *cacheEntry, latest string) {
 	delete(m.visitors.byCredentials, entry.credentials)
 	delete(m.visitors.admitted, entry.credentials)
 	entry.hasVisitor = false
 	entry.credentials = ""
-	if len(others) <= maxCachedCredentials {
-		entry.credentials = others
+	if len(latest) <= maxCachedCredentials {
+		entry.credentials = latest
 	}
 }
 
@@ -914,9 +916,9 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 	return values
 }
 
-// withOtherCredentials returns the values of a visitor's headers, with what came beside their session as Cookie and
+// valuesForRequest returns the values of a visitor's headers, with what came beside their session as Cookie and
 // Authorization.
-func withOtherCredentials(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
+func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
 	values := append([][]string{}, owner.values...)
 	if p.cookieIndex >= 0 {
 		others := otherCookies(strings.Join(headers["Cookie"], "; "), owner.session)
@@ -935,8 +937,9 @@ func withOtherCredentials(p *headerPolicy, owner *visitor, headers http.Header) 
 // A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
 // what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
 func otherCookies(cookies string, own *session) string {
-	others := strings.Replace(cookies+"; ", own.cookie, "", 1)
-	if strings.Contains(others, own.verifier.cookieName) {
+	before, after, _ := strings.Cut(cookies+"; ", own.cookie)
+	others := before + after
+	if strings.Contains(others, own.verifier.cookieName) || before != "" && !strings.HasSuffix(before, " ") {
 		return stripSessionCookies(cookies, own.verifier)
 	}
 	return strings.TrimSuffix(others, "; ")
@@ -951,8 +954,8 @@ func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Hea
 }
 
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
-// byte. Of more than 32 KiB or 200 cookies with such a one nothing is left. Without a verifier, the cookies of any
-// Organizr go, and nothing is left of more than 32 KiB of any.
+// byte. If there is such a cookie in more than 32 KiB, or among more than 200, it returns nothing. Without a verifier
+// it removes the cookies of every Organizr, and more than 32 KiB of any cookies.
 func stripSessionCookies(cookies string, current *verifier) string {
 	if len(cookies) > maxCredentials && (current == nil || strings.Contains(cookies, current.cookieName)) {
 		return ""
@@ -978,8 +981,9 @@ func stripSessionCookies(cookies string, current *verifier) string {
 	return strings.TrimLeft(strings.Join(others, ";"), " \t")
 }
 
-// stripAuthorization returns the lines of Authorization that hold no key and no session of this Organizr, whether or
-// not it is the one that counts. Of more than four lines, and of a line of more than 16 KiB, nothing is left.
+// stripAuthorization returns the lines of Authorization that hold no key and, unless sessions are forwarded, no session
+// of this Organizr, whether or not it is the one that counts. Of more than four lines it returns none, and it drops a
+// line of more than 16 KiB.
 func (p *headerPolicy) stripAuthorization(lines []string, current *verifier) []string {
 	var others []string
 	for _, line := range lines {
@@ -1113,7 +1117,7 @@ func hostname(address *url.URL) string {
 // Each refusal is one line on standard output, which Traefik logs at DEBUG: a scanner makes thousands. What an
 // administrator must know is logged by package log on standard error, which Traefik logs at ERROR.
 
-// A refusal is what a visitor is told who may not enter. What the page shows is exported for its template.
+// A refusal is what a visitor who may not enter is told. What the page shows is exported for its template.
 type refusal struct {
 	Status      int
 	Title, Text string
@@ -1199,7 +1203,8 @@ var (
 	}
 )
 
-// Values of response headers. A program without a session is what a scanner looks like, so nothing is made for it anew.
+// Values of response headers. All responses share them, since scanners cause thousands of refusals, so nothing may
+// write into these slices.
 var (
 	noStore          = []string{"no-store"} // nobody is shown what was for somebody else
 	nosniff          = []string{"nosniff"}
@@ -1220,10 +1225,10 @@ var acceptsHTML = regexp.MustCompile(`(?is)^.{0,99}?text/html`).MatchString
 
 // An exchange is a request that is refused: who sent it, and where to answer.
 type exchange struct {
-	m       *middleware
-	visitor *visitor
-	rw      http.ResponseWriter
-	req     *http.Request
+	m      *middleware
+	sender *visitor
+	rw     http.ResponseWriter
+	req    *http.Request
 }
 
 // refuse answers a request of a visitor who may not enter.
@@ -1261,7 +1266,7 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if sender.badCredentials {
 		headers["Www-Authenticate"] = challengeInvalid
 	}
-	if m.takesOthers {
+	if m.acceptsAuthorization {
 		offerBasic(m, headers, req)
 	}
 	rw.WriteHeader(http.StatusUnauthorized)
@@ -1286,14 +1291,14 @@ func isBrowser(req *http.Request) bool {
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it takes the session and forged headers out of the request: Traefik's middleware errors may
-// send that to a service of its own. The reason is an error or a text. Two functions would take eight allocations more.
+// send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
 	req.URL.User = nil // a visitor can choose it, and the access log has it
 	headers := req.Header
 	delete(headers, "Cookie")
-	if m.takesOthers {
+	if m.acceptsAuthorization {
 		delete(headers, "Authorization")
 	}
 	if headers.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
@@ -1327,7 +1332,8 @@ func firstOfList(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// refusalOf returns why a visitor is refused who has a session, and everybody as long as Organizr's files aren't there.
+// refusalOf returns why a visitor with a session is refused. Without a session it is because Organizr's files aren't
+// there: refuse handles all other cases.
 func refusalOf(sender *visitor, required *rule) *refusal {
 	if sender.account == nil {
 		return notReady
@@ -1348,7 +1354,7 @@ func refusalOf(sender *visitor, required *rule) *refusal {
 func explain(e *exchange, why *refusal) {
 	req := e.req
 	isPage := acceptsHTML(req.Header.Get("Accept")) && isNavigation(req)
-	logRefusal(e, why)
+	logAndStripRefused(e, why)
 	writeHead(e, why, isPage)
 	switch {
 	case req.Method == "HEAD":
@@ -1362,8 +1368,8 @@ func explain(e *exchange, why *refusal) {
 // pageData returns what the page shows.
 func pageData(e *exchange, why *refusal) *refusalPageData {
 	data := &refusalPageData{Refusal: why}
-	if e.visitor.account != nil {
-		claims := e.visitor.account.claims
+	if e.sender.account != nil {
+		claims := e.sender.account.claims
 		data.User = claims["username"]
 		data.Group = groupLabel(claims["group"], claims["groupID"])
 	}
@@ -1395,9 +1401,9 @@ func problemOf(why *refusal) []byte {
 	return append(document, '\n')
 }
 
-// logRefusal is logAndStrip for a refusal.
-func logRefusal(e *exchange, why *refusal) {
-	sender := e.visitor
+// logAndStripRefused logs a refusal with the visitor's name, and strips the request, as logAndStrip does.
+func logAndStripRefused(e *exchange, why *refusal) {
+	sender := e.sender
 	name := ""
 	if sender.account != nil {
 		name = sender.account.claims["username"]
@@ -1419,7 +1425,7 @@ func writeHead(e *exchange, why *refusal, isPage bool) {
 		headers["Content-Type"] = pageType
 		headers["Content-Security-Policy"] = pagePolicy
 	}
-	if why.Status != http.StatusForbidden {
+	if why.Status != http.StatusForbidden { // as most refusals are
 		setRetryHeaders(e, why, headers)
 	}
 	e.rw.WriteHeader(why.Status)
@@ -1430,7 +1436,7 @@ func setRetryHeaders(e *exchange, why *refusal, headers http.Header) {
 	switch why.Status {
 	case http.StatusUnauthorized:
 		headers["Www-Authenticate"] = challenge
-		if e.visitor.badCredentials {
+		if e.sender.badCredentials {
 			headers["Www-Authenticate"] = challengeInvalid
 		}
 		offerBasic(e.m, headers, e.req)
@@ -1475,7 +1481,7 @@ func (l *login) warnOfStrangers(middleware string) {
 func sendToLogin(e *exchange) {
 	organizr := e.m.login
 	req := e.req
-	if e.visitor.badCredentials && explainCredentials(e) {
+	if e.sender.badCredentials && explainCredentials(e) {
 		return
 	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
@@ -1494,22 +1500,22 @@ func sendToLogin(e *exchange) {
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
-	logAndStrip(e.m, req, http.StatusFound, e.visitor.whyNoSession, "")
+	logAndStrip(e.m, req, http.StatusFound, e.sender.whyNoSession, "")
 	headers := e.rw.Header()
 	headers["Location"] = []string{location}
 	headers["Cache-Control"] = noStore
 	e.rw.WriteHeader(http.StatusFound)
 }
 
-// explainCredentials answers a page's request whose token or key is bad where a login wouldn't help, and reports
-// whether it did. To somebody who is logged in already, Organizr would only show its home page. A program that sent a
-// key has no use for a page; browsers send Basic that is meant for the service.
+// explainCredentials refuses a page's request where the token or key is bad and a login wouldn't help, and reports
+// whether it did. To somebody who is logged in already, Organizr would only show its home page. A program has no use
+// for a page, while a browser may have sent Basic that is meant for the service.
 func explainCredentials(e *exchange) bool {
-	err := e.visitor.whyNoSession
-	sentKey := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
+	err := e.sender.whyNoSession
+	isProgram := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
 	switch {
-	case e.m.keys != nil && sentKey:
-		refuseProgram(e.m, e.visitor, e.rw, e.req)
+	case e.m.keys != nil && isProgram:
+		refuseProgram(e.m, e.sender, e.rw, e.req)
 		return true
 	case isUnverifiable(err):
 		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", err)
@@ -1519,7 +1525,7 @@ func explainCredentials(e *exchange) bool {
 	return false
 }
 
-// explainObstacle says why a login would not let the visitor in to an address, if it wouldn't, and reports whether.
+// explainObstacle refuses the request if a login can't help at this address, and reports whether it did.
 func explainObstacle(e *exchange, address string) bool {
 	obstacle := e.m.login.obstacle(address)
 	if obstacle == "" {
@@ -1537,8 +1543,7 @@ var unverifiable = []error{
 	errWrongSignature, errWrongHeader, errWrongClaims, errWrongIssuer, errNotYetValid, errOddGroup,
 }
 
-// isUnverifiable reports whether a visitor without a session is probably logged in at Organizr all the same. Organizr
-// would only show them its home page.
+// isUnverifiable reports whether an error is one of unverifiable.
 func isUnverifiable(err error) bool {
 	return slices.Contains(unverifiable, err)
 }
@@ -2169,7 +2174,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 			p.setsAuthorization = true
 		}
 	}
-	p.stripCredentials(config)
+	p.addCredentialHeaders(config)
 	if len(config.Rules) > 0 {
 		reserved = append(reserved, pathHeaders...)
 	}
@@ -2190,8 +2195,8 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 	return p
 }
 
-// stripCredentials adds the headers that lose a session or a key to those that are set.
-func (p *headerPolicy) stripCredentials(config *Config) {
+// addCredentialHeaders adds the headers that may hold a session or a key to those that are set.
+func (p *headerPolicy) addCredentialHeaders(config *Config) {
 	if !config.ForwardToken {
 		p.cookieIndex = len(p.names)
 		p.names = append(p.names, "Cookie")
@@ -2369,64 +2374,65 @@ var (
 	noPath     = regexp.MustCompile(`$.`)
 )
 
-// requiredFor returns the rule that holds for a visitor's request. Only GET, of which nearly all requests are, is worth
-// remembering.
+// requiredFor returns the rule that holds for a visitor's request. Only rules for GET are cached, since nearly all
+// requests are GET.
 func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.rules == nil {
 		return requiredByTab(m, req, sender)
 	}
 	address := req.URL
 	m.RLock()
-	known := m.rulesByPath[address.Path]
+	known := m.pathRules[address.Path]
 	m.RUnlock()
 	if known != nil && address.RawPath == "" && req.Method == "GET" && len(req.Header["Destination"]) == 0 {
 		return known
 	}
-	return findRule(m, req, sender)
+	return findPathRule(m, req, sender)
 }
 
 // requiredByTab is requiredFor without rules.
 func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
-	required := m.rulesByHost[req.Host]
+	required := m.tabRules[req.Host]
 	m.RUnlock()
 	if required == nil {
-		return findTab(m, req, sender)
+		return findTabRule(m, req, sender)
 	}
 	return required
 }
 
-// findTab is requiredByTab for a host that isn't in the cache: what its tab requires, or the option group if that isn't
-// a tab. The host is the one by which Traefik chose the router, never one that a header has.
-func findTab(m *middleware, req *http.Request, sender *visitor) *rule {
+// findTabRule is requiredByTab for a host that isn't in the cache. It goes by the host that Traefik routed by, never by
+// a header. If the option group isn't a tab, it returns what that requires.
+func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.tab == nil {
 		return m.required
 	}
 	m.RLock()
-	current := m.tabs
+	source := m.tabs
 	m.RUnlock()
-	required := m.tab.rule(current, req.Host)
+	required := m.tab.rule(source, req.Host)
 	if sender.account != nil && len(req.Host) <= maxHost {
-		m.cacheTab(req.Host, required, current)
+		m.cacheTabRule(req.Host, required, source)
 	}
 	return required
 }
 
-// findRule is requiredFor for a path that isn't in the cache. What somebody without a session asks for never takes
+// findPathRule is requiredFor for a path that isn't in the cache. What somebody without a session asks for never takes
 // memory.
-func findRule(m *middleware, req *http.Request, sender *visitor) *rule {
+func findPathRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.tab != nil || len(req.Header["Destination"]) > 0 {
 		return requiredByTabAndPaths(m, req, sender)
 	}
 	required := requiredByPath(m.rules, req)
-	path := req.URL.Path
-	if sender.account != nil && req.Method == http.MethodGet && req.URL.RawPath == "" && len(path) <= maxCachedPath {
-		m.cacheRule(path, required)
+	requested := req.URL.Path
+	isPlain := req.Method == http.MethodGet && req.URL.RawPath == ""
+	if sender.account != nil && isPlain && len(requested) <= maxCachedPath {
+		m.cachePathRule(requested, required)
 	}
 	return required
 }
 
-// requiredByTabAndPaths is findRule with a tab, or for a request that has two paths.
+// requiredByTabAndPaths is findPathRule with a tab, or for a request that has two paths.
 func requiredByTabAndPaths(m *middleware, req *http.Request, sender *visitor) *rule {
 	r := m.rules.withFallback(requiredByTab(m, req, sender))
 	required := requiredByPath(r, req)

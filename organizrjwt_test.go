@@ -970,7 +970,7 @@ func TestRememberedRules(t *testing.T) {
 		s.expect(t, 403, "GET /open/..%2fx", "Cookie", "bob")
 		s.expect(t, 403, "GET /open%2f..%2fclosed/x", "Cookie", "bob")
 	}
-	remembered := func() int { return len(pluginOf(t, s.handler).rulesByPath) }
+	remembered := func() int { return len(pluginOf(t, s.handler).pathRules) }
 	before := remembered()
 	for i := 0; i < 50; i++ {
 		s.send(fmt.Sprint("GET /of-nobody/", i))
