@@ -494,7 +494,7 @@ func visitorForRequest(
 	forRequest := *owner
 	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
+		forRequest.values = valuesForRequest(m.headers, &forRequest, req.Header)
 	}
 	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
@@ -918,16 +918,16 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 
 // valuesForRequest returns the values of a visitor's headers, with what came beside their session as Cookie and
 // Authorization.
-func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
-	values := append([][]string{}, owner.values...)
+func valuesForRequest(p *headerPolicy, sender *visitor, headers http.Header) [][]string {
+	values := append([][]string{}, sender.values...)
 	if p.cookieIndex >= 0 {
-		others := otherCookies(strings.Join(headers["Cookie"], "; "), owner.session)
+		others := otherCookies(strings.Join(headers["Cookie"], "; "), sender)
 		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization {
-		keepOtherAuthorization(p, values, headers, owner.session.verifier)
+		keepOtherAuthorization(p, values, headers, sender.session.verifier)
 	}
 	return values
 }
@@ -936,10 +936,10 @@ func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]
 //
 // A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
 // what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
-func otherCookies(cookies string, own *session) string {
-	before, after, _ := strings.Cut(cookies+"; ", own.cookie)
-	others := before + after
-	if strings.Contains(others, own.verifier.cookieName) || before != "" && !strings.HasSuffix(before, " ") {
+func otherCookies(cookies string, sender *visitor) string {
+	own := sender.session
+	others := strings.Replace(cookies+"; ", own.cookie, "", 1)
+	if !sender.fromBrowser || strings.Contains(others, own.verifier.cookieName) {
 		return stripSessionCookies(cookies, own.verifier)
 	}
 	return strings.TrimSuffix(others, "; ")
@@ -1291,7 +1291,8 @@ func isBrowser(req *http.Request) bool {
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it takes the session and forged headers out of the request: Traefik's middleware errors may
-// send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations more.
+// send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations
+// more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)

@@ -1940,6 +1940,15 @@ func TestSessionCookieStripped(t *testing.T) {
 			s.expectForwarded(t, "Cookie", strings.ReplaceAll(test.cookies, "|", " | "))
 		})
 	}
+	run(t, "cookies that only hold the session's text stay, when the session comes by Bearer", func(t *testing.T) {
+		s := newSite(t, Config{AcceptBearer: true})
+		for _, cookies := range []string{"x" + session, "x" + session + "; b=2", "c=" + session, "a=1; x" + session} {
+			for i := 0; i < 3; i++ {
+				s.send("GET /", "Cookie", cookies, "Authorization", "Bearer "+tokenOf(t, "bob"))
+				s.expectForwarded(t, "Cookie", cookies)
+			}
+		}
+	})
 	run(t, "one line that is cached, and another", func(t *testing.T) {
 		s := newSite(t, Config{})
 		s.send("GET /", "Cookie", session+"; a=1")
