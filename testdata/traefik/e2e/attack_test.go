@@ -510,16 +510,29 @@ func TestForgedPathHeaders(t *testing.T) {
 
 // Traefik's middleware errors sends a refused request, with its headers, to a service of its own.
 func TestErrorPagesGetNoSession(t *testing.T) {
-	s := setUp(t, map[string]table{
-		"user": {"group": "User", "acceptBearer": true}, "admin": {"group": "Admin", "acceptBearer": true},
-	}, func(options *proxy.Options) {
-		dynamic := options.Dynamic["http"].(table)
-		dynamic["middlewares"].(table)["pages"] = table{
-			"errors": table{"status": []string{"401-403"}, "query": "/refused", "service": "service"},
+	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
+	t.Cleanup(backend.Close)
+	router := func(host string) table {
+		return table{
+			"rule": "Host(`" + host + ".example.com`)", "service": "service", "middlewares": []string{"pages", host},
 		}
-		for host, router := range dynamic["routers"].(table) {
-			router.(table)["middlewares"] = []string{"pages", host}
-		}
+	}
+	plugin := func(group string) table {
+		return table{"plugin": table{"organizrjwt": table{
+			"uuid": fakeorganizr.UUID, "secret": hash, "group": group, "acceptBearer": true,
+		}}}
+	}
+	s := setUp(t, nil, func(options *proxy.Options) {
+		options.Dynamic = table{"http": table{
+			"routers": table{"user": router("user"), "admin": router("admin")},
+			"middlewares": table{
+				"user": plugin("User"), "admin": plugin("Admin"),
+				"pages": table{
+					"errors": table{"status": []string{"401-403"}, "query": "/refused", "service": "service"},
+				},
+			},
+			"services": table{"service": table{"loadBalancer": table{"servers": []table{{"url": backend.URL}}}}},
+		}}
 	})
 	token := strings.TrimPrefix(as("bob")[1], fakeorganizr.Cookie(""))
 	for _, test := range []struct {
