@@ -1891,6 +1891,16 @@ func TestTooManyHeaders(t *testing.T) {
 		{"40,000", Config{AllowCrossSite: true}, "POST /", ofBob(numbered(39_999)), 431},
 		{"300 lines of one header", Config{}, "GET /", ofBob(linesOfOne), 200},
 	})
+	run(t, "a refused request keeps none of more than 200, and up to 200 all but forged ones", func(t *testing.T) {
+		s := newSite(t, Config{})
+		for count, want := range map[int]int{199: 199, 200: 0} {
+			req := newRequest(t, "GET /", append(numbered(count), "X-Organizr-User", "forged")...)
+			s.serve(req)
+			if got := len(req.Header); got != want {
+				t.Errorf("of %d headers and a forged one a refused request keeps %d, want %d", count, got, want)
+			}
+		}
+	})
 }
 
 func TestSessionCookieStripped(t *testing.T) {
@@ -3800,6 +3810,36 @@ func newSiteAt(t *testing.T, file, sample string, config Config) *site {
 	writeFile(t, file, readTestdata(t, "databases/"+sample))
 	config.DatabaseFile = file
 	return newSite(t, config)
+}
+
+// What a tab requires is remembered by host, and that must never outlast the tab or take memory for nobody.
+func TestRememberedTabs(t *testing.T) {
+	sessions := sampleSessions(t)
+	file := filepath.Join(t.TempDir(), "organizr.db")
+	s := newSiteAt(t, file, "tabs.db", Config{Group: "tab"})
+	s.expectTwice(t, 200, "GET http://sonarr.example.com/", "Cookie", sessions["bob"])
+	m := pluginOf(t, s.handler)
+	before := len(m.tabRules)
+	for i := 0; i < 50; i++ {
+		s.send(fmt.Sprintf("GET http://of-nobody-%d.example.com/", i))
+		s.send(fmt.Sprintf("GET http://%s-%d.example.com/", strings.Repeat("x", 300), i), "Cookie", sessions["bob"])
+	}
+	if got := len(m.tabRules); got != before {
+		t.Errorf("%d hosts are remembered, want %d: no long ones, and none of people without a session", got, before)
+	}
+	for i := 0; i < 1500; i++ {
+		s.send(fmt.Sprintf("GET http://of-bob-%d.example.com/", i), "Cookie", sessions["bob"])
+	}
+	if got := len(m.tabRules); got > 1000 {
+		t.Errorf("%d hosts are remembered, want at most 1000", got)
+	}
+	outdated := m.tabs
+	writeFile(t, file, readTestdata(t, "databases/tabs-later.db"))
+	turnClock(1)
+	s.send("GET /", "Cookie", sessions["bob"])
+	m.cacheTabRule("sonarr.example.com", newRule(guestGroup), outdated) // by a request that began before the change
+	s.expectTwice(t, 403, "GET http://sonarr.example.com/", "Cookie", sessions["bob"])
+	turnClock(0)
 }
 
 func TestTabsChange(t *testing.T) {
