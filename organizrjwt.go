@@ -1491,7 +1491,7 @@ func sendToLogin(e *exchange) {
 	}
 	host := browserHost(req)
 	if !strings.HasSuffix(host, organizr.siblingSuffix) || host == organizr.host {
-		host = withoutFinalDot(host, "$1")
+		host = withoutFinalDot(host)
 		if explainObstacle(e, externalURL(req, host)) {
 			return
 		}
@@ -1596,8 +1596,11 @@ func isSecure(req *http.Request) bool {
 // isSecureProtocol reports whether the first protocol of a list is https, or its WebSockets.
 var isSecureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`).MatchString
 
-// withoutFinalDot, with "$1", takes the final dot off a host, where browsers send no cookies of the name without it.
-var withoutFinalDot = regexp.MustCompile(`\.(:[0-9]+)?$`).ReplaceAllString
+// finalDot matches the dot at the end of a host, in front of its port.
+var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
+
+// withoutFinalDot returns the host without its final dot: with it, browsers send no cookies of the name without it.
+func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
 
 // obstacle returns why a login would not let a visitor in to an address, or nothing if it could. In doubt it could.
 func (l *login) obstacle(address string) string {
@@ -1916,7 +1919,7 @@ func parseLogin(errs *configErrors, raw string) *login {
 		return nil
 	}
 	parsed = parsed.JoinPath("/")
-	parsed.Host = withoutFinalDot(parsed.Host, "$1")
+	parsed.Host = withoutFinalDot(parsed.Host)
 	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}
 	l.cookieDomain, l.hostOnly = domainOfCookie(l.host)
 	l.siblingSuffix = "." + l.cookieDomain
