@@ -311,9 +311,6 @@ var (
 	afterFunc = time.AfterFunc
 )
 
-// unixNow returns the time in Unix seconds, as tokens have it.
-func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
-
 // A source says what a poller follows; middlewares with equal sources share one. Of secret, secretFile and configFile
 // one is set. uuid wins over the one in config.php.
 type source struct {

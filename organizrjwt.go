@@ -614,6 +614,9 @@ const (
 	maxCachedPath        = 256     // bytes
 )
 
+// unixNow returns the time in Unix seconds, as sessions have it.
+func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
+
 // A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
 // visitors in use.
 type sessionCache struct {
@@ -776,13 +779,13 @@ func (c *sessionCache) expireAt(moment float64) {
 }
 
 // cachePathRule keeps what the rules require for a path. At maxCachedRules all are dropped.
-func (c *sessionCache) cachePathRule(path string, required *rule) {
+func (c *sessionCache) cachePathRule(requested string, required *rule) {
 	c.Lock()
 	defer c.Unlock()
 	if len(c.pathRules) >= maxCachedRules {
 		c.pathRules = map[string]*rule{}
 	}
-	c.pathRules[path] = required
+	c.pathRules[requested] = required
 }
 
 // cacheTabRule keeps what the source, the tabs read before, requires for a host, unless the tabs have changed since. At
