@@ -142,8 +142,11 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 // checkSignature returns nil if this Organizr signed the token: the third part is the HMAC-SHA256 of the first two with
 // its secret (RFC 7518, section 3.2), compared in constant time.
 func checkSignature(v *verifier, token string) error {
+	if len(token) > maxTokenLength {
+		return errMalformed
+	}
 	dot := strings.LastIndexByte(token, '.')
-	if dot < 0 || len(token) > maxTokenLength {
+	if dot < 0 {
 		return errMalformed
 	}
 	mac := hmac.New(sha256.New, v.secret)

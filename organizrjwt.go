@@ -400,17 +400,12 @@ func identifyByToken(
 ) *visitor {
 	verified, err := verify(current, cookie.Value, now())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
-		verified, err = verifyNewcomer(m, cookie.Value)
+		verified, err = verifyNewcomer(m, cookie)
 	}
 	if err != nil {
-		return guestWithBadCredentials(err)
+		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
 	return visitorForRequest(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
-}
-
-// guestWithBadCredentials returns a visitor whose token or key is no good, for this reason.
-func guestWithBadCredentials(err error) *visitor {
-	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 }
 
 // checkBinding returns the visitor if the request comes from the address and the browser that their session is bound
@@ -418,15 +413,15 @@ func guestWithBadCredentials(err error) *visitor {
 func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
 	err := bound.check(sender.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 	if err != nil {
-		return guestWithBadCredentials(err)
+		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
 	return sender
 }
 
 // verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
 // visitor may have logged in a moment ago.
-func verifyNewcomer(m *middleware, token string) (*session, error) {
-	verified, err := m.poller.readAndVerify(token)
+func verifyNewcomer(m *middleware, cookie *http.Cookie) (*session, error) {
+	verified, err := m.poller.readAndVerify(cookie.Value)
 	m.setAside()
 	m.refresh()
 	return verified, err
@@ -582,7 +577,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
 		return nobody
 	}
-	return guestWithBadCredentials(err)
+	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
@@ -1236,12 +1231,11 @@ type exchange struct {
 
 // refuse answers a request of a visitor who may not enter.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
-	e := &exchange{m, sender, rw, req}
 	switch {
 	case sender.account != nil || sender.whyNoSession == errNotReady: //nolint:errorlint // it is never wrapped
-		explain(e, refusalOf(sender, required))
+		explain(&exchange{m, sender, rw, req}, refusalOf(sender, required))
 	case acceptsHTML(req.Header.Get("Accept")) && isNavigation(req):
-		sendToLogin(e)
+		sendToLogin(&exchange{m, sender, rw, req})
 	default:
 		refuseProgram(m, sender, rw, req)
 	}
