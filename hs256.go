@@ -91,12 +91,15 @@ type verifier struct {
 // A session is a verified token, or stands for a key, and then token is empty.
 type session struct {
 	token    string
-	cookie   string // that carries it, in front of other cookies; empty for a key
+	cookie   string // that carries it, between other cookies; without a value for a key
 	account  *account
 	verifier *verifier // that verified it
 	listed   listedSession
 	expires  float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
+
+// cookieBetween returns the cookie with a token as it stands between others in a Cookie header.
+func cookieBetween(v *verifier, token string) string { return "; " + v.cookieName + "=" + token + "; " }
 
 // isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
 // expression matches.
@@ -131,8 +134,9 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	if owner == nil {
 		return nil, errOddGroup
 	}
-	cookie := v.cookieName + "=" + token + "; "
-	verified := &session{token: token, cookie: cookie, account: owner, verifier: v, expires: claims.ExpiresAt}
+	verified := &session{
+		token: token, cookie: cookieBetween(v, token), account: owner, verifier: v, expires: claims.ExpiresAt,
+	}
 	if v.database != nil {
 		return listedIn(v.database, verified, seconds)
 	}

@@ -489,7 +489,7 @@ func visitorForRequest(
 	forRequest := *owner
 	forRequest.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = valuesForRequest(m.headers, &forRequest, req.Header)
+		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
 	}
 	addToCache(m, credentials, owner, &forRequest)
 	return &forRequest
@@ -587,7 +587,9 @@ func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *vis
 	if current.database != nil {
 		claims["group"] = current.database.groups[number]
 	}
-	holder := newVisitor(m, &session{account: newAccount(claims), verifier: current, expires: math.Inf(1)})
+	holder := newVisitor(m, &session{
+		cookie: cookieBetween(current, ""), account: newAccount(claims), verifier: current, expires: math.Inf(1),
+	})
 	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder
 }
@@ -916,16 +918,16 @@ func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]st
 
 // valuesForRequest returns the values of a visitor's headers, with what came beside their session as Cookie and
 // Authorization.
-func valuesForRequest(p *headerPolicy, sender *visitor, headers http.Header) [][]string {
-	values := append([][]string{}, sender.values...)
+func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
+	values := append([][]string{}, owner.values...)
 	if p.cookieIndex >= 0 {
-		others := otherCookies(strings.Join(headers["Cookie"], "; "), sender)
+		others := otherCookies(strings.Join(headers["Cookie"], "; "), owner.session)
 		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization {
-		keepOtherAuthorization(p, values, headers, sender.session.verifier)
+		keepOtherAuthorization(p, values, headers, owner.session.verifier)
 	}
 	return values
 }
@@ -934,13 +936,12 @@ func valuesForRequest(p *headerPolicy, sender *visitor, headers http.Header) [][
 //
 // A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
 // what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
-func otherCookies(cookies string, sender *visitor) string {
-	own := sender.session
-	others := strings.Replace(cookies+"; ", own.cookie, "", 1)
-	if !sender.fromBrowser || strings.Contains(others, own.verifier.cookieName) {
+func otherCookies(cookies string, own *session) string {
+	others := strings.Replace("; "+cookies+"; ", own.cookie, "; ", 1)
+	if strings.Contains(others, own.verifier.cookieName) {
 		return stripSessionCookies(cookies, own.verifier)
 	}
-	return strings.TrimSuffix(others, "; ")
+	return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 }
 
 // keepOtherAuthorization sets Authorization, among the values, to what came beside a session, unless the option headers

@@ -4915,18 +4915,6 @@ func withoutDots(given string) string {
 	return clean
 }
 
-// cookiesIn returns the cookies of a Cookie header, without the spaces around them.
-func cookiesIn(header string) []string {
-	var cookies []string
-	for _, cookie := range strings.Split(header, ";") {
-		cookie = strings.Trim(cookie, " \t")
-		if cookie != "" {
-			cookies = append(cookies, cookie)
-		}
-	}
-	return cookies
-}
-
 func FuzzCookieRemoval(f *testing.F) {
 	f.Add("a=1; N=2; b=3")
 	f.Add("N=2;N=3; N = 4 ;;; aN=1;N2=1;N")
@@ -4939,7 +4927,7 @@ func FuzzCookieRemoval(f *testing.F) {
 	f.Fuzz(func(t *testing.T, short string) {
 		s.in(t)
 		line := strings.NewReplacer("N", cookieName, "T", tokenOf(t, "bob")).Replace(short)
-		if len(line) > 32<<10 || strings.Count(line, ";") >= 200 {
+		if len(line) > 32<<10 {
 			return
 		}
 		var others []string
@@ -4952,9 +4940,12 @@ func FuzzCookieRemoval(f *testing.F) {
 		req := newRequest(t, "GET /")
 		req.Header["Cookie"] = []string{line}
 		s.serve(req)
-		got := s.forwardedHeader("Cookie")
-		if !reflect.DeepEqual(cookiesIn(got), cookiesIn(strings.Join(others, ";"))) {
-			t.Fatalf("of the cookies %q the service got %q, want %q", line, got, others)
+		got, want := s.forwardedHeader("Cookie"), strings.Join(others, ";")
+		if got == "" && strings.Count(line, ";") >= 200 && strings.Contains(line, cookieName) {
+			return // of so many cookies none is forwarded
+		}
+		if strings.TrimLeft(got, " \t") != strings.TrimLeft(want, " \t") {
+			t.Fatalf("of the cookies %q the service got %q, want %q", line, got, want)
 		}
 		if !strings.Contains(line, cookieName) && got != line {
 			t.Fatalf("the cookies %q without a session became %q", line, got)
