@@ -269,6 +269,18 @@ func TestNoServiceGetsTheSession(t *testing.T) {
 			}
 		}
 	}
+	t.Run("of somebody whose name can't be passed on", func(t *testing.T) {
+		unprintable := bob
+		unprintable.Username = "bob "
+		token := unprintable.Token(hash)
+		for range 3 {
+			headers := []string{"Cookie", cookie + token, "Authorization", "Basic eDp5"}
+			got := s.in(t).ask("GET", "guest.example.com", "/", headers...)
+			if got.StatusCode != 200 || strings.Contains(got.Body, token[strings.LastIndexByte(token, '.')+1:]) {
+				t.Errorf("got %d, and the service received %v", got.StatusCode, got.seen().Header)
+			}
+		}
+	})
 	t.Run("a password stays", func(t *testing.T) {
 		headers := []string{"Cookie", cookie + session + "; a=1", "Authorization", "Basic eDp5"}
 		got := s.in(t).ask("GET", "user.example.com", "/", headers...).seen().Header
