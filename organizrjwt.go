@@ -350,7 +350,13 @@ func identifyUnusual(
 		sender.whyNoSession = errLongCredentials
 		return sender
 	}
-	for _, candidate := range sessionCandidates(m, req, candidates) {
+	if len(candidates) > maxCookies {
+		candidates = candidates[:maxCookies]
+	}
+	if m.acceptBearer {
+		candidates = addBearerToken(candidates, req)
+	}
+	for _, candidate := range candidates {
 		sender = identifyBySession(m, req, credentials, current, candidate)
 		if sender.account != nil && current.binding != nil {
 			sender = checkBinding(current.binding, sender, req)
@@ -365,14 +371,8 @@ func identifyUnusual(
 	return sender
 }
 
-// sessionCandidates returns the first cookies, and the bearer token as a cookie without a name.
-func sessionCandidates(m *middleware, req *http.Request, candidates []*http.Cookie) []*http.Cookie {
-	if len(candidates) > maxCookies {
-		candidates = candidates[:maxCookies]
-	}
-	if !m.acceptBearer {
-		return candidates
-	}
+// addBearerToken adds the bearer token to the cookies that may hold a session, as a cookie without a name.
+func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie {
 	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
 	if bearer == nil {
 		return candidates
@@ -527,8 +527,8 @@ var (
 // basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
 var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t=]+)=*[ \t]*$`)
 
-// lookUp returns the key that the text is and its hash, or nil.
-func (k keyring) lookUp(text string) (found *key, hash string) {
+// findKey returns the key that the text is and its hash, or nil.
+func findKey(keys keyring, text string) (found *key, hash string) {
 	if len(text) < minKeyLength {
 		return nil, ""
 	}
@@ -557,7 +557,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
-	found, hash := m.keys.lookUp(text)
+	found, hash := findKey(m.keys, text)
 	err := errNoKey
 	if isBasic && found != nil && found.name != user {
 		found = nil
@@ -566,7 +566,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if found == nil && len(given) == 1 {
 		isBasic = false
 		text = given[0]
-		found, hash = m.keys.lookUp(text)
+		found, hash = findKey(m.keys, text)
 	}
 	if found != nil {
 		return visitorForRequest(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
@@ -1001,8 +1001,8 @@ func (p *headerPolicy) holdsKey(line string) bool {
 		return false
 	}
 	user, password, _ := passwordIn(line)
-	sentAsPassword, _ := p.keys.lookUp(password)
-	sentAsUser, _ := p.keys.lookUp(user)
+	sentAsPassword, _ := findKey(p.keys, password)
+	sentAsUser, _ := findKey(p.keys, user)
 	return sentAsPassword != nil || sentAsUser != nil
 }
 
@@ -1299,6 +1299,7 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 	delete(headers, "Cookie")
 	if m.acceptsAuthorization {
 		delete(headers, "Authorization")
+		delete(headers, keyHeader)
 	}
 	if headers.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
 		stripReserved(m, req)
