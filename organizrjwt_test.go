@@ -82,6 +82,9 @@ func useFastClock(factor int64) (restore func()) {
 // pluginOf returns the middleware that New made.
 func pluginOf(t testing.TB, handler http.Handler) *middleware {
 	t.Helper()
+	if forPrograms, ok := handler.(*programMiddleware); ok {
+		return forPrograms.middleware
+	}
 	plugin, ok := handler.(*middleware)
 	if !ok {
 		t.Fatalf("New made a %T", handler)
