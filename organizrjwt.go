@@ -132,7 +132,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	for _, option := range unknown {
 		question := ""
 		if meant := nearest(option, optionNames); editDistance(option, meant) <= 3 {
-			question = "; is it " + meant + "?"
+			question = "; did you mean " + meant + "?"
 		}
 		errs.addf("%s: unknown option; see the readme%s", option, question)
 	}
@@ -1354,7 +1354,7 @@ func refusalOf(sender *visitor, required *rule) *refusal {
 	}
 	why := wrongGroup
 	why.Rule = required
-	why.reason = fmt.Sprintf("group %d; %d or lower required%s", sender.account.groupID, required.group, required.origin)
+	why.reason = fmt.Sprintf("group %d; %s required%s", sender.account.groupID, required.Label, required.origin)
 	if required.tabProblem != "" {
 		why.Text = required.tabProblem + ", so only its administrator gets in."
 	}
@@ -1844,7 +1844,7 @@ func warnOfVariables(name string) {
 		for _, meant := range known {
 			if editDistance(variable, meant) <= 2 || strings.HasPrefix(meant, variable+"_") {
 				log.Printf("organizrjwt: middleware=%q the environment has %s, which means nothing to this plugin; "+
-					"is it %s?", name, variable, meant)
+					"did you mean %s?", name, variable, meant)
 				break
 			}
 		}
@@ -2725,7 +2725,7 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
 			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
 	case method != "" && !knownMethods[method]:
-		errs.addf("rules: %q has the unknown method %q; is it %s? For a method of the service's own, "+
+		errs.addf("rules: %q has the unknown method %q; did you mean %s? For a method of the service's own, "+
 			"write a rule without method", raw, method, nearest(method, knownMethods))
 	}
 	if len(errs.texts) > before {

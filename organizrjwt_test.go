@@ -1428,7 +1428,7 @@ func TestKeys(t *testing.T) {
 			s.send("GET /", "Authorization", "Bearer x"+lunaseaKey)
 		})
 		for _, part := range []string{
-			`reason="group 4; 0 or lower required" visitor="lunasea"`,
+			`reason="group 4; Admin (0) required" visitor="lunasea"`,
 			`reason="the request has neither a session nor a key that the option keys lists" visitor=""`,
 		} {
 			if !strings.Contains(lines, part) {
@@ -2541,7 +2541,7 @@ func TestRefusalLogLines(t *testing.T) {
 			Config{Group: "3"},
 			request("GET /x", "Cookie", "Zoë Müller"),
 			`organizrjwt: middleware="site@test" status=403 method="GET" host="sonarr.example.com" path="/x" ` +
-				`address="192.0.2.1" reason="group 4; 3 or lower required" visitor="Zoë Müller"`,
+				`address="192.0.2.1" reason="group 4; Power User \(3\) or a smaller number required" visitor="Zoë Müller"`,
 		},
 		{
 			"no cookie",
@@ -2642,7 +2642,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		{
 			"a misspelled option",
 			func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} },
-			"denny: unknown option; see the readme; is it deny?",
+			"denny: unknown option; see the readme; did you mean deny?",
 		},
 		{"a key instead of its hash", keys("a=User:" + monitorKey), "keys: item 1 has no hash of 64 hexadecimal digits"},
 		{"a hash that is too long", keys(keyItem("a=User", monitorKey) + "0"), "keys: item 1 has no hash"},
@@ -2702,8 +2702,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an end as expressions have it", rules("/api/$=Guest"), `has "$" in its path`},
 		{"a path that leads up", rules("/api/../x=Guest"), `has "/../" in its path`},
 		{"a pattern that ServeMux can't read", rules("/{=Guest"), `rules: "/{=Guest": parsing "/{"`},
-		{"a method that there isn't", rules("POSTS /settings/=Admin"), `has the unknown method "POSTS"; is it POST?`},
-		{"two letters of a method in the wrong order", rules("PSOT /=Admin"), `has the unknown method "PSOT"; is it POST?`},
+		{"a method that there isn't", rules("POSTS /settings/=Admin"), `has the unknown method "POSTS"; did you mean POST?`},
+		{"two letters of a method in the wrong order", rules("PSOT /=Admin"), `has the unknown method "PSOT"; did you mean POST?`},
 		{"a no-break space", rules("/settings/\u00a0=Admin"), `has the invisible character U+00A0 in its path`},
 		{"a zero-width space", rules("/set\u200btings/=Admin"), `has the invisible character U+200B in its path`},
 		{
@@ -2937,8 +2937,8 @@ func TestSourceLogLines(t *testing.T) {
 		})
 	}
 	for variable, want := range map[string]string{
-		"ORGANIZR_DATABASEFILE": "is it ORGANIZR_DATABASE_FILE?", "ORGANIZR_CONFIG": "is it ORGANIZR_CONFIG_FILE?",
-		"ORGANIZR_SECRETS": "is it ORGANIZR_SECRET?", "ORGANIZR_PORT": "", "ORGANIZR_URL": "", "OTHER_ORGANIZR_UR": "",
+		"ORGANIZR_DATABASEFILE": "did you mean ORGANIZR_DATABASE_FILE?", "ORGANIZR_CONFIG": "did you mean ORGANIZR_CONFIG_FILE?",
+		"ORGANIZR_SECRETS": "did you mean ORGANIZR_SECRET?", "ORGANIZR_PORT": "", "ORGANIZR_URL": "", "OTHER_ORGANIZR_UR": "",
 	} {
 		run(t, variable, func(t *testing.T) {
 			setenv(t, variable, "x")
@@ -3767,12 +3767,12 @@ func TestTabs(t *testing.T) {
 			{
 				byHost, "http://radarr.example.com/",
 				[]string{"Power User (3) or a smaller number", "<dt>By the tab</dt><dd>Radarr</dd>"},
-				`reason="group 4; 3 or lower required by the tab Radarr"`,
+				`reason="group 4; Power User (3) or a smaller number required by the tab Radarr"`,
 			},
 			{
 				byHost, "http://None.example.com:8443/",
 				[]string{"Organizr has no tab for none.example.com, so only its administrator gets in.", "Admin (0)<"},
-				`reason="group 4; 0 or lower required: Organizr has no tab for none.example.com"`,
+				`reason="group 4; Admin (0) required: Organizr has no tab for none.example.com"`,
 			},
 			{
 				byHost, "http://off.example.com/",
