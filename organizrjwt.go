@@ -540,7 +540,7 @@ var (
 )
 
 // basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
-var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t=]+)=*[ \t]*$`)
+var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
 
 // findKey returns the key that the text is and its hash, or nil.
 func findKey(keys keyring, text string) (found *key, hash string) {

@@ -1229,6 +1229,12 @@ func TestKeys(t *testing.T) {
 			[]string{"Authorization", "Bearer " + lunaseaKey, "Authorization", "Bearer " + lunaseaKey},
 			401, "", "",
 		},
+		{
+			"Basic that goes on in a second line",
+			Config{},
+			[]string{"Authorization", basic("lunasea", lunaseaKey)[:26], "Authorization", basic("lunasea", lunaseaKey)[26:]},
+			401, "", "",
+		},
 		{"two headers", Config{}, []string{"X-Organizr-Key", lunaseaKey, "X-Organizr-Key", lunaseaKey}, 401, "", ""},
 		{"another spelling of the header", Config{}, []string{"X_organizr_key", lunaseaKey}, 401, "", ""},
 		{"a cookie", Config{}, []string{"Cookie", cookieWith(lunaseaKey)}, 401, "", ""},
