@@ -1266,7 +1266,6 @@ func isNavigation(req *http.Request) bool {
 
 // refuseProgram answers a request without a session that no browser makes for a page.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
-	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
@@ -1278,6 +1277,7 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if m.acceptsAuthorization {
 		offerBasic(m, headers, req)
 	}
+	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
 	rw.WriteHeader(http.StatusUnauthorized)
 	if req.Method != "HEAD" {
 		_, _ = rw.Write(loginProblem)
@@ -1299,8 +1299,8 @@ func isBrowser(req *http.Request) bool {
 }
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
-// like another line. Then it takes the session and forged headers out of the request: Traefik's middleware errors may
-// send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations
+// like another line. Then it takes the session and forged headers out of the request, from which nothing must be read
+// any more: Traefik's middleware errors may send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations
 // more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
@@ -1365,8 +1365,9 @@ func refusalOf(sender *visitor, required *rule) *refusal {
 func explain(e *exchange, why *refusal) {
 	req := e.req
 	isPage := acceptsHTML(req.Header.Get("Accept")) && isNavigation(req)
+	setHeaders(e, why, isPage)
 	logAndStripRefused(e, why)
-	writeHead(e, why, isPage)
+	e.rw.WriteHeader(why.Status)
 	switch {
 	case req.Method == "HEAD":
 	case isPage:
@@ -1426,8 +1427,8 @@ func logAndStripRefused(e *exchange, why *refusal) {
 	logAndStrip(e.m, e.req, why.Status, reason, name)
 }
 
-// writeHead sends a refusal's status and headers.
-func writeHead(e *exchange, why *refusal, isPage bool) {
+// setHeaders sets the headers of a refusal.
+func setHeaders(e *exchange, why *refusal, isPage bool) {
 	headers := e.rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
@@ -1439,7 +1440,6 @@ func writeHead(e *exchange, why *refusal, isPage bool) {
 	if why.Status != http.StatusForbidden { // as most refusals are
 		setRetryHeaders(e, why, headers)
 	}
-	e.rw.WriteHeader(why.Status)
 }
 
 // setRetryHeaders sets the headers that say how the same request may succeed.

@@ -1400,6 +1400,15 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	})
+	run(t, "a browser isn't asked for Basic, even if the service never gets its name", func(t *testing.T) {
+		s := newSite(t, Config{Keys: both, Headers: map[string]string{"User-Agent": ""}})
+		for _, accept := range []string{"*/*", browserAccept} {
+			got := s.send("GET /", "User-Agent", "Mozilla/5.0 (X11) Firefox/153", "Accept", accept).Header()["Www-Authenticate"]
+			if len(got) != 1 {
+				t.Errorf("a browser that accepts %s is asked for %q", accept, got)
+			}
+		}
+	})
 	run(t, "a wrong key is never sent to log in, unless a browser sent it by Basic", func(t *testing.T) {
 		s := newSite(t, Config{Keys: both, OrganizrURL: organizrURL})
 		page := []string{"Accept", browserAccept, "User-Agent"}
