@@ -479,7 +479,7 @@ func restrictionOf(user *account, chosenClaims []string) *refusal {
 	}
 	for _, name := range chosenClaims {
 		if !isPrintable(user.claims[name]) {
-			return nameUnprintable
+			return unprintable(name)
 		}
 	}
 	return nil
@@ -1190,14 +1190,6 @@ var (
 		Text:   "Your account is locked in Organizr, so you get in only where guests do.",
 		Hint:   "Ask whoever runs this Organizr to unlock it.",
 	}
-	nameUnprintable = &refusal{
-		Status: http.StatusForbidden, offersLogin: true,
-		reason: "the account's name or address isn't printable text, or begins or ends with a space",
-		Title:  "Your name can't be passed on",
-		Text: "Your name or address in Organizr has characters that can't be printed, or begins or ends with a space, " +
-			"so services could take you for somebody else.",
-		Hint: "Change it in Organizr, then log in again.",
-	}
 	fromAnotherSite = &refusal{
 		Status: http.StatusForbidden,
 		reason: "cross-site request, and allowCrossSite is off",
@@ -1212,6 +1204,24 @@ var (
 		Text:   "The request has more headers than any browser sends.",
 	}
 )
+
+// claimLabels has what people call the claims that services get.
+var claimLabels = map[string]string{
+	"username": "name", "email": "address", "image": "picture", "group": "group's name", "userID": "number",
+}
+
+// unprintable returns why an account is refused that has a claim which can't be passed on.
+func unprintable(claim string) *refusal {
+	label := claimLabels[claim]
+	return &refusal{
+		Status: http.StatusForbidden, offersLogin: true,
+		reason: "the account's " + label + " is too long, isn't printable text, or begins or ends with a space",
+		Title:  "Your account can't be passed on",
+		Text: "Your " + label + " in Organizr is too long, has characters that can't be printed, or begins or ends with a " +
+			"space, so services could take you for somebody else.",
+		Hint: "Change it in Organizr, then log in again.",
+	}
+}
 
 // Values of response headers. All responses share them, since scanners cause thousands of refusals, so nothing may
 // write into these slices.
@@ -1385,7 +1395,7 @@ func pageData(e *exchange, why *refusal) *refusalPageData {
 		data.User = claims["username"]
 		data.Group = groupLabel(claims["group"], claims["groupID"])
 	}
-	if why == nameUnprintable {
+	if !isPrintable(data.User) {
 		data.User = strconv.Quote(data.User)
 	}
 	if why.offersLogin && e.m.login != nil {

@@ -1752,7 +1752,12 @@ func TestUnprintableNames(t *testing.T) {
 		session := cookieWith(tokenWith(`"name":"bob","image":"https://x/\u200dy.png","groupID":4`))
 		newSite(t, Config{}).expect(t, 200, "GET /", "Cookie", session)
 		image := Config{Headers: map[string]string{"X-Image": "{image}"}}
-		newSite(t, image).expect(t, 403, "GET /", "Cookie", session)
+		s := newSite(t, image)
+		s.expect(t, 403, "GET /", "Cookie", session)
+		page := s.send("GET /", "Cookie", session, "Accept", browserAccept).Body.String()
+		if !strings.Contains(page, "Your picture in Organizr is too long") || !strings.Contains(page, "<dd>bob</dd>") {
+			t.Errorf("the page doesn't blame the picture: %s", page)
+		}
 	})
 	for _, name := range []string{"Zoë Müller", "李雷", "🦊", "O&#039;Hara", "a&amp;b", "x  y", "e\u0301"} {
 		run(t, name+" is forwarded as it is", func(t *testing.T) {
