@@ -1364,7 +1364,7 @@ func refusalOf(sender *visitor, required *rule) *refusal {
 	}
 	why := wrongGroup
 	why.Rule = required
-	why.reason = fmt.Sprintf("group %d; %s required%s", sender.account.groupID, required.Label, required.origin)
+	why.reason = fmt.Sprintf("group %d, but %s is required%s", sender.account.groupID, required.Label, required.origin)
 	if required.tabProblem != "" {
 		why.Text = required.tabProblem + ", so only its administrator gets in."
 	}

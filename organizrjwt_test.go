@@ -1443,7 +1443,7 @@ func TestKeys(t *testing.T) {
 			s.send("GET /", "Authorization", "Bearer x"+lunaseaKey)
 		})
 		for _, part := range []string{
-			`reason="group 4; Admin (0) required" visitor="lunasea"`,
+			`reason="group 4, but Admin (0) is required" visitor="lunasea"`,
 			`reason="the request has neither a session nor a key that the option keys lists" visitor=""`,
 		} {
 			if !strings.Contains(lines, part) {
@@ -2561,7 +2561,7 @@ func TestRefusalLogLines(t *testing.T) {
 			Config{Group: "3"},
 			request("GET /x", "Cookie", "Zoë Müller"),
 			`organizrjwt: middleware="site@test" status=403 method="GET" host="sonarr.example.com" path="/x" ` +
-				`address="192.0.2.1" reason="group 4; Power User \(3\) or a smaller number required" visitor="Zoë Müller"`,
+				`address="192.0.2.1" reason="group 4, but Power User \(3\) or a smaller number is required" visitor="Zoë Müller"`,
 		},
 		{
 			"no cookie",
@@ -2603,7 +2603,7 @@ func TestRefusalLogLines(t *testing.T) {
 			"a name that would forge a line",
 			Config{},
 			request("GET /", "Cookie", session(`"groupID":0,"name":"x\"\norganizrjwt: status=200"`)),
-			`status=403 .* reason="the account's name or address isn't printable text, or begins or ends with a space" ` +
+			`status=403 .* reason="the account's name is too long, isn't printable text, or begins or ends with a space" ` +
 				`visitor="x\\"\\norganizrjwt: status=200"`,
 		},
 		{
@@ -3787,12 +3787,12 @@ func TestTabs(t *testing.T) {
 			{
 				byHost, "http://radarr.example.com/",
 				[]string{"Power User (3) or a smaller number", "<dt>By the tab</dt><dd>Radarr</dd>"},
-				`reason="group 4; Power User (3) or a smaller number required by the tab Radarr"`,
+				`reason="group 4, but Power User (3) or a smaller number is required by the tab Radarr"`,
 			},
 			{
 				byHost, "http://None.example.com:8443/",
 				[]string{"Organizr has no tab for none.example.com, so only its administrator gets in.", "Admin (0)<"},
-				`reason="group 4; Admin (0) required: Organizr has no tab for none.example.com"`,
+				`reason="group 4, but Admin (0) is required: Organizr has no tab for none.example.com"`,
 			},
 			{
 				byHost, "http://off.example.com/",

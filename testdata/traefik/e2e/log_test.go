@@ -21,7 +21,7 @@ func TestOneLogLineForEachRefusal(t *testing.T) {
 			[]string{"admin@file", "status=401", "GET", "admin.example.com", "no cookie"},
 		},
 		{"a browser that is sent to log in", []string{"Accept", pageAccept}, []string{"status=302"}},
-		{"a group too low", as("bob"), []string{"status=403", "group 4; Admin (0) required", "bob"}},
+		{"a group too low", as("bob"), []string{"status=403", "group 4, but Admin (0) is required", "bob"}},
 		{
 			"a name that looks like a line",
 			[]string{"Cookie", fakeorganizr.Cookie(odd.Token(hash))},
