@@ -844,6 +844,7 @@ func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
 		p.databaseIsFree()
+		p.throttled = false // no reading follows that would decide
 		p.lastReadPoll = p.polls.Load()
 		return err
 	}

@@ -3581,6 +3581,24 @@ func TestEndedSessionIsntWaitedFor(t *testing.T) {
 	}
 }
 
+// A slow reading, and then a config.php that names no database to read: nobody waits for the next reading.
+func TestNewcomersDontWaitForADatabaseThatIsntRead(t *testing.T) {
+	folder := t.TempDir() + "/"
+	writeFile(t, folder+"config.php", configPHP("dbLocation", folder, "dbName", "db"))
+	writeFile(t, folder+"db", readTestdata(t, "databases/later.db"))
+	s := newSite(t, Config{ConfigFile: folder + "config.php", DatabaseFile: "auto"})
+	s.send("GET /", "Cookie", sampleSessions(t)["bob"])
+	pluginOf(t, s.handler).poller.throttled = true
+	writeFile(t, folder+"config.php", configPHP("driver", "mysqli"))
+	setClock(t, 1)
+	begun := time.Now()
+	s.expect(t, 401, "GET /", "Cookie", sampleSessions(t)["sue"])
+	s.expect(t, 401, "GET /", "Cookie", sampleSessions(t)["sue"])
+	if waited := time.Since(begun); waited > maxNewcomerWait/2 {
+		t.Errorf("sue waited %v", waited)
+	}
+}
+
 func TestLoginAfterDatabaseWasMissing(t *testing.T) {
 	sessions := sampleSessions(t)
 	file := filepath.Join(t.TempDir(), "organizr.db")
