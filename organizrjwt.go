@@ -1,5 +1,5 @@
 // Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the
-// session cookie that Organizr set, checks its signature with Organizr's own key, compares the visitor's group with the
+// session cookie that Organizr set, checks its signature with Organizr's own secret, compares the visitor's group with the
 // one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
@@ -8,7 +8,7 @@ package organizrjwt
 //   - Configuration: the options, and New.
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
 //   - Visitors: who sent a request, and what they may do here.
-//   - Keys: how programs get in that can't keep cookies.
+//   - Keys: how programs that can't keep cookies get in.
 //   - The cache: visitors whose session or key was checked before.
 //   - Forwarding: what the service gets, and what it never gets.
 //   - Cross-site requests: what other sites' pages may do with a visitor's session.
@@ -84,21 +84,21 @@ func CreateConfig() *Config {
 
 // A middleware is a checked configuration with its cache.
 type middleware struct {
-	name                 string
-	next                 http.Handler
-	required             *rule      // what the option group requires; Guest if that is a tab, which then decides
-	tab                  *tabOption // nil unless the option group is a tab
-	rules                *rules     // nil if there are none
-	allow, deny          conditions
-	hasConditions        bool    // there is an allow or a deny
-	keys                 keyring // nil if there are none
-	headers              *headerPolicy
-	headerNames          []string // headers.names
-	login                *login   // nil if nobody is redirected
-	acceptBearer         bool
-	acceptsAuthorization bool // or X-Organizr-Key: there are keys, or acceptBearer is on
-	variesByPath         bool // or by host: there are rules or a tab
-	allowCrossSite       bool
+	name            string
+	next            http.Handler
+	required        *rule      // what the option group requires; Guest if that is a tab, which then decides
+	tab             *tabOption // nil unless the option group is a tab
+	rules           *rules     // nil if there are none
+	allow, deny     conditions
+	hasConditions   bool    // there is an allow or a deny
+	keys            keyring // nil if there are none
+	headers         *headerPolicy
+	headerNames     []string // headers.names, at hand for every request
+	login           *login   // nil if nobody is redirected
+	acceptBearer    bool
+	acceptsPrograms bool // there are keys, or acceptBearer is on
+	variesByRequest bool // there are rules or a tab
+	allowCrossSite  bool
 
 	sessionCache
 }
@@ -107,35 +107,24 @@ type middleware struct {
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	misspelledVariables.Do(func() { warnOfVariables(name) })
 	errs := &configErrors{}
-	files := parseSource(errs, config)
+	followed := parseSource(errs, config)
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
 	m.keys = parseKeys(errs, config.Keys)
-	m.acceptsAuthorization = m.acceptBearer || m.keys != nil
+	m.acceptsPrograms = m.acceptBearer || m.keys != nil
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.headerNames = m.headers.names
 	m.harmlessHeaders = m.headers.harmless
-	m.tab = parseTab(errs, config.Group, files.databaseFile != "")
+	m.tab = parseTab(errs, config.Group, followed.databaseFile != "")
 	if m.tab == nil {
 		m.required = newRule(parseGroup(errs, "group", config.Group))
 	} else {
 		m.required = newRule(guestGroup) // a tab can require any group
 	}
 	m.rules = parseRules(errs, config.Rules, m.required)
-	m.allow = parseConditions(errs, "allow", config.Allow, files.databaseFile != "")
-	m.deny = parseConditions(errs, "deny", config.Deny, files.databaseFile != "")
-	unknown := []string{}
-	for option := range config.Unknown {
-		unknown = append(unknown, option)
-	}
-	sort.Strings(unknown)
-	for _, option := range unknown {
-		question := ""
-		if meant := nearest(option, optionNames); editDistance(option, meant) <= 3 {
-			question = "; did you mean " + meant + "?"
-		}
-		errs.addf("%s: unknown option; see the readme%s", option, question)
-	}
+	m.allow = parseConditions(errs, "allow", config.Allow, followed.databaseFile != "")
+	m.deny = parseConditions(errs, "deny", config.Deny, followed.databaseFile != "")
+	checkUnknown(errs, config.Unknown)
 	if err := errs.join(); err != nil {
 		return nil, err
 	}
@@ -143,21 +132,26 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		m.login.warnOfStrangers(name)
 	}
 	m.hasConditions = len(m.allow) > 0 || len(m.deny) > 0
-	m.variesByPath = m.tab != nil || m.rules != nil
-	m.poller = watch(files, name)
-	switch {
-	case m.tab != nil:
-		m.freeRank = maxRank
-	case m.rules != nil:
-		m.freeRank = maxRank - m.rules.strictest.group
-	default:
-		m.freeRank = maxRank - m.required.group
-	}
-	if m.acceptsAuthorization {
+	m.variesByRequest = m.tab != nil || m.rules != nil
+	m.poller = watch(followed, name)
+	m.freeRank = m.rankOfAllPaths()
+	if m.acceptsPrograms {
 		m.guestCredentials = fmt.Sprintf(allCredentials, []string{}, []string{}, []string{})
 		return &programMiddleware{m}, nil
 	}
 	return m, nil
+}
+
+// rankOfAllPaths returns the rank from which on visitors get in whatever the path and the tab.
+func (m *middleware) rankOfAllPaths() int {
+	switch {
+	case m.tab != nil:
+		return maxRank
+	case m.rules != nil:
+		return maxRank - m.rules.strictest.group
+	default:
+		return maxRank - m.required.group
+	}
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -245,7 +239,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 		sender = identify(m, req, credentials, current)
 	}
 	required := m.required
-	if m.variesByPath {
+	if m.variesByRequest {
 		required = requiredFor(m, req, sender)
 	}
 	if sender.rank < maxRank-required.group {
@@ -334,7 +328,7 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 		return pollAndIdentify(m, req, credentials)
 	}
 	candidates := req.CookiesNamed(current.cookieName)
-	if m.acceptsAuthorization || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
+	if m.acceptsPrograms || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
 		return identifyUnusual(m, req, credentials, current, candidates)
 	}
 	return identifyBySession(m, req, credentials, current, candidates[0])
@@ -1284,7 +1278,7 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if sender.badCredentials {
 		headers["Www-Authenticate"] = challengeInvalid
 	}
-	if m.acceptsAuthorization {
+	if m.acceptsPrograms {
 		offerBasic(m, headers, req)
 	}
 	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
@@ -1318,7 +1312,7 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 	req.URL.User = nil // a visitor can choose it, and the access log has it
 	headers := req.Header
 	delete(headers, "Cookie")
-	if m.acceptsAuthorization {
+	if m.acceptsPrograms {
 		delete(headers, "Authorization")
 		delete(headers, keyHeader)
 	}
@@ -1836,6 +1830,25 @@ func parseSource(errs *configErrors, config *Config) source {
 	return parsed
 }
 
+// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
+func checkSecretSource(errs *configErrors, parsed source, names string) {
+	sources := 0
+	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
+		if given != "" {
+			sources++
+		}
+	}
+	switch {
+	case sources == 0:
+		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
+			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	case sources > 1:
+		errs.addf("secret: more than one source; give only one of %s", names)
+	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
+		errs.addf("secret: blank; give Organizr's organizrHash")
+	}
+}
+
 // misspelledVariables are warned of once.
 var misspelledVariables sync.Once
 
@@ -1858,6 +1871,22 @@ func warnOfVariables(name string) {
 				break
 			}
 		}
+	}
+}
+
+// checkUnknown reports options that there aren't, and which ones were probably meant.
+func checkUnknown(errs *configErrors, given map[string]any) {
+	var unknown []string
+	for option := range given {
+		unknown = append(unknown, option)
+	}
+	sort.Strings(unknown)
+	for _, option := range unknown {
+		question := ""
+		if meant := nearest(option, optionNames); editDistance(option, meant) <= 3 {
+			question = "; did you mean " + meant + "?"
+		}
+		errs.addf("%s: unknown option; see the readme%s", option, question)
 	}
 }
 
@@ -1905,25 +1934,6 @@ func editDistance(one, other string) int {
 		}
 	}
 	return row[len(other)]
-}
-
-// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
-func checkSecretSource(errs *configErrors, parsed source, names string) {
-	sources := 0
-	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
-		if given != "" {
-			sources++
-		}
-	}
-	switch {
-	case sources == 0:
-		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
-			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	case sources > 1:
-		errs.addf("secret: more than one source; give only one of %s", names)
-	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
-		errs.addf("secret: blank; give Organizr's organizrHash")
-	}
 }
 
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
