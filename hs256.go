@@ -74,6 +74,10 @@ var (
 		"it was ended there, or the database belongs to another Organizr")
 )
 
+// errEnded is errNotListed for a session that was listed until the last change: it isn't a newcomer's, so the database
+// isn't read again for it.
+var errEnded = errors.New(errNotListed.Error())
+
 // base64url is how a token's parts are encoded (RFC 7515, section 2). Strict refuses stray bits in the last character.
 var base64url = base64.RawURLEncoding.Strict()
 
@@ -231,14 +235,6 @@ func accountOf(c *tokenClaims) *account {
 	})
 }
 
-// firstNonEmpty returns the text, or the other one if it is empty.
-func firstNonEmpty(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Accounts
 //
@@ -290,6 +286,14 @@ func newAccount(claims map[string]string) *account {
 // A user can choose the name "alice\a", and whatever strips that character takes them for alice.
 func isPrintable(text string) bool {
 	return utf8.ValidString(text) && strings.TrimFunc(text, unicode.IsPrint) == "" && strings.TrimSpace(text) == text
+}
+
+// firstNonEmpty returns the text, or the other one if it is empty.
+func firstNonEmpty(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -695,10 +699,6 @@ type listedSession struct {
 	userID, expires  string
 	browser, address string // with which it was made
 }
-
-// errEnded is errNotListed for a session that was listed until the last change: it isn't a newcomer's, so the database
-// isn't read again for it.
-var errEnded = errors.New(errNotListed.Error())
 
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.

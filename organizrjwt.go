@@ -490,6 +490,26 @@ func applyConditions(m *middleware, v *visitor) {
 	}
 }
 
+// conditions match an account that meets any of them.
+type conditions []condition
+
+// A condition is one claim=value of the options allow and deny.
+type condition struct {
+	claim, value string
+	foldCase     bool // many services ignore the case of names, so deny does
+}
+
+// matchesAny reports whether the account fulfils one of the conditions.
+func (c conditions) matchesAny(user *account) bool {
+	for _, wanted := range c {
+		claim := user.claims[wanted.claim]
+		if claim == wanted.value || wanted.foldCase && strings.EqualFold(claim, wanted.value) {
+			return true
+		}
+	}
+	return false
+}
+
 // visitorForRequest returns a copy of the owner for this request, with its other cookies and Authorization and with
 // whether a browser sent the session, and caches it. The owner of a session is shared between requests.
 func visitorForRequest(
@@ -1268,23 +1288,66 @@ func isNavigation(req *http.Request) bool {
 	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
 }
 
-// refuseProgram answers a request without a session that no browser makes for a page.
-func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
-	headers := rw.Header()
+// refusalOf returns why a visitor with a session is refused. Without a session it is because Organizr's files aren't
+// there: refuse handles all other cases.
+func refusalOf(sender *visitor, required *rule) *refusal {
+	if sender.account == nil {
+		return notReady
+	}
+	if sender.restriction != nil {
+		return sender.restriction
+	}
+	why := wrongGroup
+	why.Rule = required
+	why.reason = fmt.Sprintf("group %d, but %s is required%s", sender.account.groupID, required.Label, required.origin)
+	if required.tabProblem != "" {
+		why.Text = required.tabProblem + ", so only its administrator gets in."
+	}
+	return &why
+}
+
+// explain answers with a page if a person waits for it, and with a problem document otherwise.
+func explain(e *exchange, why *refusal) {
+	req := e.req
+	isPage := acceptsHTML(req.Header.Get("Accept")) && isNavigation(req)
+	setHeaders(e, why, isPage)
+	logAndStripRefused(e, why)
+	e.rw.WriteHeader(why.Status)
+	switch {
+	case req.Method == "HEAD":
+	case isPage:
+		_ = refusalPage.Execute(e.rw, pageData(e, why))
+	default:
+		_, _ = e.rw.Write(problemOf(why))
+	}
+}
+
+// setHeaders sets the headers of a refusal.
+func setHeaders(e *exchange, why *refusal, isPage bool) {
+	headers := e.rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
-	headers["Www-Authenticate"] = challenge
-	if sender.badCredentials {
-		headers["Www-Authenticate"] = challengeInvalid
+	if isPage {
+		headers["Content-Type"] = pageType
+		headers["Content-Security-Policy"] = pagePolicy
 	}
-	if m.acceptsPrograms {
-		offerBasic(m, headers, req)
+	if why.Status != http.StatusForbidden { // as most refusals are
+		setRetryHeaders(e, why, headers)
 	}
-	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
-	rw.WriteHeader(http.StatusUnauthorized)
-	if req.Method != "HEAD" {
-		_, _ = rw.Write(loginProblem)
+}
+
+// setRetryHeaders sets the headers that say how the same request may succeed.
+func setRetryHeaders(e *exchange, why *refusal, headers http.Header) {
+	switch why.Status {
+	case http.StatusUnauthorized:
+		headers["Www-Authenticate"] = challenge
+		if e.sender.badCredentials {
+			headers["Www-Authenticate"] = challengeInvalid
+		}
+		offerBasic(e.m, headers, e.req)
+	case http.StatusServiceUnavailable:
+		headers["Retry-After"] = retryAfter
 	}
 }
 
@@ -1300,6 +1363,20 @@ func offerBasic(m *middleware, headers http.Header, req *http.Request) {
 func isBrowser(req *http.Request) bool {
 	agent := req.Header.Get("User-Agent")
 	return strings.HasPrefix(agent, "Mozilla/") && !strings.Contains(agent, "Thunderbird/")
+}
+
+// logAndStripRefused logs a refusal with the visitor's name, and strips the request, as logAndStrip does.
+func logAndStripRefused(e *exchange, why *refusal) {
+	sender := e.sender
+	name := ""
+	if sender.account != nil {
+		name = sender.account.claims["username"]
+	}
+	var reason any = why.reason
+	if reason == "" {
+		reason = sender.whyNoSession
+	}
+	logAndStrip(e.m, e.req, why.Status, reason, name)
 }
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
@@ -1347,40 +1424,6 @@ func firstOfList(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// refusalOf returns why a visitor with a session is refused. Without a session it is because Organizr's files aren't
-// there: refuse handles all other cases.
-func refusalOf(sender *visitor, required *rule) *refusal {
-	if sender.account == nil {
-		return notReady
-	}
-	if sender.restriction != nil {
-		return sender.restriction
-	}
-	why := wrongGroup
-	why.Rule = required
-	why.reason = fmt.Sprintf("group %d, but %s is required%s", sender.account.groupID, required.Label, required.origin)
-	if required.tabProblem != "" {
-		why.Text = required.tabProblem + ", so only its administrator gets in."
-	}
-	return &why
-}
-
-// explain answers with a page if a person waits for it, and with a problem document otherwise.
-func explain(e *exchange, why *refusal) {
-	req := e.req
-	isPage := acceptsHTML(req.Header.Get("Accept")) && isNavigation(req)
-	setHeaders(e, why, isPage)
-	logAndStripRefused(e, why)
-	e.rw.WriteHeader(why.Status)
-	switch {
-	case req.Method == "HEAD":
-	case isPage:
-		_ = refusalPage.Execute(e.rw, pageData(e, why))
-	default:
-		_, _ = e.rw.Write(problemOf(why))
-	}
-}
-
 // pageData returns what the page shows.
 func pageData(e *exchange, why *refusal) *refusalPageData {
 	data := &refusalPageData{Refusal: why}
@@ -1417,46 +1460,23 @@ func problemOf(why *refusal) []byte {
 	return append(document, '\n')
 }
 
-// logAndStripRefused logs a refusal with the visitor's name, and strips the request, as logAndStrip does.
-func logAndStripRefused(e *exchange, why *refusal) {
-	sender := e.sender
-	name := ""
-	if sender.account != nil {
-		name = sender.account.claims["username"]
-	}
-	var reason any = why.reason
-	if reason == "" {
-		reason = sender.whyNoSession
-	}
-	logAndStrip(e.m, e.req, why.Status, reason, name)
-}
-
-// setHeaders sets the headers of a refusal.
-func setHeaders(e *exchange, why *refusal, isPage bool) {
-	headers := e.rw.Header()
+// refuseProgram answers a request without a session that no browser makes for a page.
+func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
+	headers := rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
 	headers["X-Content-Type-Options"] = nosniff
-	if isPage {
-		headers["Content-Type"] = pageType
-		headers["Content-Security-Policy"] = pagePolicy
+	headers["Www-Authenticate"] = challenge
+	if sender.badCredentials {
+		headers["Www-Authenticate"] = challengeInvalid
 	}
-	if why.Status != http.StatusForbidden { // as most refusals are
-		setRetryHeaders(e, why, headers)
+	if m.acceptsPrograms {
+		offerBasic(m, headers, req)
 	}
-}
-
-// setRetryHeaders sets the headers that say how the same request may succeed.
-func setRetryHeaders(e *exchange, why *refusal, headers http.Header) {
-	switch why.Status {
-	case http.StatusUnauthorized:
-		headers["Www-Authenticate"] = challenge
-		if e.sender.badCredentials {
-			headers["Www-Authenticate"] = challengeInvalid
-		}
-		offerBasic(e.m, headers, e.req)
-	case http.StatusServiceUnavailable:
-		headers["Retry-After"] = retryAfter
+	logAndStrip(m, req, http.StatusUnauthorized, sender.whyNoSession, "")
+	rw.WriteHeader(http.StatusUnauthorized)
+	if req.Method != "HEAD" {
+		_, _ = rw.Write(loginProblem)
 	}
 }
 
@@ -1998,12 +2018,6 @@ func groupNumber(text string) (int, bool) {
 	return 0, false
 }
 
-// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
-// Organizr's own check; by host only one that people see.
-type tabOption struct {
-	name string // empty for the tab of the request's host
-}
-
 // tabText matches tab and tab=NAME.
 var tabText = regexp.MustCompile(`(?is)^\s*tab\s*(=.*)?$`)
 
@@ -2021,75 +2035,6 @@ func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
 		errs.addf("group: %q has no name; give one like tab=Sonarr, or tab for the tab of the request's host", raw)
 	}
 	return &tabOption{name: name}
-}
-
-// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
-// administrator gets in.
-func (o *tabOption) rule(known *tabs, requestHost string) *rule {
-	if known == nil {
-		return adminOnly("Organizr's tabs aren't known yet")
-	}
-	if o.name != "" {
-		found := known.byName[strings.ToLower(o.name)]
-		if found == nil {
-			return adminOnly("Organizr has no tab called " + o.name)
-		}
-		return ruleOfTab(found)
-	}
-	found := known.byHost[requestHost]
-	if found == nil {
-		host := hostname(&url.URL{Host: requestHost})
-		found = known.byHost[host]
-		if found == nil && len(host) > maxHost {
-			return adminOnly("Organizr has no tab for such a long host")
-		}
-		if found == nil {
-			return adminOnly("Organizr has no tab for " + host)
-		}
-	}
-	if !found.enabled {
-		return adminOnly("Organizr's tab " + found.name + " is switched off")
-	}
-	return ruleOfTab(found)
-}
-
-// ruleOfTab returns what a tab requires.
-func ruleOfTab(found *tab) *rule {
-	if !found.hasGroup {
-		return adminOnly("Organizr's tab " + found.name + " has no group")
-	}
-	required := newRule(found.group)
-	required.Tab = found.name
-	required.origin = " by the tab " + found.name
-	return required
-}
-
-// adminOnly returns what is required where no tab decides, because of this problem.
-func adminOnly(tabProblem string) *rule {
-	required := newRule(0)
-	required.tabProblem = tabProblem
-	required.origin = ": " + tabProblem
-	return required
-}
-
-// conditions match an account that meets any of them.
-type conditions []condition
-
-// A condition is one claim=value of the options allow and deny.
-type condition struct {
-	claim, value string
-	foldCase     bool // many services ignore the case of names, so deny does
-}
-
-// matchesAny reports whether the account fulfils one of the conditions.
-func (c conditions) matchesAny(user *account) bool {
-	for _, wanted := range c {
-		claim := user.claims[wanted.claim]
-		if claim == wanted.value || wanted.foldCase && strings.EqualFold(claim, wanted.value) {
-			return true
-		}
-	}
-	return false
 }
 
 var (
@@ -2448,6 +2393,61 @@ func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if sender.account != nil && len(req.Host) <= maxHost {
 		m.cacheTabRule(req.Host, required, source)
 	}
+	return required
+}
+
+// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
+// Organizr's own check; by host only one that people see.
+type tabOption struct {
+	name string // empty for the tab of the request's host
+}
+
+// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
+// administrator gets in.
+func (o *tabOption) rule(known *tabs, requestHost string) *rule {
+	if known == nil {
+		return adminOnly("Organizr's tabs aren't known yet")
+	}
+	if o.name != "" {
+		found := known.byName[strings.ToLower(o.name)]
+		if found == nil {
+			return adminOnly("Organizr has no tab called " + o.name)
+		}
+		return ruleOfTab(found)
+	}
+	found := known.byHost[requestHost]
+	if found == nil {
+		host := hostname(&url.URL{Host: requestHost})
+		found = known.byHost[host]
+		if found == nil && len(host) > maxHost {
+			return adminOnly("Organizr has no tab for such a long host")
+		}
+		if found == nil {
+			return adminOnly("Organizr has no tab for " + host)
+		}
+	}
+	if !found.enabled {
+		return adminOnly("Organizr's tab " + found.name + " is switched off")
+	}
+	return ruleOfTab(found)
+}
+
+// ruleOfTab returns what a tab requires.
+func ruleOfTab(found *tab) *rule {
+	if !found.hasGroup {
+		return adminOnly("Organizr's tab " + found.name + " has no group")
+	}
+	required := newRule(found.group)
+	required.Tab = found.name
+	required.origin = " by the tab " + found.name
+	return required
+}
+
+// adminOnly returns what is required where no tab decides, because of this problem.
+func adminOnly(tabProblem string) *rule {
+	required := newRule(0)
+	required.tabProblem = tabProblem
+	required.origin = ": " + tabProblem
 	return required
 }
 
