@@ -134,12 +134,12 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	if err := validate(claims, seconds); err != nil {
 		return nil, err
 	}
-	owner := accountOf(claims)
-	if owner == nil {
+	user := accountOf(claims)
+	if user == nil {
 		return nil, errOddGroup
 	}
 	verified := &session{
-		token: token, cookie: cookieBetween(v, token), account: owner, verifier: v, expires: claims.ExpiresAt,
+		token: token, cookie: cookieBetween(v, token), account: user, verifier: v, expires: claims.ExpiresAt,
 	}
 	if v.database != nil {
 		return listedIn(v.database, verified, seconds)
@@ -423,16 +423,16 @@ func (p *poller) isOld() bool {
 
 // inForce returns the verifier that is in force, or nil if there is none yet; Organizr's tabs, if the source has them;
 // and how long they hold before the next poll, from busyPollInterval to pollInterval.
-func (p *poller) inForce() (current *verifier, shown *tabs, holds time.Duration) {
+func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 	p.current.RLock()
 	defer p.current.RUnlock()
-	holds = p.current.until.Sub(now())
-	if holds < busyPollInterval { // it is about to be polled
-		holds = busyPollInterval
-	} else if holds > pollInterval { // the clock was set back
-		holds = pollInterval
+	validFor = p.current.until.Sub(now())
+	if validFor < busyPollInterval { // it is about to be polled
+		validFor = busyPollInterval
+	} else if validFor > pollInterval { // the clock was set back
+		validFor = pollInterval
 	}
-	return p.current.verifier, p.current.tabs, holds
+	return p.current.verifier, p.current.tabs, validFor
 }
 
 // readAndVerify is verify for a token that the database didn't list when it was read last. Organizr lists a session
@@ -442,19 +442,19 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
 	begun := time.Now()
-	for !p.hasReadSince(arrived) && time.Since(begun) < maxNewcomerWait {
+	for !p.readSince(arrived) && time.Since(begun) < maxNewcomerWait {
 		time.Sleep(step)
 	}
-	current, _, _ := p.inForce()
-	if current == nil {
+	v, _, _ := p.inForce()
+	if v == nil {
 		return nil, errNotListed
 	}
-	return verify(current, token, now())
+	return verify(v, token, now())
 }
 
-// hasReadSince reports whether a poll after this one has found out what the database says, and polls if none has and
+// readSince reports whether a poll after this one has found out what the database says, and polls if none has and
 // newcomers aren't throttled.
-func (p *poller) hasReadSince(pollNumber int64) bool {
+func (p *poller) readSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
 	if p.lastReadPoll <= pollNumber && !p.throttled {
@@ -711,15 +711,15 @@ func listedIn(d *database, s *session, now float64) (*session, error) {
 		return nil, errNotListed
 	}
 	listed := listedSession{userID: row[1], expires: row[2], browser: row[3], address: row[4]}
-	owner := d.accounts[listed.userID]
-	if owner == nil || listed.userID != s.account.claims["userID"] {
+	user := d.accounts[listed.userID]
+	if user == nil || listed.userID != s.account.claims["userID"] {
 		return nil, errNotListed
 	}
 	until, err := listed.until(now)
 	if err != nil {
 		return nil, err
 	}
-	s.account = owner
+	s.account = user
 	s.listed = listed
 	if until < s.expires {
 		s.expires = until
@@ -843,7 +843,7 @@ func (b *binding) isLocal(address string) bool {
 func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
-		p.databaseIsFree()
+		p.noteFree()
 		p.throttled = false // no reading follows that would decide
 		p.lastReadPoll = p.polls.Load()
 		return err
@@ -853,9 +853,9 @@ func (p *poller) readDatabase() error {
 	p.throttle(now().Sub(begun))
 	p.databaseBusy = errors.Is(err, errBusy)
 	if p.databaseBusy {
-		return p.stillBusy(path)
+		return p.noteBusy(path)
 	}
-	p.databaseIsFree()
+	p.noteFree()
 	p.lastReadPoll = p.polls.Load()
 	switch {
 	case errors.Is(err, errNoFile):
@@ -867,8 +867,8 @@ func (p *poller) readDatabase() error {
 	return nil
 }
 
-// databaseIsFree notes that nobody is writing the database.
-func (p *poller) databaseIsFree() {
+// noteFree notes that nobody is writing the database.
+func (p *poller) noteFree() {
 	if p.busyTimer != nil {
 		p.busyTimer.Stop()
 		p.busyTimer = nil
@@ -899,9 +899,9 @@ func (p *poller) throttle(took time.Duration) {
 	})
 }
 
-// stillBusy notes that somebody is writing the database. After five seconds of that it returns an error, and what was
+// noteBusy notes that somebody is writing the database. After five seconds of that it returns an error, and what was
 // read before isn't in force any more: Organizr may have ended sessions in the meantime.
-func (p *poller) stillBusy(path string) error {
+func (p *poller) noteBusy(path string) error {
 	if p.databaseOld {
 		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
 			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxAge)

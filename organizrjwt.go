@@ -233,10 +233,10 @@ var failingWriter = (*os.File)(nil)
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	m.RLock()
 	sender := m.byCredentials[credentials]
-	current := m.current
+	v := m.current
 	m.RUnlock()
 	if sender == nil {
-		sender = identify(m, req, credentials, current)
+		sender = identify(m, req, credentials, v)
 	}
 	required := m.required
 	if m.variesByRequest {
@@ -323,21 +323,21 @@ type visitor struct {
 
 // identify returns who sent the request. A token or a key may come in another header than a cookie, and a browser may
 // send two cookies: Organizr sets one for its domain and one for its host, and one of them can be stale.
-func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
-	if current == nil {
+func identify(m *middleware, req *http.Request, credentials string, v *verifier) *visitor {
+	if v == nil {
 		return pollAndIdentify(m, req, credentials)
 	}
-	candidates := req.CookiesNamed(current.cookieName)
-	if m.acceptsPrograms || current.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
-		return identifyUnusual(m, req, credentials, current, candidates)
+	candidates := req.CookiesNamed(v.cookieName)
+	if m.acceptsPrograms || v.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
+		return identifyUnusual(m, req, credentials, v, candidates)
 	}
-	return identifyBySession(m, req, credentials, current, candidates[0])
+	return identifyBySession(m, req, credentials, v, candidates[0])
 }
 
 // pollAndIdentify is identify while no verifier is in use: it has the files polled first.
 func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visitor {
-	current := m.refresh()
-	if current == nil {
+	v := m.refresh()
+	if v == nil {
 		return &visitor{rank: guestRank, whyNoSession: errNotReady}
 	}
 	m.RLock()
@@ -346,15 +346,15 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 	if known != nil {
 		return known
 	}
-	return identify(m, req, credentials, current)
+	return identify(m, req, credentials, v)
 }
 
 // identifyUnusual is identify where more than one cookie can say who is there, or where sessions are bound to an
 // address. The first good session counts, and a key if there is none.
 func identifyUnusual(
-	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
+	m *middleware, req *http.Request, credentials string, v *verifier, candidates []*http.Cookie,
 ) *visitor {
-	sender := &visitor{rank: guestRank, whyNoSession: current.errNoCookie}
+	sender := &visitor{rank: guestRank, whyNoSession: v.errNoCookie}
 	if len(credentials) > maxCredentials {
 		sender.whyNoSession = errLongCredentials
 		return sender
@@ -366,16 +366,16 @@ func identifyUnusual(
 		candidates = addBearerToken(candidates, req)
 	}
 	for _, candidate := range candidates {
-		sender = identifyBySession(m, req, credentials, current, candidate)
-		if sender.account != nil && current.binding != nil {
-			sender = checkBinding(current.binding, sender, req)
+		sender = identifyBySession(m, req, credentials, v, candidate)
+		if sender.account != nil && v.binding != nil {
+			sender = checkBinding(v.binding, sender, req)
 		}
 		if sender.account != nil {
 			return sender
 		}
 	}
 	if m.keys != nil {
-		return identifyByKey(m, req, credentials, current, sender)
+		return identifyByKey(m, req, credentials, v, sender)
 	}
 	return sender
 }
@@ -392,22 +392,22 @@ func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie
 // identifyBySession returns the visitor whose session a cookie holds, from the cache if they are there. If it holds
 // none, it returns a guest with what is wrong with it.
 func identifyBySession(
-	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
+	m *middleware, req *http.Request, credentials string, v *verifier, cookie *http.Cookie,
 ) *visitor {
 	m.RLock()
 	entry := m.entries[cookie.Value]
 	m.RUnlock()
 	if entry == nil {
-		return identifyByToken(m, req, credentials, current, cookie)
+		return identifyByToken(m, req, credentials, v, cookie)
 	}
 	return visitorForRequest(m, req, credentials, entry.owner, cookie.Name != "")
 }
 
 // identifyByToken is identifyBySession for a token that isn't in the cache.
 func identifyByToken(
-	m *middleware, req *http.Request, credentials string, current *verifier, cookie *http.Cookie,
+	m *middleware, req *http.Request, credentials string, v *verifier, cookie *http.Cookie,
 ) *visitor {
-	verified, err := verify(current, cookie.Value, now())
+	verified, err := verify(v, cookie.Value, now())
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
 		verified, err = verifyNewcomer(m, cookie)
 	}
@@ -439,7 +439,7 @@ func verifyNewcomer(m *middleware, cookie *http.Cookie) (*session, error) {
 // newVisitor returns the visitor whose session this is, with what it is worth here.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
-	restriction := restrictionOf(user, m.headers.chosenClaims)
+	restriction := restrictionOf(user, m.headers.checkedClaims)
 	if restriction != nil {
 		return &visitor{
 			account: user, session: verified, rank: guestRank, restriction: restriction, cacheKey: verified.token,
@@ -455,23 +455,23 @@ func newVisitor(m *middleware, verified *session) *visitor {
 			values[i] = []string{text}
 		}
 	}
-	v := &visitor{
+	owner := &visitor{
 		account: user, session: verified, rank: maxRank - user.groupID, cacheKey: verified.token,
 		values: values, urlUser: url.User(user.claims["username"]), harmlessHeaders: m.headers.harmlessIfIdentified,
 	}
 	if m.hasConditions {
-		applyConditions(m, v)
+		applyConditions(m, owner)
 	}
-	return v
+	return owner
 }
 
-// restrictionOf returns why an account has no more rights than a guest, or nil. chosenClaims are those that the service
+// restrictionOf returns why an account has no more rights than a guest, or nil. checkedClaims are those that the service
 // gets and that users can choose.
-func restrictionOf(user *account, chosenClaims []string) *refusal {
+func restrictionOf(user *account, checkedClaims []string) *refusal {
 	if user.locked {
 		return accountLocked
 	}
-	for _, name := range chosenClaims {
+	for _, name := range checkedClaims {
 		if !isPrintable(user.claims[name]) {
 			return unprintable(name)
 		}
@@ -480,13 +480,13 @@ func restrictionOf(user *account, chosenClaims []string) *refusal {
 }
 
 // applyConditions gives the visitor every right that allow gives them, and none if deny says so.
-func applyConditions(m *middleware, v *visitor) {
-	if m.allow.matchesAny(v.account) {
-		v.rank = maxRank
+func applyConditions(m *middleware, owner *visitor) {
+	if m.allow.matchesAny(owner.account) {
+		owner.rank = maxRank
 	}
-	if m.deny.matchesAny(v.account) {
-		v.rank = 0
-		v.restriction = denied
+	if m.deny.matchesAny(owner.account) {
+		owner.rank = 0
+		owner.restriction = denied
 	}
 }
 
@@ -583,7 +583,7 @@ func passwordIn(line string) (user, password string, isBasic bool) {
 
 // identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
 // wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
-func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
+func identifyByKey(m *middleware, req *http.Request, credentials string, v *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
 	found, hash := findKey(m.keys, text)
@@ -598,7 +598,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 		found, hash = findKey(m.keys, text)
 	}
 	if found != nil {
-		return visitorForRequest(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
+		return visitorForRequest(m, req, credentials, newKeyHolder(m, found, hash, v), isBasic)
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
@@ -610,14 +610,14 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
-func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *visitor {
+func newKeyHolder(m *middleware, held *key, hash string, v *verifier) *visitor {
 	number := strconv.Itoa(held.group)
 	claims := map[string]string{"username": held.name, "groupID": number, "email": "", "image": "", "userID": ""}
-	if current.database != nil {
-		claims["group"] = current.database.groups[number]
+	if v.database != nil {
+		claims["group"] = v.database.groups[number]
 	}
 	holder := newVisitor(m, &session{
-		cookie: cookieBetween(current, ""), account: newAccount(claims), verifier: current, expires: math.Inf(1),
+		cookie: cookieBetween(v, ""), account: newAccount(claims), verifier: v, expires: math.Inf(1),
 	})
 	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder
@@ -685,19 +685,19 @@ func (c *sessionCache) refresh() *verifier {
 	c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
-	latest, shown, holds := c.poller.inForce()
+	latest, known, validFor := c.poller.inForce()
 	if c.verifier != latest || c.entries == nil || c.firstExpiry <= unixNow() {
 		c.reset(latest)
 	}
-	if c.tabs != shown {
-		c.tabs = shown
+	if c.tabs != known {
+		c.tabs = known
 		c.tabRules = map[string]*rule{}
 	}
 	if c.current == nil {
 		c.current = c.verifier
 		c.knownVisitors = c.visitors
 		if c.current != nil {
-			c.setAsideAfter(holds)
+			c.setAsideAfter(validFor)
 		}
 	}
 	return latest
@@ -815,10 +815,10 @@ func (c *sessionCache) cachePathRule(requested string, required *rule) {
 
 // cacheTabRule keeps what the source, the tabs read before, requires for a host, unless the tabs have changed since. At
 // maxCachedRules all are dropped.
-func (c *sessionCache) cacheTabRule(host string, required *rule, source *tabs) {
+func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 	c.Lock()
 	defer c.Unlock()
-	if c.tabs != source {
+	if c.tabs != known {
 		return
 	}
 	if c.tabRules == nil || len(c.tabRules) >= maxCachedRules {
@@ -884,7 +884,7 @@ type headerPolicy struct {
 
 	// harmlessIfIdentified has those names, and the headers by which a visitor was identified: they are among names.
 	harmlessIfIdentified map[string]bool
-	chosenClaims         []string // all that the service gets, except groupID
+	checkedClaims        []string // all that the service gets, except groupID
 }
 
 // A header is an entry of the option headers.
@@ -925,16 +925,16 @@ func (h *header) expand(verified *session) string {
 
 // guestValues returns the values of the headers that the plugin sets for a visitor without a session. What they sent as
 // Authorization isn't ours, even if the option headers sets one for everybody else.
-func guestValues(p *headerPolicy, headers http.Header, current *verifier) [][]string {
+func guestValues(p *headerPolicy, headers http.Header, v *verifier) [][]string {
 	values := make([][]string, len(p.names))
 	if p.cookieIndex >= 0 {
-		others := stripSessionCookies(strings.Join(headers["Cookie"], "; "), current)
+		others := stripSessionCookies(strings.Join(headers["Cookie"], "; "), v)
 		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization {
-		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
+		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], v)
 	} else if p.setsAuthorization {
 		values[p.authorizationIndex] = headers["Authorization"]
 	}
@@ -971,24 +971,24 @@ func otherCookies(cookies string, own *session) string {
 
 // keepOtherAuthorization sets Authorization, among the values, to what came beside a session, unless the option headers
 // sets it.
-func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Header, current *verifier) {
+func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Header, v *verifier) {
 	if !p.setsAuthorization {
-		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], current)
+		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], v)
 	}
 }
 
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
 // byte. If there is such a cookie in more than 32 KiB, or among more than 200, it returns nothing. Without a verifier
 // it removes the cookies of every Organizr, and more than 32 KiB of any cookies.
-func stripSessionCookies(cookies string, current *verifier) string {
-	if len(cookies) > maxCredentials && (current == nil || strings.Contains(cookies, current.cookieName)) {
+func stripSessionCookies(cookies string, v *verifier) string {
+	if len(cookies) > maxCredentials && (v == nil || strings.Contains(cookies, v.cookieName)) {
 		return ""
 	}
 	isSession := isAnySession
 	name := cookiePrefix
-	if current != nil {
-		isSession = current.isSessionCookie
-		name = current.cookieName
+	if v != nil {
+		isSession = v.isSessionCookie
+		name = v.cookieName
 	}
 	if !strings.Contains(cookies, name) {
 		return cookies
@@ -1008,11 +1008,11 @@ func stripSessionCookies(cookies string, current *verifier) string {
 // stripAuthorization returns the lines of Authorization that hold no key and, unless sessions are forwarded, no session
 // of this Organizr, whether or not it is the one that counts. Of more than four lines it returns none, and it drops a
 // line of more than 16 KiB.
-func (p *headerPolicy) stripAuthorization(lines []string, current *verifier) []string {
+func (p *headerPolicy) stripAuthorization(lines []string, v *verifier) []string {
 	var others []string
 	for _, line := range lines {
 		isLong := len(lines) > maxAuthorizations || len(line) > 2*maxTokenLength
-		if isLong || p.holdsKey(line) || p.stripsSessions && holdsSession(line, current) {
+		if isLong || p.holdsKey(line) || p.stripsSessions && holdsSession(line, v) {
 			continue
 		}
 		others = append(others, line)
@@ -1033,17 +1033,17 @@ func (p *headerPolicy) holdsKey(line string) bool {
 
 // holdsSession reports whether a text holds a token that this Organizr signed, whatever stands before and after it.
 // Without a verifier, every token with Organizr's header counts. So does a text with too many beginnings to look at.
-func holdsSession(text string, current *verifier) bool {
+func holdsSession(text string, v *verifier) bool {
 	prefixes := tokenPrefix.FindAllStringIndex(text, maxTokenPrefixes)
 	for _, prefix := range prefixes {
 		parts := strings.SplitN(text[prefix[0]:], ".", 4)
-		if current == nil && parts[0] == joseHeader {
+		if v == nil && parts[0] == joseHeader {
 			return true
 		}
-		if current == nil || len(parts) < 3 || len(parts[2]) < signatureLength {
+		if v == nil || len(parts) < 3 || len(parts[2]) < signatureLength {
 			continue
 		}
-		if checkSignature(current, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength]) == nil {
+		if checkSignature(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength]) == nil {
 			return true
 		}
 	}
@@ -1516,7 +1516,7 @@ func (l *login) warnOfStrangers(middleware string) {
 func sendToLogin(e *exchange) {
 	organizr := e.m.login
 	req := e.req
-	if e.sender.badCredentials && explainCredentials(e) {
+	if e.sender.badCredentials && refuseBadCredentials(e) {
 		return
 	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
@@ -1526,7 +1526,7 @@ func sendToLogin(e *exchange) {
 	host := browserHost(req)
 	if !strings.HasSuffix(host, organizr.siblingSuffix) || host == organizr.host {
 		host = withoutFinalDot(host)
-		if explainObstacle(e, externalURL(req, host)) {
+		if refuseUnreachable(e, externalURL(req, host)) {
 			return
 		}
 	}
@@ -1542,10 +1542,10 @@ func sendToLogin(e *exchange) {
 	e.rw.WriteHeader(http.StatusFound)
 }
 
-// explainCredentials refuses a page's request where the token or key is bad and a login wouldn't help, and reports
+// refuseBadCredentials refuses a page's request where the token or key is bad and a login wouldn't help, and reports
 // whether it did. To somebody who is logged in already, Organizr would only show its home page. A program has no use
 // for a page, while a browser may have sent Basic that is meant for the service.
-func explainCredentials(e *exchange) bool {
+func refuseBadCredentials(e *exchange) bool {
 	err := e.sender.whyNoSession
 	isProgram := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
 	switch {
@@ -1560,8 +1560,8 @@ func explainCredentials(e *exchange) bool {
 	return false
 }
 
-// explainObstacle refuses the request if a login can't help at this address, and reports whether it did.
-func explainObstacle(e *exchange, address string) bool {
+// refuseUnreachable refuses the request if a login can't help at this address, and reports whether it did.
+func refuseUnreachable(e *exchange, address string) bool {
 	obstacle := e.m.login.obstacle(address)
 	if obstacle == "" {
 		return false
@@ -1703,7 +1703,7 @@ func domainOfCookie(host string) (domain string, hostOnly bool) {
 	}
 	// Of five labels and more it returns the second to fourth, a domain that the host isn't under. Browsers refuse that
 	// cookie, and keep the one for the host.
-	isProvider := organizrHostDomains[strings.Join(labels[count-2:], ".")]
+	isProvider := providersOrganizrKnows[strings.Join(labels[count-2:], ".")]
 	if count == 2 || count > 4 || isProvider || count == 3 && labels[1] == "co" {
 		return host, false
 	}
@@ -1726,9 +1726,9 @@ func nameSet(list string) map[string]bool {
 	return names
 }
 
-// organizrHostDomains has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own
+// providersOrganizrKnows has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own
 // host.
-var organizrHostDomains = nameSet(`
+var providersOrganizrKnows = nameSet(`
 	3utilities.com bounceme.net ddns.net ddnsking.com freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
 	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
 	servecounterstrike.com serveftp.com servegame.com servehalflife.com servehttp.com serveirc.com serveminecraft.net
@@ -2143,8 +2143,8 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 	for i, set := range p.set {
 		p.names = append(p.names, set.name)
 		for _, claim := range set.claims {
-			if claim != "groupID" && !slices.Contains(p.chosenClaims, claim) {
-				p.chosenClaims = append(p.chosenClaims, claim)
+			if claim != "groupID" && !slices.Contains(p.checkedClaims, claim) {
+				p.checkedClaims = append(p.checkedClaims, claim)
 			}
 		}
 		reserved = append(reserved, set.name)
@@ -2357,7 +2357,7 @@ var (
 // requests are GET.
 func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.rules == nil {
-		return requiredByTab(m, req, sender)
+		return requiredByGroup(m, req, sender)
 	}
 	address := req.URL
 	m.RLock()
@@ -2369,29 +2369,29 @@ func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 	return findPathRule(m, req, sender)
 }
 
-// requiredByTab is requiredFor without rules.
-func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
+// requiredByGroup is requiredFor without rules.
+func requiredByGroup(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
 	required := m.tabRules[req.Host]
 	m.RUnlock()
 	if required == nil {
-		return findTabRule(m, req, sender)
+		return findGroupRule(m, req, sender)
 	}
 	return required
 }
 
-// findTabRule is requiredByTab for a host that isn't in the cache. It goes by the host that Traefik routed by, never by
+// findGroupRule is requiredByGroup for a host that isn't in the cache. It goes by the host that Traefik routed by, never by
 // a header. If the option group isn't a tab, it returns what that requires.
-func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
+func findGroupRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.tab == nil {
 		return m.required
 	}
 	m.RLock()
-	source := m.tabs
+	known := m.tabs
 	m.RUnlock()
-	required := m.tab.rule(source, req.Host)
+	required := m.tab.rule(known, req.Host)
 	if sender.account != nil && len(req.Host) <= maxHost {
-		m.cacheTabRule(req.Host, required, source)
+		m.cacheTabRule(req.Host, required, known)
 	}
 	return required
 }
@@ -2468,7 +2468,7 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor) *rule {
 
 // requiredByTabAndPaths is findPathRule with a tab, or for a request that has two paths.
 func requiredByTabAndPaths(m *middleware, req *http.Request, sender *visitor) *rule {
-	r := m.rules.withFallback(requiredByTab(m, req, sender))
+	r := m.rules.withFallback(requiredByGroup(m, req, sender))
 	required := requiredByPath(r, req)
 	if len(req.Header["Destination"]) > 0 {
 		required = mostPrivileged(required, r.requiredOfDestination(req))
