@@ -111,7 +111,7 @@ func isCookieOf(name string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
 }
 
-// verify returns the session that the token is at the given time, or an error that says what is wrong with it.
+// verify returns the session that the token stands for at this time, or an error that says what is wrong with it.
 func verify(v *verifier, token string, now time.Time) (*session, error) {
 	if err := checkSignature(v, token); err != nil {
 		return nil, err
@@ -311,7 +311,7 @@ const (
 	pollInterval     = time.Second
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
-	maxIdle          = 2 * time.Second       // for which it may still count after a poll was due
+	maxIdle          = 2 * time.Second       // for which the last result still counts after a poll was due
 	maxNewcomerWait  = 3 * time.Second       // of a visitor whose session the database didn't list
 )
 
@@ -338,7 +338,7 @@ func (s source) describe() string {
 		text = fmt.Sprintf("configFile %q", s.configFile)
 	}
 	if s.databaseFile == "" {
-		return text + " and no database, so the tokens alone count, also after a log-out"
+		return text + " and no database, so a log-out in Organizr doesn't end a session here"
 	}
 	text += fmt.Sprintf(" and databaseFile %q", s.databaseFile)
 	if s.tabs {
@@ -356,9 +356,9 @@ type poller struct {
 		sync.RWMutex
 		verifier *verifier // nil as long as there is none
 		tabs     *tabs     // nil unless the source has them
-		until    time.Time // when it is time to look at the files again
+		until    time.Time // when the next poll is due, by the clock; for isOld and inForce
 	}
-	due   atomic.Bool  // set when it is time to look at the files again
+	due   atomic.Bool  // set by a timer when the next poll is due, so that requests needn't read the clock
 	polls atomic.Int64 // how many have begun
 
 	sync.Mutex                     // held while the files are read, and for what is below
@@ -452,8 +452,8 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 	return verify(v, token, now())
 }
 
-// readSince reports whether a poll after this one has found out what the database says, and polls if none has and
-// newcomers aren't throttled.
+// readSince reads the files unless a later poll has found out what the database says, or newcomers are throttled. It
+// reports whether a later poll has.
 func (p *poller) readSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
@@ -564,7 +564,7 @@ func (p *poller) readSecret() error {
 				path, err, configPlaces)
 		}
 		if p.source.uuid != "" && settings["uuid"] != "" && p.source.uuid != settings["uuid"] {
-			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; give none, "+
+			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; remove the option, "+
 				"or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
 		}
 		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
@@ -927,7 +927,7 @@ func (p *poller) databasePath() (string, error) {
 	switch {
 	case driver != "" && driver != "sqlite3":
 		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; "+
-			"give none as databaseFile", p.source.configFile, driver)
+			`set databaseFile to "none"`, p.source.configFile, driver)
 	case path == "auto" && (folder == "" || name == ""):
 		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", p.source.configFile)
 	case path == "auto":

@@ -2939,7 +2939,7 @@ func TestSourceLogLines(t *testing.T) {
 		{
 			"without a database",
 			Config{UUID: "followed-1", Secret: "a secret of 20 bytes or more"},
-			"follows the option secret and no database, so the tokens alone count, also after a log-out\n",
+			"follows the option secret and no database, so a log-out in Organizr doesn't end a session here\n",
 		},
 		{
 			"with one",

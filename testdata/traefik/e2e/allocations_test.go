@@ -36,7 +36,7 @@ func TestInterpretedAllocations(t *testing.T) {
 		{measured, interpretedRequest{name: "a returning visitor, where there are keys", options: keys, cookies: cookie}, 88},
 		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 87},
 		{measured, interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}, 239},
-		{measured, interpretedRequest{name: "a forged token", cookies: forged, accept: "*/*", status: 401}, 405},
+		{measured, interpretedRequest{name: "a forged token", cookies: forged, accept: "*/*", status: 401}, 406},
 		{measured, interpretedRequest{
 			name: "a program of the wrong group", options: admin, cookies: cookie, accept: "*/*", status: 403,
 		}, 358},
