@@ -1,6 +1,6 @@
 // Package organizrjwt is a Traefik middleware that admits visitors to a service by their Organizr login. It reads the
-// session cookie that Organizr set, checks its signature with Organizr's own secret, compares the visitor's group with the
-// one that the service requires, and tells the service who is there. It never calls Organizr.
+// session cookie that Organizr set, checks its signature with Organizr's own secret, compares the visitor's group with
+// the one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
 // The middleware. From top to bottom, in the order in which a configuration and then a request meet it:
@@ -1385,8 +1385,8 @@ func logAndStripRefused(e *exchange, why *refusal) {
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it takes the session and forged headers out of the request, from which nothing must be read
-// any more: Traefik's middleware errors may send that to a service of its own. The reason is an error or a string. Two functions would take eight allocations
-// more.
+// any more: Traefik's middleware errors may send that to a service of its own. The reason is an error or a string. Two
+// functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
@@ -1588,8 +1588,9 @@ func isUnverifiable(err error) bool {
 	return slices.Contains(unverifiable, err)
 }
 
-// reportOnce logs that somebody was refused for what may be a wrong option: visitors whose sessions can't be checked, or
-// a program whose key stands where its hash must. It does so once, until the secret changes or the files were unusable.
+// reportOnce logs that somebody was refused for what may be a wrong option: visitors whose sessions can't be checked,
+// or a program whose key stands where its hash must. It does so once, until the secret changes or the files were
+// unusable.
 func (c *sessionCache) reportOnce(name, what string, err error) {
 	c.Lock()
 	isNew := !c.reported[err.Error()]
@@ -1671,8 +1672,8 @@ func (l *login) reaches(host string) bool {
 	return host == l.host || !l.hostOnly && isUnder(host, l.cookieDomain)
 }
 
-// shareCookie reports whether a page of the other host may act on this one, because it gets Organizr's cookie itself. On
-// Organizr's own host and under it, only hosts under it are trusted: there the cookie comes along even if browsers
+// shareCookie reports whether a page of the other host may act on this one, because it gets Organizr's cookie itself.
+// On Organizr's own host and under it, only hosts under it are trusted: there the cookie comes along even if browsers
 // refused the one for the domain above.
 func (l *login) shareCookie(own, other string) bool {
 	domain := l.cookieDomain
@@ -1732,8 +1733,8 @@ func nameSet(list string) map[string]bool {
 	return names
 }
 
-// providersOrganizrKnows has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its own
-// host.
+// providersOrganizrKnows has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its
+// own host.
 var providersOrganizrKnows = nameSet(`
 	3utilities.com bounceme.net ddns.net ddnsking.com freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
 	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
@@ -2386,8 +2387,8 @@ func requiredByGroup(m *middleware, req *http.Request, sender *visitor) *rule {
 	return required
 }
 
-// findGroupRule is requiredByGroup for a host that isn't in the cache. It goes by the host that Traefik routed by, never
-// by a header.
+// findGroupRule is requiredByGroup for a host that isn't in the cache. It goes by the host that Traefik routed by,
+// never by a header.
 func findGroupRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	if m.tab == nil {
 		return m.required

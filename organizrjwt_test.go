@@ -2723,7 +2723,11 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"a path that leads up", rules("/api/../x=Guest"), `has "/../" in its path`},
 		{"a pattern that ServeMux can't read", rules("/{=Guest"), `rules: "/{=Guest": parsing "/{"`},
 		{"a method that there isn't", rules("POSTS /settings/=Admin"), `has the unknown method "POSTS"; did you mean POST?`},
-		{"two letters of a method in the wrong order", rules("PSOT /=Admin"), `has the unknown method "PSOT"; did you mean POST?`},
+		{
+			"two letters of a method in the wrong order",
+			rules("PSOT /=Admin"),
+			`has the unknown method "PSOT"; did you mean POST?`,
+		},
 		{"a no-break space", rules("/settings/\u00a0=Admin"), `has the invisible character U+00A0 in its path`},
 		{"a zero-width space", rules("/set\u200btings/=Admin"), `has the invisible character U+200B in its path`},
 		{
@@ -2957,8 +2961,12 @@ func TestSourceLogLines(t *testing.T) {
 		})
 	}
 	for variable, want := range map[string]string{
-		"ORGANIZR_DATABASEFILE": "did you mean ORGANIZR_DATABASE_FILE?", "ORGANIZR_CONFIG": "did you mean ORGANIZR_CONFIG_FILE?",
-		"ORGANIZR_SECRETS": "did you mean ORGANIZR_SECRET?", "ORGANIZR_PORT": "", "ORGANIZR_URL": "", "OTHER_ORGANIZR_UR": "",
+		"ORGANIZR_DATABASEFILE": "did you mean ORGANIZR_DATABASE_FILE?",
+		"ORGANIZR_CONFIG":       "did you mean ORGANIZR_CONFIG_FILE?",
+		"ORGANIZR_SECRETS":      "did you mean ORGANIZR_SECRET?",
+		"ORGANIZR_PORT":         "",
+		"ORGANIZR_URL":          "",
+		"OTHER_ORGANIZR_UR":     "",
 	} {
 		run(t, variable, func(t *testing.T) {
 			setenv(t, variable, "x")
