@@ -45,7 +45,7 @@ import (
 //	Refusals: pages and problem JSON
 //	Refusals: log lines
 //	Configuration mistakes
-//	Where the key comes from
+//	Where the secret comes from
 //	config.php
 //	Files that aren't there yet, and files that change
 //	Organizr's tabs
@@ -162,7 +162,7 @@ func listedUsers(read *database, err error) (map[string]listedUser, error) {
 
 // Helpers: the Organizr of testdata, its tokens, the clock, files, a site behind the middleware, the plugin's output.
 
-// organizr is what a real Organizr wrote: its key, and a session of each of its users.
+// organizr is what a real Organizr wrote: its secret, and a session of each of its users.
 var organizr struct {
 	UUID         string
 	OrganizrHash string
@@ -355,7 +355,7 @@ func newSite(t testing.TB, config Config) *site {
 }
 
 // newHandler returns the middleware that a configuration describes, in front of a service. Unless it is configured, the
-// key is that of testdata and the group is User. Headers are added to the default ones, as Traefik does.
+// secret is that of testdata and the group is User. Headers are added to the default ones, as Traefik does.
 func newHandler(t testing.TB, config Config, service http.HandlerFunc) http.Handler {
 	t.Helper()
 	showOutputOfFailure(t)
@@ -2211,7 +2211,7 @@ func TestNoRedirectWhereAlreadyLoggedIn(t *testing.T) {
 		name, token string
 		logged      string // a part of the line at ERROR; empty for none, and for a redirect
 	}{
-		{"a token of another key", signToken(tokenHeader, "{}", "another"), "isn't signed by HS256 with this secret"},
+		{"a token of another secret", signToken(tokenHeader, "{}", "another"), "isn't signed by HS256 with this secret"},
 		{"a token of somebody else", signed(`{"iss":"x","aud":"Organizr","exp":9999999999}`), "isn't Organizr"},
 		{"claims of other types", signed(`{"iss":"Organizr","aud":"Organizr","exp":"soon"}`), "claims aren't a JSON object"},
 		{"no group", signed(`{"iss":"Organizr","aud":"Organizr","exp":9999999999}`), "groupID isn't a whole number"},
@@ -2576,7 +2576,7 @@ func TestRefusalLogLines(t *testing.T) {
 			`status=302 .* reason="the request has no cookie .*" visitor=""`,
 		},
 		{
-			"a token of another key",
+			"a token of another secret",
 			Config{},
 			request("GET /", "Cookie", cookieWith(signToken(tokenHeader, "{}", "another"))),
 			`status=401 .* reason="the token isn't signed by HS256 with this secret.*`,
@@ -2828,16 +2828,16 @@ func TestConfigurationMistakes(t *testing.T) {
 	}
 }
 
-// Where the key comes from.
+// Where the secret comes from.
 
-func TestKeySources(t *testing.T) {
+func TestSecretSources(t *testing.T) {
 	folder := t.TempDir()
 	hashFile, phpFile := filepath.Join(folder, "hash"), filepath.Join(folder, "config.php")
 	otherPHPFile := filepath.Join(folder, "other.php")
 	writeFile(t, hashFile, organizr.OrganizrHash+"\n")
 	writeFile(t, phpFile, configPHP())
-	otherKey := strings.Replace(configPHP(), organizr.OrganizrHash, "another-hash-that-is-long-enough", 1)
-	writeFile(t, otherPHPFile, otherKey)
+	otherSecret := strings.Replace(configPHP(), organizr.OrganizrHash, "another-hash-that-is-long-enough", 1)
+	writeFile(t, otherPHPFile, otherSecret)
 	uuid, hash := organizr.UUID, organizr.OrganizrHash
 	for _, test := range []struct {
 		name        string
@@ -3098,7 +3098,7 @@ func TestFilesNotThereYet(t *testing.T) {
 	// In all that follows, {} stands for the folder of the case.
 	sqlite := configPHP("dbLocation", "{}", "dbName", "db", "driver", "sqlite3")
 	mysql := configPHP("dbLocation", "{}", "dbName", "db", "driver", "mysqli")
-	key, secret := Config{ConfigFile: "{}config.php"}, Config{SecretFile: "{}hash"}
+	config, secret := Config{ConfigFile: "{}config.php"}, Config{SecretFile: "{}hash"}
 	database, auto := Config{DatabaseFile: "{}db"}, Config{ConfigFile: "{}config.php", DatabaseFile: "auto"}
 	both := Config{ConfigFile: "{}config.php", DatabaseFile: "{}db"}
 	hash := organizr.OrganizrHash
@@ -3109,31 +3109,31 @@ func TestFilesNotThereYet(t *testing.T) {
 		problem string // a part of the log line; empty for no line
 		after   fileTexts
 	}{
-		{"config.php is missing", key, nil, "configFile: can't read", fileTexts{"config.php": php}},
+		{"config.php is missing", config, nil, "configFile: can't read", fileTexts{"config.php": php}},
 		{
 			"config.php is empty",
-			key,
+			config,
 			fileTexts{"config.php": ""},
 			"doesn't begin with",
 			fileTexts{"config.php": php},
 		},
 		{
 			"config.php is half written",
-			key,
+			config,
 			fileTexts{"config.php": php[:90]},
 			"half written",
 			fileTexts{"config.php": php},
 		},
 		{
-			"config.php is without a key",
-			key,
+			"config.php is without a secret",
+			config,
 			fileTexts{"config.php": "<?php\nreturn [\n];"},
 			"has Organizr been set up?",
 			fileTexts{"config.php": php},
 		},
 		{
 			"config.php is a folder, as Docker makes it",
-			key,
+			config,
 			fileTexts{"config.php/": ""},
 			"isn't a file",
 			fileTexts{"config.php": php},
@@ -3289,27 +3289,27 @@ func checkNotReady(t *testing.T, s *site, session string) {
 func TestConfigPHPChanges(t *testing.T) {
 	const newHash = "the-new-hash-that-is-long-enough"
 	file := filepath.Join(t.TempDir(), "config.php")
-	newKey := strings.Replace(configPHP(), organizr.OrganizrHash, newHash, 1)
-	blankKey := strings.Replace(configPHP(), organizr.OrganizrHash, " ", 1)
+	newSecret := strings.Replace(configPHP(), organizr.OrganizrHash, newHash, 1)
+	blankSecret := strings.Replace(configPHP(), organizr.OrganizrHash, " ", 1)
 	writeFile(t, file, configPHP())
 	s := newSite(t, Config{ConfigFile: file})
 	newClaims := fmt.Sprintf(`{"iss":"Organizr","aud":"Organizr","exp":%d,"groupID":4}`, organizr.ValidAt+3600)
 	newSession := cookieWith(signToken(tokenHeader, newClaims, newHash))
 	for i, state := range []struct {
-		name, text     string
-		oldKey, newKey int    // the status of sessions by either key
-		problem        string // a part of the log line; empty for no line
+		name, text           string
+		oldSecret, newSecret int    // the status of sessions by either secret
+		problem              string // a part of the log line; empty for no line
 	}{
 		{"at first", configPHP(), 200, 401, ""},
 		{"empty", "", 200, 401, "it doesn't begin with"},
 		{"still empty", "", 200, 401, ""},
 		{"half written", configPHP()[:100], 200, 401, "half written"},
-		{"without a key", "<?php return [];", 200, 401, "has no organizrHash; has Organizr been set up?"},
-		{"with a blank key, the same problem", blankKey, 200, 401, ""},
+		{"without a secret", "<?php return [];", 200, 401, "has no organizrHash; has Organizr been set up?"},
+		{"with a blank secret, the same problem", blankSecret, 200, 401, ""},
 		{"missing", "", 200, 401, "can't read"},
-		{"with a new key", newKey, 401, 200, ""},
-		{"with a new uuid", strings.Replace(newKey, organizr.UUID, "another-uuid", 1), 401, 401, ""},
-		{"with the old key again", configPHP(), 200, 401, ""},
+		{"with a new secret", newSecret, 401, 200, ""},
+		{"with a new uuid", strings.Replace(newSecret, organizr.UUID, "another-uuid", 1), 401, 401, ""},
+		{"with the old secret again", configPHP(), 200, 401, ""},
 		{"empty again", "", 200, 401, "it doesn't begin with"},
 	} {
 		run(t, state.name, func(t *testing.T) {
@@ -3320,8 +3320,8 @@ func TestConfigPHPChanges(t *testing.T) {
 			setClock(t, 1.5*float64(i+1))
 			logged := loggedBy(t, func() {
 				for _, each := range []*site{s, newSite(t, Config{ConfigFile: file})} {
-					each.expect(t, state.oldKey, "GET /", "Cookie", "bob")
-					each.expect(t, state.newKey, "GET /", "Cookie", newSession)
+					each.expect(t, state.oldSecret, "GET /", "Cookie", "bob")
+					each.expect(t, state.newSecret, "GET /", "Cookie", newSession)
 				}
 			})
 			hasProblem := strings.Contains(logged, "keeping the last good version")
@@ -3329,7 +3329,7 @@ func TestConfigPHPChanges(t *testing.T) {
 				t.Errorf("logged %q, want a problem: %q", logged, state.problem)
 			}
 			isWarned := strings.Contains(logged, "in the documentation")
-			if isWarned != (state.name == "with the old key again") {
+			if isWarned != (state.name == "with the old secret again") {
 				t.Errorf("logged %q: warned of the secret that the documentation shows: %v", logged, isWarned)
 			}
 			if strings.Count(logged, "\n") > 1 || strings.Contains(logged, newHash) {
@@ -3341,7 +3341,7 @@ func TestConfigPHPChanges(t *testing.T) {
 		writeFile(t, file, configPHP())
 		setClock(t, 30)
 		s.expect(t, 200, "GET /", "Cookie", "bob")
-		writeFile(t, file, newKey)
+		writeFile(t, file, newSecret)
 		setClock(t, 30.9)
 		s.expect(t, 200, "GET /", "Cookie", "bob")
 		setClock(t, 31)
@@ -4446,11 +4446,11 @@ func TestCacheInvalidation(t *testing.T) {
 	sessions := sampleSessions(t)
 	bob := sessions["bob"]
 	folder := t.TempDir() + "/"
-	key, file := folder+"config.php", folder+"db"
-	writeFile(t, key, configPHP())
+	php, file := folder+"config.php", folder+"db"
+	writeFile(t, php, configPHP())
 	writeFile(t, file, readTestdata(t, "databases/page-512.db"))
-	s := newSite(t, Config{ConfigFile: key, DatabaseFile: file})
-	writeKey := func(text string) { writeFile(t, key, text) }
+	s := newSite(t, Config{ConfigFile: php, DatabaseFile: file})
+	writePHP := func(text string) { writeFile(t, php, text) }
 	writeDatabase := func(sample string) { writeFile(t, file, readTestdata(t, "databases/"+sample)) }
 	for i, state := range []struct {
 		name   string
@@ -4458,12 +4458,12 @@ func TestCacheInvalidation(t *testing.T) {
 		cached bool // after the change
 	}{
 		{"nothing changes", func() {}, true},
-		{"config.php is written anew with the same key", func() { writeKey(configPHP("title", "Home")) }, true},
+		{"config.php is written anew with the same secret", func() { writePHP(configPHP("title", "Home")) }, true},
 		{"the database is written anew with the same accounts", func() { writeDatabase("page-1024.db") }, true},
 		{"the database is missing", func() { removeFile(t, file) }, true},
 		{"somebody else's account changes", func() { writeDatabase("later.db") }, false},
-		{"the uuid changes", func() { writeKey(strings.Replace(configPHP(), organizr.UUID, "other", 1)) }, false},
-		{"the uuid changes back", func() { writeKey(configPHP()) }, false},
+		{"the uuid changes", func() { writePHP(strings.Replace(configPHP(), organizr.UUID, "other", 1)) }, false},
+		{"the uuid changes back", func() { writePHP(configPHP()) }, false},
 	} {
 		run(t, state.name, func(t *testing.T) {
 			setClock(t, 2*float64(i))
@@ -4631,10 +4631,10 @@ func FuzzToken(f *testing.F) {
 	config := Config{AcceptBearer: true, Group: "998"}
 	s := newSite(f, config)
 	config.Secret = "another-key-that-is-long-enough"
-	otherKey := newSite(f, config)
+	otherSecret := newSite(f, config)
 	f.Fuzz(func(t *testing.T, token string) {
 		s.in(t)
-		otherKey.in(t)
+		otherSecret.in(t)
 		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Cookie": cookieWith(token)} {
 			if s.send("GET /", name, value).Code != http.StatusOK {
 				continue
@@ -4650,8 +4650,8 @@ func FuzzToken(f *testing.F) {
 			if len(parts) != 3 || parts[2] != base64.RawURLEncoding.EncodeToString(mac.Sum(nil)) {
 				t.Fatalf("%q gets in, and isn't signed", token)
 			}
-			if otherKey.send("GET /", name, value).Code == http.StatusOK {
-				t.Fatalf("%q gets in by another key", token)
+			if otherSecret.send("GET /", name, value).Code == http.StatusOK {
+				t.Fatalf("%q gets in by another secret", token)
 			}
 		}
 	})
