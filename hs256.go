@@ -112,15 +112,15 @@ func isCookieOf(name string) func(cookie string) bool {
 }
 
 // verify returns the session that the token stands for at this time, or an error that says what is wrong with it.
-func verify(v *verifier, token string, now time.Time) (*session, error) {
+func verify(v *verifier, token string, at time.Time) (*session, error) {
 	if err := checkSignature(v, token); err != nil {
 		return nil, err
 	}
-	return verifyClaims(v, token, now)
+	return verifyClaims(v, token, at)
 }
 
 // verifyClaims is verify for a token whose signature is right.
-func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
+func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 	parts := strings.Split(token, ".")
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
 		return nil, errWrongHeader
@@ -130,7 +130,7 @@ func verifyClaims(v *verifier, token string, now time.Time) (*session, error) {
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
 	}
-	seconds := float64(now.UnixNano()) / 1e9
+	seconds := float64(at.UnixNano()) / 1e9
 	if err := validate(claims, seconds); err != nil {
 		return nil, err
 	}
@@ -202,16 +202,16 @@ type tokenClaims struct {
 
 // validate returns nil if Organizr issued the claims for itself and they hold at this time, in Unix seconds. A token
 // without exp has expired.
-func validate(c *tokenClaims, now float64) error {
+func validate(c *tokenClaims, seconds float64) error {
 	notBefore, isNumber := c.NotBefore.(float64)
 	switch {
 	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !isInList(c.Audience, "Organizr"):
 		return errWrongIssuer
-	case c.ExpiresAt <= now:
+	case c.ExpiresAt <= seconds:
 		return errExpired
 	case !isNumber:
 		return errWrongClaims
-	case notBefore > now+nbfLeeway:
+	case notBefore > seconds+nbfLeeway:
 		return errNotYetValid
 	}
 	return nil
@@ -702,7 +702,7 @@ type listedSession struct {
 
 // listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.
-func listedIn(d *database, s *session, now float64) (*session, error) {
+func listedIn(d *database, s *session, seconds float64) (*session, error) {
 	row := d.sessions[s.token]
 	if row == nil && d.ended[s.token] {
 		return nil, errEnded
@@ -715,7 +715,7 @@ func listedIn(d *database, s *session, now float64) (*session, error) {
 	if user == nil || listed.userID != s.account.claims["userID"] {
 		return nil, errNotListed
 	}
-	until, err := listed.until(now)
+	until, err := listed.until(seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -733,9 +733,9 @@ func listedIn(d *database, s *session, now float64) (*session, error) {
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
-func (l listedSession) until(now float64) (float64, error) {
+func (l listedSession) until(seconds float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
-	if l.expires <= time.Unix(int64(now), 0).UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
+	if l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
 		return 0, errExpired
 	}
 	if moment, err := time.Parse(organizrClock, l.expires); err == nil {
@@ -746,7 +746,7 @@ func (l listedSession) until(now float64) (float64, error) {
 			return float64(day.Unix()), nil
 		}
 	}
-	return now + 1, nil // it is compared again then
+	return seconds + 1, nil // it is compared again then
 }
 
 // A binding says to what Organizr binds sessions: its settings matchUserIP and matchUserAgents, which are off unless
@@ -1081,7 +1081,7 @@ const (
 	settlingPause   = 200 * time.Microsecond
 	maxRowLength    = 32 << 10 // bytes, and a page more
 	maxValueLength  = maxTokenLength
-	maxDepth        = 20  // of a tree of pages, as in SQLite
+	maxTreeDepth    = 20  // of a tree of pages, as in SQLite
 	headerSize      = 100 // bytes at the beginning of the file
 	walHeaderSize   = 32
 	frameHeaderSize = 24     // of each page in the write-ahead log
@@ -1746,7 +1746,7 @@ func (t *table) readPage(pages *pageSource, number int, before *tablePage, depth
 	if before != nil && !pages.haveChanged(before.chunks) {
 		return before, nil
 	}
-	if depth > maxDepth || pages.seen[number] { // no page has two parents
+	if depth > maxTreeDepth || pages.seen[number] { // no page has two parents
 		return nil, errDamaged
 	}
 	pages.seen[number] = true
@@ -1950,8 +1950,8 @@ func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64
 	if local+4 > len(rest) {
 		return "", errDamaged
 	}
-	record := rest[:local]
-	for next := bigEndian(rest, local, 4); int64(len(record)) < size && len(record) < maxRowLength; {
+	text := rest[:local]
+	for next := bigEndian(rest, local, 4); int64(len(text)) < size && len(text) < maxRowLength; {
 		overflow, err := pages.page(next)
 		pages.maxOverflow -= int64(pages.pageSize)
 		if err != nil || pages.maxOverflow < 0 {
@@ -1960,9 +1960,9 @@ func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64
 		page.numbers = append(page.numbers, next)
 		page.chunks[pages.chunkOf(next)] = true
 		next = bigEndian(overflow, 0, 4)
-		record += overflow[4:pages.usable]
+		text += overflow[4:pages.usable]
 	}
-	return record, nil
+	return text, nil
 }
 
 // beginningOf returns the first bytes of a file, or nothing if it can't be read.

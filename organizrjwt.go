@@ -735,6 +735,7 @@ func (c *sessionCache) reset(latest *verifier) {
 	c.visitors = knownVisitors{admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{}}
 	c.entries = map[string]*cacheEntry{}
 	c.pathRules = map[string]*rule{}
+	c.tabRules = map[string]*rule{}
 	if c.current != nil {
 		c.current = latest
 		c.knownVisitors = c.visitors
@@ -822,7 +823,7 @@ func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 	if c.tabs != known {
 		return
 	}
-	if c.tabRules == nil || len(c.tabRules) >= maxCachedRules {
+	if len(c.tabRules) >= maxCachedRules {
 		c.tabRules = map[string]*rule{}
 	}
 	c.tabRules[host] = required
@@ -1071,7 +1072,9 @@ func canonicalForCGI(name string) string {
 // Cross-site requests
 //
 // Behind https Organizr's cookie is SameSite=None, so browsers send it with requests that other sites' pages make:
-// forms, scripts and WebSocket handshakes. The page can't read the answer, but the service may act.
+// forms, scripts and WebSocket handshakes. The page can't read the answer, but the service may act on the request. So
+// requests that only read may pass (RFC 9110, section 9.2.1), WebSockets apart, through which the page could read, too.
+// Where guests may do the same, the page could have sent its request without the visitor.
 
 // isCrossSite reports whether the request may change something and a browser says that it comes from a page that
 // doesn't get Organizr's cookie itself. Programs send neither header, and pass.
@@ -1248,7 +1251,7 @@ var (
 	pageType         = []string{"text/html; charset=utf-8"}
 	pagePolicy       = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"}
 	retryAfter       = []string{"5"}                       // seconds; the page loads itself again as often
-	challenge        = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3
+	challenge        = []string{`Bearer realm="Organizr"`} // RFC 6750, section 3; every 401 has one
 	challengeInvalid = []string{`Bearer realm="Organizr", error="invalid_token"`}
 
 	basicChallenge = `Basic realm="Organizr", charset="UTF-8"` // RFC 7617, section 2
