@@ -376,6 +376,14 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{name: "32 KiB of other cookies", cookies: []string{load.Fill("c=1; ", 32<<10)}, status: 401},
 		{name: "32 KiB of empty sessions", cookies: []string{load.Fill(fakeorganizr.CookieName+"=; ", 32<<10)}, status: 401},
 		{name: "32 KiB of forged sessions", cookies: []string{load.Fill(forgery+"; ", 32<<10)}, status: 401},
+		{
+			name: "the same where nobody needs to log in", options: map[string]any{"Group": "Guest"},
+			cookies: []string{load.Fill(forgery+"; ", 32<<10)},
+		},
+		{
+			name: "200 small sessions where nobody needs to log in", options: map[string]any{"Group": "Guest"},
+			cookies: []string{strings.Repeat(fakeorganizr.CookieName+"=x; ", 199)},
+		},
 		{name: "1 KiB of slashes that are encoded once", options: rules, target: "/" + load.Fill("%2f", 1020), status: 401},
 		{
 			name: "1 KiB of slashes that are encoded twice", options: rules, target: "/" + load.Fill("%252f", 1020), status: 401,
