@@ -160,6 +160,10 @@ func (s *scene) addDatabase() error {
 	if err := errors.Join(load.Database(usual, bob, listed), load.Database(large, bob, all)); err != nil {
 		return err
 	}
+	tab := fakeorganizr.Tab{Name: "Tab", URL: "https://tab.example.com", GroupID: 4, Enabled: true}
+	if err := fakeorganizr.OpenDatabase(usual).SetTab(tab); err != nil {
+		return err
+	}
 	followed := plugin(table{"databaseFile": usual})
 	s.routes = append(
 		s.routes,
@@ -170,6 +174,10 @@ func (s *scene) addDatabase() error {
 		&route{
 			name: "database-changing", about: "the same, whose other cookies change every time", middleware: followed,
 			cookies: load.Changing(listed[0]), user: "bob",
+		},
+		&route{
+			name: "tab", about: "the same as database, where Organizr's tab requires the group", cookies: listed[:1], user: "bob",
+			middleware: plugin(table{"databaseFile": usual, "group": "tab"}),
 		},
 		&route{
 			name: "database-sessions", about: "the same, all thousand by turns", middleware: followed, cookies: listed,
