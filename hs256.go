@@ -735,7 +735,8 @@ func listedIn(d *database, s *session, seconds float64) (*session, error) {
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
 func (l listedSession) until(seconds float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
-	if l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) || strings.Trim(l.expires, "0123456789") == "" {
+	isNumber := strings.Trim(l.expires, "0123456789") == ""
+	if isNumber || l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) {
 		return 0, errExpired
 	}
 	if moment, err := time.Parse(organizrClock, l.expires); err == nil {
