@@ -119,7 +119,8 @@ func verify(v *verifier, token string, at time.Time) (*session, error) {
 	return verifyClaims(v, token, at)
 }
 
-// verifyClaims is verify for a token whose signature is right.
+// verifyClaims returns the session that a token with a right signature stands for at this time, or an error that says
+// what is wrong with its header or its claims.
 func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 	parts := strings.Split(token, ".")
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
@@ -435,9 +436,10 @@ func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 	return p.current.verifier, p.current.tabs, validFor
 }
 
-// readAndVerify is verify for a token that the database didn't list when it was read last. Organizr lists a session
-// before it answers the login, so whoever has just logged in can be here within milliseconds. The database is read
-// again, unless a poll that began after this request came has done so. That can take a moment while somebody writes it.
+// readAndVerify returns the session of a token that the database didn't list when it was read last, or an error as
+// verify does. Organizr lists a session before it answers the login, so somebody who has just logged in can be here
+// within milliseconds. The database is read again, unless a poll that began after this request came has done so. That
+// can take a moment while somebody writes it.
 func (p *poller) readAndVerify(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()

@@ -339,7 +339,7 @@ func identify(m *middleware, req *http.Request, credentials string, v *verifier)
 	return identifyBySession(m, req, credentials, v, candidates[0])
 }
 
-// pollAndIdentify is identify while no verifier is in use: it has the files polled first.
+// pollAndIdentify returns who sent a request that comes while no verifier is in use. It has the files polled first.
 func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visitor {
 	v := m.refresh()
 	if v == nil {
@@ -354,8 +354,8 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 	return identify(m, req, credentials, v)
 }
 
-// identifyUnusual is identify where more than one cookie can say who is there, or where sessions are bound to an
-// address. The first good session counts, and a key if there is none.
+// identifyUnusual returns who sent a request in which more than one cookie or header can say so, or whose session may
+// be bound to an address. The first good session counts, and a key if there is none.
 func identifyUnusual(
 	m *middleware, req *http.Request, credentials string, v *verifier, candidates []*http.Cookie,
 ) *visitor {
@@ -409,7 +409,8 @@ func identifyBySession(
 	return visitorForRequest(m, req, credentials, entry.owner, cookie.Name != "")
 }
 
-// identifyByToken is identifyBySession for a token that isn't in the cache.
+// identifyByToken returns the visitor whose session a cookie holds, after verifying it. If it holds none, it returns a
+// guest with what is wrong with it.
 func identifyByToken(
 	m *middleware, req *http.Request, credentials string, v *verifier, cookie *http.Cookie,
 ) *visitor {
@@ -2395,7 +2396,7 @@ func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
 	return required
 }
 
-// findTabRule is requiredByTab for a host that isn't in the cache. Hosts of somebody without a session never take
+// findTabRule looks up what the tab requires for a host, and caches it. Hosts of somebody without a session never take
 // memory.
 func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
@@ -2475,9 +2476,9 @@ func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback
 	return findPathRule(m, req, sender, fallback)
 }
 
-// findPathRule is requiredByRules for a path that isn't in the cache. Only rules for GET are cached, since nearly all
-// requests are GET, and none beside a tab, since it can require another group in the next second. Paths of somebody
-// without a session never take memory.
+// findPathRule looks up which rule holds for a request, and caches it. Only rules for GET are cached, since nearly all
+// requests are GET, and none beside a tab, since it can require another group a second later. Paths of somebody without
+// a session never take memory.
 func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
 	r := m.rules
 	if r.fallback != fallback {
