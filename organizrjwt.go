@@ -71,7 +71,7 @@ type Config struct {
 	AcceptBearer   bool              `json:"acceptBearer,omitempty"`
 	AllowCrossSite bool              `json:"allowCrossSite,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"` // what Traefik was given besides
+	Unknown map[string]any `json:"-" mapstructure:",remain"` // options that don't exist
 }
 
 // CreateConfig returns the default options. They let nobody in, since group is required. The headers are those with
@@ -144,7 +144,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	return m, nil
 }
 
-// rankOfAllPaths returns the rank from which on visitors get in whatever the path and the tab.
+// rankOfAllPaths returns the rank at and above which visitors get in, whatever the path and the tab.
 func (m *middleware) rankOfAllPaths() int {
 	switch {
 	case m.tab != nil:
@@ -188,13 +188,13 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m.next.ServeHTTP(rw, req)
 }
 
-// A programMiddleware is a middleware that lets in programs, too, which can't keep cookies: there are keys, or
+// A programMiddleware is a middleware that also lets in programs that can't keep cookies: there are keys, or
 // acceptBearer is on.
 type programMiddleware struct{ *middleware }
 
-// ServeHTTP is that of middleware, except that it looks visitors up by all headers that can say who they are. Looking
-// twice, first by the cookies alone, would take a program 128 allocations instead of 87. Sharing a function with the
-// other ServeHTTP would take every visitor ten more.
+// ServeHTTP does what that of middleware does, but looks visitors up by all headers that can say who they are. Two
+// lookups, the first by the cookies alone, would take a program 128 allocations instead of 87. A function that both
+// ServeHTTPs share would take every visitor ten more.
 func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m := p.middleware
 	headers := req.Header
@@ -221,8 +221,8 @@ func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request)
 	m.next.ServeHTTP(rw, req)
 }
 
-// allCredentials joins the headers that can say who sent a request. No header can hold the bytes between. Two lines of
-// one header look like one line with a space, but only somebody with the same credentials can send that.
+// allCredentials joins the headers that can say who sent a request. No header can contain the bytes between them. Two
+// lines of one header look like one line with a space, but only somebody with the same credentials can send that.
 const allCredentials = "%s\x00%s\x01%s"
 
 // failingWriter makes WriteSubset report, in one compiled call, whether there is a header beside the harmless ones: it
@@ -300,7 +300,7 @@ const (
 	guestRank = maxRank - guestGroup
 )
 
-// Why a visitor has no session, beside what can be wrong with a token.
+// Why a visitor has no session, apart from what can be wrong with a token.
 var (
 	errNotReady        = errors.New("Organizr's files aren't there yet, or can't be read")
 	errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
@@ -321,7 +321,7 @@ type visitor struct {
 	harmlessHeaders map[string]bool // names of headers that screen needn't look at; nil for none
 
 	cacheKey       string // by which the cache knows them: the token, or \x01 and the hash of their key
-	fromBrowser    bool   // a browser sends what lets them in, whatever page asks for it
+	fromBrowser    bool   // browsers send what lets them in with requests of any page
 	whyNoSession   error  // nil if there is a session
 	badCredentials bool   // a token or a key was sent, and none was good
 }
@@ -443,7 +443,7 @@ func verifyNewcomer(m *middleware, cookie *http.Cookie) (*session, error) {
 	return verified, err
 }
 
-// newVisitor returns the visitor whose session this is, with what it is worth here.
+// newVisitor returns the visitor whose session this is, with the rights that it gives here.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
 	restriction := restrictionOf(user, m.headers.checkedClaims)
@@ -517,8 +517,8 @@ func (c conditions) matchesAny(user *account) bool {
 	return false
 }
 
-// visitorForRequest returns a copy of the owner for this request, with its other cookies and Authorization and with
-// whether a browser sent the session, and caches it. The owner of a session is shared between requests.
+// visitorForRequest returns a copy of a session's owner for this request, and caches it. The copy has what the service
+// gets of the request's other cookies and Authorization, and whether a browser sent the session.
 func visitorForRequest(
 	m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool,
 ) *visitor {
@@ -573,8 +573,8 @@ func findKey(keys keyring, text string) (found *key, hash string) {
 	return keys[hash], hash
 }
 
-// passwordIn returns the password in a line of Authorization, which may be a key: by Basic with the user it comes with,
-// or by Bearer without one. All are empty if there is neither.
+// passwordIn returns the password in a line of Authorization, which may be a key. Basic has a user with it, Bearer
+// hasn't. All are empty if the line is neither.
 func passwordIn(line string) (user, password string, isBasic bool) {
 	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
 		return "", bearer[1], false
@@ -682,7 +682,7 @@ type knownVisitors struct {
 // A cacheEntry is a session or a key in the cache.
 type cacheEntry struct {
 	owner       *visitor
-	credentials string // with which it came last
+	credentials string // that it came with last
 	hasVisitor  bool   // a visitor is cached by those credentials
 }
 
@@ -1235,7 +1235,7 @@ var claimLabels = map[string]string{
 	"username": "name", "email": "address", "image": "picture", "group": "group's name", "userID": "number",
 }
 
-// unprintable returns why an account is refused that has a claim which can't be passed on.
+// unprintable returns the refusal of an account with a claim that can't be passed on.
 func unprintable(claim string) *refusal {
 	label := claimLabels[claim]
 	return &refusal{
@@ -1375,7 +1375,8 @@ func offerBasic(headers http.Header, req *http.Request) {
 	}
 }
 
-// isBrowser reports whether a browser sent the request: all of them call themselves Mozilla, and so does Thunderbird.
+// isBrowser reports whether a browser sent the request. All of them call themselves Mozilla, as does Thunderbird, which
+// counts as a program, since it can send a key by Basic.
 func isBrowser(req *http.Request) bool {
 	agent := req.Header.Get("User-Agent")
 	return strings.HasPrefix(agent, "Mozilla/") && !strings.Contains(agent, "Thunderbird/")
@@ -1396,9 +1397,9 @@ func logAndStripRefused(e *exchange, why *refusal) {
 }
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
-// like another line. Then it takes the session and forged headers out of the request, from which nothing must be read
-// any more: Traefik's middleware errors may send that to a service of its own. The reason is an error or a string. Two
-// functions would take eight allocations more.
+// like another line. Then it takes the session and forged headers out of the request, since Traefik's middleware
+// errors may send that to a service of its own: nothing may be read from it afterwards. The reason is an error or a
+// string. Two functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
@@ -1913,7 +1914,7 @@ func warnOfVariables(name string) {
 	}
 }
 
-// checkUnknown reports options that there aren't, and which ones were probably meant.
+// checkUnknown reports options that don't exist, and which ones were probably meant.
 func checkUnknown(errs *configErrors, given map[string]any) {
 	var unknown []string
 	for option := range given {
