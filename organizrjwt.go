@@ -307,7 +307,7 @@ var (
 )
 
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
-var bearerToken = regexp.MustCompile(`^(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
+var bearerToken = regexp.MustCompile(`^[ \t]*(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
 
 // A visitor is who sent a request.
 type visitor struct {
@@ -560,8 +560,9 @@ var (
 		"printf %s KEY | sha256sum")
 )
 
-// basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2).
-var basicCredentials = regexp.MustCompile(`^(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
+// basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2). A
+// service gets it without the spaces around it, which HTTP/2 can have.
+var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
 
 // findKey returns the key with this text, or nil, and the text's hash.
 func findKey(keys keyring, text string) (found *key, hash string) {

@@ -1195,6 +1195,18 @@ func TestKeys(t *testing.T) {
 		{"by Bearer", Config{}, []string{"Authorization", "Bearer " + lunaseaKey}, 200, "lunasea 4", ""},
 		{"the scheme in another case", Config{}, []string{"Authorization", "bEARER  " + lunaseaKey}, 200, "lunasea 4", ""},
 		{"by Basic", Config{}, []string{"Authorization", basic("lunasea", lunaseaKey)}, 200, "lunasea 4", ""},
+		{
+			"by Basic after spaces, as HTTP/2 can have it",
+			Config{},
+			[]string{"Authorization", " \t" + basic("lunasea", lunaseaKey)},
+			200, "lunasea 4", "",
+		},
+		{
+			"by Bearer after a space, beside a session",
+			Config{},
+			[]string{"Authorization", " Bearer " + lunaseaKey, "Cookie", "alice"},
+			200, "alice 0", "",
+		},
 		{"by a header", Config{}, []string{"X-Organizr-Key", lunaseaKey}, 200, "lunasea 4", ""},
 		{"a key of 20 bytes", Config{}, []string{"X-Organizr-Key", monitorKey}, 200, "monitor 3", ""},
 		{
