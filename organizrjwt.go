@@ -1566,7 +1566,8 @@ func sendToLogin(e *exchange) {
 // document. A browser that sent the service's own Basic goes on to the login.
 func refuseBadCredentials(e *exchange) bool {
 	err := e.sender.whyNoSession
-	isProgram := len(e.req.Header[keyHeader]) > 0 || !isBrowser(e.req)
+	headers := e.req.Header
+	isProgram := len(headers[keyHeader]) > 0 || len(headers["Authorization"]) > 0 && !isBrowser(e.req)
 	switch {
 	case e.m.keys != nil && isProgram:
 		refuseProgram(e.m, e.sender, e.rw, e.req)

@@ -1429,6 +1429,7 @@ func TestKeys(t *testing.T) {
 		s.expectTwice(t, 401, "GET /", append(page, "Mozilla/5.0", "X-Organizr-Key", "wrong-key-of-some-program")...)
 		s.expectTwice(t, 302, "GET /", append(page, "Mozilla/5.0", "Authorization", wrongBasic)...)
 		s.expectTwice(t, 302, "GET /", append(page, "FeedReader/1.0")...)
+		s.expectTwice(t, 302, "GET /", append(page, "Lynx/2.9", "Cookie", cookieWith(tokenWith(`"exp":1`)))...)
 	})
 	run(t, "a key in the place of its hash is logged once", func(t *testing.T) {
 		s := newSite(t, Config{Keys: []string{"lunasea=User:" + lunaseaKey}})
