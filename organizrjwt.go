@@ -138,7 +138,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.poller = watch(followed, name)
 	m.freeRank = m.rankOfAllPaths()
 	if m.acceptsPrograms {
-		m.guestCredentials = fmt.Sprintf(allCredentials, []string{}, []string{}, []string{})
+		m.guestCredentials = "\x01\x01" // as programMiddleware joins what isn't there
 		return &programMiddleware{m}, nil
 	}
 	return m, nil
@@ -193,12 +193,14 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 type programMiddleware struct{ *middleware }
 
 // ServeHTTP does what that of middleware does, but looks visitors up by all headers that can say who they are. Two
-// lookups, the first by the cookies alone, would take a program 128 allocations instead of 87. A function that both
+// lookups, the first by the cookies alone, would take a program 128 allocations instead of 93. A function that both
 // ServeHTTPs share would take every visitor ten more.
 func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m := p.middleware
 	headers := req.Header
-	credentials := fmt.Sprintf(allCredentials, headers["Cookie"], headers["Authorization"], headers[keyHeader])
+	// No header can contain the bytes between them, so no other headers make the same text.
+	credentials := strings.Join(headers["Authorization"], "\x00") + "\x01" + strings.Join(headers[keyHeader], "\x00") +
+		"\x01" + strings.Join(headers["Cookie"], "; ")
 	m.RLock()
 	sender := m.admitted[credentials]
 	m.RUnlock()
@@ -220,10 +222,6 @@ func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request)
 	req.URL.User = sender.urlUser
 	m.next.ServeHTTP(rw, req)
 }
-
-// allCredentials joins the headers that can say who sent a request. No header can contain the bytes between them. Two
-// lines of one header look like one line with a space, but only somebody with the same credentials can send that.
-const allCredentials = "%s\x00%s\x01%s"
 
 // failingWriter makes WriteSubset report, in one compiled call, whether there is a header beside the harmless ones: it
 // skips those and fails at the first other one, since nothing can be written to a nil file. A loop over the headers

@@ -4407,6 +4407,21 @@ func TestSessionCache(t *testing.T) {
 		s.send("POST /", "Authorization", "Bearer bob", "Sec-Fetch-Site", "cross-site")
 		s.expect(t, 403, "POST /", "Cookie", "bob", "Sec-Fetch-Site", "cross-site")
 	})
+	run(t, "lines of a header aren't taken for one line with a space", func(t *testing.T) {
+		s := newSite(t, Config{AcceptBearer: true, Keys: []string{keyItem("lunasea=User", lunaseaKey)}})
+		for range [2]int{} {
+			s.send("GET /", "Cookie", "alice", "Authorization", "Bearer", "Authorization", lunaseaKey)
+			s.send("GET /", "Cookie", "x=1 "+session, "X-Organizr-Key", lunaseaKey)
+			s.send("GET /", "Authorization", basic("lunasea", lunaseaKey))
+		}
+		s.send("GET /", "Cookie", "alice", "Authorization", "Bearer "+lunaseaKey)
+		s.expectForwarded(t, "Authorization", "")
+		s.send("GET /", "Cookie", "x=1", "Cookie", session, "X-Organizr-Key", lunaseaKey)
+		s.expectForwarded(t, "X-Organizr-User", "bob")
+		s.expectForwarded(t, "Cookie", "x=1")
+		scheme, credentials, _ := strings.Cut(basic("lunasea", lunaseaKey), " ")
+		s.expect(t, 401, "GET /", "Authorization", scheme, "Authorization", credentials)
+	})
 	run(t, "a thousand sessions, and changing cookies of one evict no other", func(t *testing.T) {
 		s := newSite(t, Config{})
 		s.send("GET /", "Cookie", "alice")

@@ -33,8 +33,8 @@ func TestInterpretedAllocations(t *testing.T) {
 		{measured, interpretedRequest{name: "a returning visitor, by a tab", options: byTab, cookies: cookie}, 119},
 		{measured, interpretedRequest{name: "whose other cookies change", cookies: load.Changing(session)}, 281},
 		{measured, interpretedRequest{name: "at first sight", cookies: load.Sessions(bob, hash)}, 724},
-		{measured, interpretedRequest{name: "a returning visitor, where there are keys", options: keys, cookies: cookie}, 88},
-		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 87},
+		{measured, interpretedRequest{name: "a returning visitor, where there are keys", options: keys, cookies: cookie}, 95},
+		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 93},
 		{measured, interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}, 239},
 		{measured, interpretedRequest{name: "a forged token", cookies: forged, accept: "*/*", status: 401}, 406},
 		{measured, interpretedRequest{
