@@ -2282,9 +2282,10 @@ func parseHeader(errs *configErrors, name, text string) *header {
 // holds. Rules that grant access match exactly: the path as it came, among the patterns as they were given. Rules that
 // restrict it also match every variant of the path that a lenient service might mean, among the patterns in lower case.
 //
-// Attackers can write paths that have many variants, and interpreted steps are slow. So the variants are lines of one
-// text, and most steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes
-// to a control character has variants.
+// Attackers can write paths that have many long variants, and interpreted steps are slow. So variants are derived only
+// where they can make a difference, and there is a limit to them. Once they are known, they are lines of one text: most
+// steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes to a control
+// character has variants.
 
 const (
 	maxPath         = 4 << 10     // bytes, once decoded
@@ -2293,6 +2294,8 @@ const (
 	maxMarks        = 128      // see withoutMarks
 	maxVariants     = 16       // of one path
 	maxVariantBytes = 20 << 10 // of all of them
+	maxWeight       = 56 << 10 // bytes of each variant, times the variants before it
+	maxUnshortened  = 256      // bytes; shortening what is shorter takes longer than it saves
 )
 
 // A rule is one of the option rules, or what the option group requires. What the page shows is exported for its
@@ -2325,15 +2328,20 @@ func mostPrivileged(one, other *rule) *rule {
 
 // rules are the option rules.
 type rules struct {
-	fallback   *rule          // where no pattern matches
-	strictest  *rule          // the most privileged of all
-	folders    patternSet     // as given, for paths that end in a slash
-	files      patternSet     // as given, for all others
-	unslashed  patternSet     // as given, for paths without their final slash
-	folded     patternSet     // the same in lower case
-	allFolded  bool           // all patterns are in lower case
-	maxDepth   int            // names in the deepest pattern
-	maxName    int            // bytes; no literal name of a pattern is longer, even if it is encoded
+	fallback  *rule      // where no pattern matches
+	strictest *rule      // the most privileged of all
+	folders   patternSet // as given, for paths that end in a slash
+	files     patternSet // as given, for all others
+	unslashed patternSet // as given, for paths without their final slash
+	folded    patternSet // the same in lower case
+	allFolded bool       // all patterns are in lower case
+	maxDepth  int        // names in the deepest pattern
+	maxName   int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
+
+	// closingNames removes, from folded text, a literal name of each pattern that requires a more privileged group than
+	// the fallback. It is nil if one of those patterns has no literal name.
+	closingNames *strings.Replacer
+
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
@@ -2518,17 +2526,55 @@ func requiredByPath(r *rules, req *http.Request) *rule {
 // requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the strictest of all.
 func requiredOfVariants(r *rules, method, escaped string) *rule {
+	if len(escaped) > maxEscaped {
+		return r.strictest
+	}
+	once := decode(escaped)
+	twice := decode(once)
+	if isUnforeseeable(twice) {
+		return r.strictest
+	}
+	given := shortenPaths(r, decode(protectNames(cleanPaths(escaped))))
+	required, isFile := requiredAsGiven(r, method, given)
+	isOpened := required.group > r.fallback.group
+	if required.group == r.strictest.group || !isOpened && closablePaths(r, once+"\n"+twice) == "" {
+		return required
+	}
 	variants := pathVariants(escaped)
 	if variants == nil {
 		return r.strictest
 	}
-	protected := protectNames(shortenPaths(r, cleanPaths(strings.Join(variants, "\n"))))
-	decoded := decode(protected)
-	required, isFile := strictestAsGiven(r, method, protected, decoded)
-	if required.group == r.strictest.group {
-		return required
+	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
+	if !isOpened {
+		paths = closablePaths(r, paths)
 	}
-	return strictestLenient(r, strings.ToUpper(method), decoded, isFile, required)
+	required = strictestAsGiven(r, method, paths, required)
+	if isOpened && required.group <= r.fallback.group {
+		paths = closablePaths(r, paths)
+	}
+	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
+}
+
+// closablePaths returns those of several decoded paths that hold a name of a pattern that requires a more privileged
+// group than the fallback. No such pattern matches the others or a variant of them: services cut names off and decode
+// them, but the names that are left are parts of those in the path.
+func closablePaths(r *rules, paths string) string {
+	if r.closingNames == nil {
+		return paths
+	}
+	folded := foldCase(paths)
+	without := r.closingNames.Replace(folded)
+	if without == folded {
+		return ""
+	}
+	var closable []string
+	foldedLines, shorterLines := strings.Split(folded, "\n"), strings.Split(without, "\n")
+	for i, line := range strings.Split(paths, "\n") {
+		if foldedLines[i] != shorterLines[i] {
+			closable = append(closable, line)
+		}
+	}
+	return strings.Join(closable, "\n")
 }
 
 // requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
@@ -2555,36 +2601,33 @@ func (r *rules) requiredToWrite(method, escaped string) *rule {
 // destinationParts matches an address or a path, and has the path.
 var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
-// strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the escaped paths. It also
-// reports whether the pattern that matches the first one, the path as it came, ends in a literal name.
-func strictestAsGiven(r *rules, method, escapedPaths, decodedPaths string) (*rule, bool) {
-	decoded := strings.Split(decodedPaths, "\n")
-	var required *rule
-	isFile := false
-	address := &url.URL{}
-	req := &http.Request{Method: method, URL: address}
-	seen := map[string]bool{}
-	for i, escaped := range strings.Split(escapedPaths, "\n") {
-		if seen[escaped] {
-			continue
-		}
-		seen[escaped] = true
-		patterns := &r.files
-		if strings.HasSuffix(escaped, "/") {
-			patterns = &r.folders
-		}
-		address.Path = decoded[i]
-		address.RawPath = escaped
-		matched := r.fallback
-		if found := findPattern(patterns, req); found != nil {
-			matched = found.rule
-			isFile = isFile || i == 0 && found.isFile
-		}
-		if required == nil || matched.group < required.group {
-			required = matched
+// requiredAsGiven returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
+// pattern ends in a literal name.
+func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
+	patterns := &r.files
+	if strings.HasSuffix(clean, "/") {
+		patterns = &r.folders
+	}
+	found := findPattern(patterns, &http.Request{Method: method, URL: &url.URL{Path: clean}})
+	if found == nil {
+		return r.fallback, false
+	}
+	return found.rule, found.isFile
+}
+
+// strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
+// is required if that is stricter.
+func strictestAsGiven(r *rules, method, paths string, required *rule) *rule {
+	var files, folders []string
+	for _, clean := range strings.Split(paths, "\n") {
+		if strings.HasSuffix(clean, "/") {
+			folders = append(folders, clean)
+		} else {
+			files = append(files, clean)
 		}
 	}
-	return required, isFile
+	required = strictestOf(r, &r.files, method, files, required)
+	return strictestOf(r, &r.folders, method, folders, required)
 }
 
 // strictestLenient returns the strictest rule for any of the clean paths if a final slash doesn't matter, whether or
@@ -2629,17 +2672,29 @@ func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 }
 
 // strictestOf returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
+// Looking up all paths in one ServeMux after the other takes a third of the time that findPattern for each would take:
+// a match counts only if none in another ServeMux is more specific.
 func strictestOf(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
 	address := &url.URL{}
 	req := &http.Request{Method: method, URL: address}
-	for _, decoded := range paths {
-		address.Path = decoded
-		matched := r.fallback
-		if found := findPattern(patterns, req); found != nil {
-			matched = found.rule
+	matched := map[string]bool{}
+	for _, mux := range patterns.muxes {
+		for _, decoded := range paths {
+			address.Path = decoded
+			handler, _ := mux.Handler(req)
+			found, ok := handler.(*rulePattern)
+			if !ok {
+				continue
+			}
+			matched[decoded] = true
+			if found.rule.group < required.group {
+				required = mostPrivileged(required, findPattern(patterns, req).rule)
+			}
 		}
-		if matched.group < required.group {
-			required = matched
+	}
+	for _, decoded := range paths {
+		if !matched[decoded] {
+			return mostPrivileged(required, r.fallback)
 		}
 	}
 	return required
@@ -2669,12 +2724,40 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
 	}
+	r.closingNames = closingNames(patterns, fallback)
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
 	} else {
 		r.simplePath = noPath
 	}
 	return r
+}
+
+// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
+var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
+
+// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
+// the fallback, or nil if one of those has none.
+func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+	var pairs []string
+	for _, found := range patterns {
+		if found.rule.group >= fallback.group {
+			continue
+		}
+		longest := ""
+		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
+			for _, name := range literalName.FindAllString(decode(part), -1) {
+				if len(name) > len(longest) {
+					longest = name
+				}
+			}
+		}
+		if longest == "" {
+			return nil
+		}
+		pairs = append(pairs, longest, "")
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // addPattern adds a rule's pattern to all sets.
@@ -2708,14 +2791,14 @@ func (r *rules) addPattern(found *rulePattern) error {
 	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
 }
 
-// measure notes how deep and long a pattern is.
+// measure notes how deep a pattern is, and how long its names are.
 func (r *rules) measure(pattern string) {
-	const below = 2                 // slashes that files add
-	const longestFileName = 3 * 255 // bytes, encoded
+	const below = 2   // slashes that files add
+	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
 	if depth := strings.Count(pattern, "/") + below; depth > r.maxDepth {
 		r.maxDepth = depth
 	}
-	if name := 3*len(pattern) + longestFileName; name > r.maxName {
+	if name := folding * len(pattern); name > r.maxName {
 		r.maxName = name
 	}
 }
@@ -2920,17 +3003,40 @@ var literalPart = regexp.MustCompile(`/[^{}]*`)
 // foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
 // spaces.
 func foldPaths(paths string) string {
-	paths = strings.ToLower(strings.ToUpper(paths))
-	if strings.ContainsAny(paths, ". ") {
-		paths = endOfName.ReplaceAllString(paths, "$1$2")
+	paths = foldCase(paths)
+	if !endsLoosely(paths) {
+		return paths
 	}
-	return paths
+	lines := strings.Split(paths, "\n")
+	for i, line := range lines {
+		if endsLoosely(line) {
+			lines[i] = trimNames(line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// foldCase returns a text in which letters that differ in nothing but their case are the same.
+func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
+
+// endsLoosely reports whether a name may end in a dot or a space.
+func endsLoosely(paths string) bool {
+	return strings.Contains(paths, "./") || strings.Contains(paths, " /") || strings.Contains(paths, ".\n") ||
+		strings.Contains(paths, " \n") || strings.HasSuffix(paths, ".") || strings.HasSuffix(paths, " ")
+}
+
+// trimNames returns a path whose names have no dots and spaces at their ends, unless they are nothing else.
+func trimNames(clean string) string {
+	names := strings.Split(clean, "/")
+	for i, name := range names {
+		if trimmed := strings.TrimRight(name, ". "); trimmed != "" {
+			names[i] = trimmed
+		}
+	}
+	return strings.Join(names, "/")
 }
 
 var (
-	// endOfName matches dots and spaces at the end of a name.
-	endOfName = regexp.MustCompile(`(?m)([^/. ])[. ]+(/|$)`)
-
 	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
 	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
@@ -2940,8 +3046,8 @@ var (
 	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
 	stream = regexp.MustCompile(`([^/:$\n])[:$][^/\n]*`)
 
-	// scriptName matches a script, after which CGI and PHP have the path that counts: /index.php/settings.
-	scriptName   = regexp.MustCompile(`/[^/]+` + scriptSuffix.String())
+	// scriptSuffix matches how a script's name ends, after which CGI and PHP have the path that counts:
+	// /index.php/settings.
 	scriptSuffix = regexp.MustCompile(`\.(?i:` +
 		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
 
@@ -2980,21 +3086,18 @@ func protectDots(pattern *regexp.Regexp, escaped string) string {
 // shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
 // and the last, and the rest of long names.
 func shortenPaths(r *rules, paths string) string {
-	if len(paths) < 1<<10 {
+	if len(paths) < maxUnshortened {
 		return paths
 	}
 	lines := strings.Split(paths, "\n")
 	for i, clean := range lines {
 		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
 		if len(names) == r.maxDepth+2 {
-			names[r.maxDepth+1] = path.Base(clean) // its extension may count
-			if strings.HasSuffix(clean, "/") {
-				names = append(names, "")
-			}
+			names[r.maxDepth+1] = "_"
 		}
 		for j, name := range names {
 			if len(name) > r.maxName {
-				names[j] = name[:r.maxName]
+				names[j] = shortenName(name, r.maxName)
 			}
 		}
 		lines[i] = strings.Join(names, "/")
@@ -3002,7 +3105,33 @@ func shortenPaths(r *rules, paths string) string {
 	return strings.Join(lines, "\n")
 }
 
-// cleanPaths returns the paths without names that are . or .., and with one slash for many.
+// shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
+// were cut, which don't count on Windows. It has an extension if the name has one.
+func shortenName(name string, longest int) string {
+	short := name[:longest]
+	switch {
+	case len(strings.TrimRight(name, ". ")) <= longest:
+		return short
+	case strings.Contains(name[longest:], "."):
+		return short + "_._"
+	}
+	return short + "_"
+}
+
+// withoutDuplicates returns each of the paths once.
+func withoutDuplicates(paths string) string {
+	var distinct []string
+	seen := map[string]bool{}
+	for _, line := range strings.Split(paths, "\n") {
+		if !seen[line] {
+			seen[line] = true
+			distinct = append(distinct, line)
+		}
+	}
+	return strings.Join(distinct, "\n")
+}
+
+// cleanPaths returns paths, each as cleanPath has it.
 func cleanPaths(paths string) string {
 	lines := strings.Split(paths, "\n")
 	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
@@ -3010,12 +3139,18 @@ func cleanPaths(paths string) string {
 		return paths
 	}
 	for i, dirty := range lines {
-		lines[i] = path.Clean("/" + dirty)
-		if strings.HasSuffix(dirty, "/") && lines[i] != "/" {
-			lines[i] += "/"
-		}
+		lines[i] = cleanPath(dirty)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// cleanPath returns a path without names that are . or .., and with one slash for many.
+func cleanPath(dirty string) string {
+	clean := path.Clean("/" + dirty)
+	if strings.HasSuffix(dirty, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
 }
 
 // decode undoes one percent-encoding. What isn't an encoding stays as it is.
@@ -3040,30 +3175,79 @@ var lenientDecoder = func() *strings.Replacer {
 }()
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
-// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if nobody can foresee what
-// they make of it, or if there is too much of it.
+// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many
+// or they are too long. Few real paths have more than six variants, and those are short. So a variant weighs more the
+// more there are before it.
 func pathVariants(escaped string) []string {
-	if len(escaped) > maxEscaped || isUnforeseeable(decode(decode(escaped))) {
-		return nil
-	}
 	variants := []string{escaped}
 	seen := map[string]bool{escaped: true}
 	size := len(escaped)
-	for latest := escaped; isAmbiguous(latest); {
-		first := len(variants)
-		for _, variant := range strings.Split(derivedVariants(latest), "\n") {
+	weight := 0
+	for i := 0; i < len(variants); i++ {
+		given := variants[i]
+		var derived []string
+		if strings.Contains(given, "%") {
+			derived = append(derived, decode(given))
+			if encodedAgain := replaceSlashes(given, "%252F"); encodedAgain != given {
+				derived = append(derived, decode(encodedAgain))
+			}
+		}
+		if strings.ContainsAny(given, `?#;:$\`) {
+			derived = append(derived, cutVariants(given)...)
+		}
+		if given == "" || strings.Contains(given, ".") || strings.Contains(given, "//") {
+			derived = append(derived, cleanVariants(given)...)
+		}
+		for _, variant := range derived {
 			if !seen[variant] {
 				seen[variant] = true
 				size += len(variant)
+				weight += len(variant) * len(variants)
 				variants = append(variants, variant)
 			}
 		}
-		if len(variants) > maxVariants || size > maxVariantBytes {
+		if len(variants) > maxVariants || size > maxVariantBytes || weight > maxWeight {
 			return nil
 		}
-		latest = strings.Join(variants[first:], "\n")
 	}
 	return variants
+}
+
+// cutVariants returns what services may take a path for that cut something off its names, or turn \ into /.
+func cutVariants(given string) []string {
+	var derived []string
+	if strings.Contains(given, `\`) {
+		derived = append(derived, strings.ReplaceAll(given, `\`, "/"))
+	}
+	if end := strings.IndexAny(given, "?#"); end >= 0 {
+		derived = append(derived, given[:end])
+	}
+	if strings.Contains(given, ";") {
+		derived = append(derived, pathParameters.ReplaceAllString(given, ""))
+	}
+	if strings.ContainsAny(given, ":$") {
+		derived = append(derived, stream.ReplaceAllString(given, "$1"))
+	}
+	return derived
+}
+
+// cleanVariants returns what services may take a path for that clean it, that don't, or that find a script in it. Some
+// split a path without cleaning it: to them /u/../secret is the secret of somebody called "..". Others go by how it
+// begins, whatever follows.
+func cleanVariants(given string) []string {
+	var derived []string
+	hasDots := strings.Contains(given, "/.")
+	if hasDots {
+		derived = append(derived, protectDots(dots, given), wayUp.ReplaceAllString(given, ""))
+	}
+	if hasDots || given == "" || strings.Contains(given, "//") {
+		derived = append(derived, cleanPath(given))
+	}
+	withoutHidden := strings.ReplaceAll(given, "/.", "//") // a file called .php is no script
+	if script := scriptSuffix.FindStringIndex(withoutHidden); script != nil {
+		derived = append(derived, given[script[1]-1:])
+	}
+	return derived
 }
 
 // isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
@@ -3080,66 +3264,6 @@ func isUnforeseeable(decoded string) bool {
 // withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
 // anybody uses have a few dozen.
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
-
-// isAmbiguous reports whether paths hold something that a service may decode, cut off or clean.
-func isAmbiguous(paths string) bool {
-	return strings.ContainsAny(paths, `%;?#:$\`) || strings.Contains(paths, "/.") || strings.Contains(paths, "//") ||
-		scriptSuffix.MatchString(paths)
-}
-
-// derivedVariants returns what a service may take paths for in one step.
-func derivedVariants(paths string) string {
-	var derived []string
-	if strings.Contains(paths, "%") {
-		derived = append(derived, decode(paths))
-	}
-	if encodedAgain := replaceSlashes(paths, "%252F"); encodedAgain != paths {
-		derived = append(derived, decode(encodedAgain))
-	}
-	if strings.Contains(paths, `\`) {
-		derived = append(derived, strings.ReplaceAll(paths, `\`, "/"))
-	}
-	if strings.ContainsAny(paths, "?#") {
-		derived = append(derived, withoutQueries(paths))
-	}
-	// Some split a path without cleaning it: /u/../secret is the secret of one called .. to them. Others go by how it
-	// begins, whatever follows.
-	if strings.Contains(paths, "/.") {
-		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
-	}
-	if strings.Contains(paths, ";") {
-		derived = append(derived, pathParameters.ReplaceAllString(paths, ""))
-	}
-	if strings.ContainsAny(paths, ":$") {
-		derived = append(derived, stream.ReplaceAllString(paths, "$1"))
-	}
-	if scriptSuffix.MatchString(paths) {
-		derived = append(derived, afterScripts(paths))
-	}
-	return strings.Join(append(derived, cleanPaths(paths)), "\n")
-}
-
-// withoutQueries returns the paths without what follows a ? or a #.
-func withoutQueries(paths string) string {
-	lines := strings.Split(paths, "\n")
-	for i, address := range lines {
-		if end := strings.IndexAny(address, "?#"); end >= 0 {
-			lines[i] = address[:end]
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// afterScripts returns the paths without a script and what is before it.
-func afterScripts(paths string) string {
-	lines := strings.Split(paths, "\n")
-	for i, line := range lines {
-		if script := scriptName.FindStringIndex(line); script != nil {
-			lines[i] = line[script[1]-1:]
-		}
-	}
-	return strings.Join(lines, "\n")
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The page

@@ -782,6 +782,7 @@ func TestLongPaths(t *testing.T) {
 	})
 	name := strings.Repeat("Ab", 1<<10)
 	names := strings.Repeat("Abcdefghijklmnopqrstuvwxyz/", 100)
+	const proxied = "/https%3A%2F%2Fexample.com%2Fa%3Fb%3D"
 	for _, test := range []struct {
 		why      string
 		path     string
@@ -809,6 +810,12 @@ func TestLongPaths(t *testing.T) {
 		{"1,024 slashes", "/music/" + strings.Repeat("A/", 1022), 999},
 		{"1,025 slashes", "/music/" + strings.Repeat("A/", 1023), 0},
 		{"1,025 slashes, encoded", "/music/" + strings.Repeat("A%2F", 1023), 0},
+		{"a song with eight variants", "/music/" + strings.Repeat("%E6%97%A5", 200) + "/AC%2FDC/Re%3A%20Who%3F.mp3", 999},
+		{"a file with sixteen variants", "/music/" + strings.Repeat("a", 300) + "/a%2Fb%3F%23c;d.txt", 999},
+		{"the same, seven times as long", "/music/" + strings.Repeat("a", 2100) + "/a%2Fb%3F%23c;d.txt", 0},
+		{"a page that is read by a proxy", "/music" + proxied + strings.Repeat("c", 600), 999},
+		{"a longer one that no rule is about", "/x" + proxied + strings.Repeat("c", 3000), 4},
+		{"the same with a name that a rule closes", "/x" + proxied + "Secret" + strings.Repeat("c", 3000), 0},
 	} {
 		if got := s.requiredGroup("GET "+test.path, 0, 3, 4, 998, 999); got != test.required {
 			t.Errorf("%s: %.50s requires %d, want %d", test.why, test.path, got, test.required)

@@ -369,6 +369,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 	overlapping := map[string]any{"Rules": []string{
 		"/secret/=Admin", "/api/=Guest", "/{user}/private/=Admin", "/files/{name}=Guest", "OPTIONS /=Guest",
 	}}
+	mixed := "/%3B;x%5C%2e%2e" + strings.Repeat("%E6%97%A5", 153) + "settings" + strings.Repeat("日", 155) + ".php/" +
+		strings.Repeat("日", 94) + "7" + strings.Repeat("a", 205) + "/.php/%3F%20%25u" + strings.Repeat("日", 17) + "A"
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
 	for _, request := range []interpretedRequest{
@@ -423,6 +425,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 			name: "4 KiB of Japanese names", options: rules,
 			target: "/" + load.Fill(strings.Repeat("%E6%AD%8C", 10)+"/", 11<<10) + "%E6%AD%8C%3F.mp3", status: 401,
 		},
+		{name: "Japanese mixed with marks", options: rules, target: mixed, status: 401},
+		{name: "the same, and overlapping rules", options: overlapping, target: mixed, status: 401},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
 		{
