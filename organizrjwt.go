@@ -15,7 +15,9 @@ package organizrjwt
 //   - Refusals: what everybody else is told, and the log.
 //   - Logging in: where browsers are sent, and when that can't help.
 //   - Options: how each one is parsed.
-//   - Rules: which group a path requires.
+//   - Rules: which group a request requires.
+//   - Patterns: how rules become what a path is looked up in.
+//   - Paths: what services may take a path for.
 //   - The page that people see.
 //
 // What Yaegi, Traefik's interpreter, makes of Go decides the form of a few functions. A call allocates a slot for every
@@ -2281,22 +2283,6 @@ func parseHeader(errs *configErrors, name, text string) *header {
 // /settings.json may all be /settings to them. So a path is looked up in two ways, and the most privileged group of all
 // holds. Rules that grant access match exactly: the path as it came, among the patterns as they were given. Rules that
 // restrict it also match every variant of the path that a lenient service might mean, among the patterns in lower case.
-//
-// Attackers can write paths that have many long variants, and interpreted steps are slow. So variants are derived only
-// where they can make a difference, and there is a limit to them. Once they are known, they are lines of one text: most
-// steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes to a control
-// character has variants.
-
-const (
-	maxPath         = 4 << 10     // bytes, once decoded
-	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
-	maxSlashes      = 1 << 10
-	maxMarks        = 128      // see withoutMarks
-	maxVariants     = 16       // of one path
-	maxVariantBytes = 20 << 10 // of all of them
-	maxWeight       = 56 << 10 // bytes of each variant, times the variants before it
-	maxUnshortened  = 256      // bytes; shortening what is shorter takes longer than it saves
-)
 
 // A rule is one of the option rules, or what the option group requires. What the page shows is exported for its
 // template.
@@ -2700,207 +2686,6 @@ func strictestOf(r *rules, patterns *patternSet, method string, paths []string, 
 	return required
 }
 
-// parseRules returns the rules that the option lists, or nil for none.
-//
-// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
-// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
-// found.
-func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
-	if len(raw) == 0 {
-		return nil
-	}
-	r := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
-	var patterns []*rulePattern
-	for _, text := range raw {
-		if found := parseRule(errs, text); found != nil {
-			patterns = append(patterns, found)
-		}
-	}
-	// Of two that match the same requests, the more privileged one is registered.
-	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
-	for _, found := range patterns {
-		r.strictest = mostPrivileged(r.strictest, found.rule)
-		if err := r.addPattern(found); err != nil {
-			errs.addf("rules: %q: %v", found.rule.Text, err)
-		}
-	}
-	r.closingNames = closingNames(patterns, fallback)
-	if len(r.folded.muxes) == 1 {
-		r.simple = r.folded.muxes[0]
-	} else {
-		r.simplePath = noPath
-	}
-	return r
-}
-
-// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
-var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
-
-// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
-// the fallback, or nil if one of those has none.
-func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
-	var pairs []string
-	for _, found := range patterns {
-		if found.rule.group >= fallback.group {
-			continue
-		}
-		longest := ""
-		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
-			for _, name := range literalName.FindAllString(decode(part), -1) {
-				if len(name) > len(longest) {
-					longest = name
-				}
-			}
-		}
-		if longest == "" {
-			return nil
-		}
-		pairs = append(pairs, longest, "")
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// addPattern adds a rule's pattern to all sets.
-func (r *rules) addPattern(found *rulePattern) error {
-	pattern := protectNames(found.pattern)
-	r.measure(pattern)
-	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
-		return err
-	}
-	files := []string{pattern}
-	if strings.HasSuffix(pattern, "/") {
-		const below = "{below_by_organizrjwt}" // a name that no rule has
-		files = []string{pattern + below, pattern + below + "/"}
-	} else {
-		r.simplePath = simpleFile
-	}
-	if strings.HasSuffix(pattern, "/{$}") {
-		files = nil
-	}
-	for _, file := range files {
-		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
-		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
-			return err
-		}
-	}
-	folded := foldPattern(pattern)
-	r.allFolded = r.allFolded && folded == pattern
-	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
-		return err
-	}
-	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
-}
-
-// measure notes how deep a pattern is, and how long its names are.
-func (r *rules) measure(pattern string) {
-	const below = 2   // slashes that files add
-	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
-	if depth := strings.Count(pattern, "/") + below; depth > r.maxDepth {
-		r.maxDepth = depth
-	}
-	if name := folding * len(pattern); name > r.maxName {
-		r.maxName = name
-	}
-}
-
-// addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
-func (s *patternSet) addUnslashed(added *rulePattern) error {
-	if err := s.add(added); err != nil {
-		return err
-	}
-	file := strings.TrimSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/")
-	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
-		return nil
-	}
-	return s.add(&rulePattern{rule: added.rule, pattern: file})
-}
-
-var (
-	// ruleParts matches the method, the path and the group of a rule.
-	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
-
-	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
-	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
-
-	// anyRest matches what means the same as a slash at the end.
-	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
-)
-
-// parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
-func parseRule(errs *configErrors, raw string) *rulePattern {
-	parts := ruleParts.FindStringSubmatch(raw)
-	if parts == nil {
-		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
-		return nil
-	}
-	before := len(errs.texts)
-	group := parseGroup(errs, fmt.Sprintf("rules: %q", raw), parts[3])
-	method, pattern := strings.ToUpper(parts[1]), parts[2]
-	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
-	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
-	switch {
-	case !strings.HasPrefix(pattern, "/"):
-		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
-			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
-	case invisible >= 0:
-		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
-		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
-	case odd != "":
-		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
-			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
-	case method != "" && !knownMethods[method]:
-		errs.addf("rules: %q has the unknown method %q; did you mean %s? For a method of the service's own, "+
-			"write a rule without method", raw, method, nearest(method, knownMethods))
-	}
-	if len(errs.texts) > before {
-		return nil
-	}
-	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
-	parsed := newRule(group)
-	parsed.Text = strings.TrimSpace(raw)
-	parsed.origin = " by the rule " + parsed.Text
-	return &rulePattern{rule: parsed, pattern: pattern}
-}
-
-// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
-// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
-type patternSet struct {
-	muxes  []*http.ServeMux
-	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
-}
-
-// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
-func (s *patternSet) add(added *rulePattern) error {
-	for _, mux := range s.muxes {
-		err := handle(mux, added)
-		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
-			return nil
-		}
-		if !strings.Contains(err.Error(), "conflicts with") {
-			return err
-		}
-	}
-	mux := http.NewServeMux()
-	s.muxes = append(s.muxes, mux)
-	s.chosen = &sync.Map{}
-	return handle(mux, added)
-}
-
-// registeredAt matches what ServeMux says about lines of this file.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
-
-// handle registers a pattern, or returns as an error what ServeMux panics with.
-func handle(mux *http.ServeMux, added *rulePattern) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
-			err = errors.New(strings.Join(strings.Fields(text), " "))
-		}
-	}()
-	mux.Handle(added.pattern, added)
-	return nil
-}
-
 // findPattern returns the most specific pattern that matches a request, and among those of which none is more
 // specific the one with the most privileged group; or nil.
 func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
@@ -2990,6 +2775,213 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 	return true
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Patterns
+//
+// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of service
+// does: with a final slash or without, in the case in which it was given or in lower case.
+
+var (
+	// ruleParts matches the method, the path and the group of a rule.
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
+
+	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
+	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
+
+	// anyRest matches what means the same as a slash at the end.
+	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
+)
+
+// parseRules returns the rules that the option lists, or nil for none.
+//
+// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
+// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
+// found.
+func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
+	if len(raw) == 0 {
+		return nil
+	}
+	r := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
+	var patterns []*rulePattern
+	for _, text := range raw {
+		if found := parseRule(errs, text); found != nil {
+			patterns = append(patterns, found)
+		}
+	}
+	// Of two that match the same requests, the more privileged one is registered.
+	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
+	for _, found := range patterns {
+		r.strictest = mostPrivileged(r.strictest, found.rule)
+		if err := r.addPattern(found); err != nil {
+			errs.addf("rules: %q: %v", found.rule.Text, err)
+		}
+	}
+	r.closingNames = closingNames(patterns, fallback)
+	if len(r.folded.muxes) == 1 {
+		r.simple = r.folded.muxes[0]
+	} else {
+		r.simplePath = noPath
+	}
+	return r
+}
+
+// parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
+func parseRule(errs *configErrors, raw string) *rulePattern {
+	parts := ruleParts.FindStringSubmatch(raw)
+	if parts == nil {
+		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
+		return nil
+	}
+	before := len(errs.texts)
+	group := parseGroup(errs, fmt.Sprintf("rules: %q", raw), parts[3])
+	method, pattern := strings.ToUpper(parts[1]), parts[2]
+	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
+	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
+	switch {
+	case !strings.HasPrefix(pattern, "/"):
+		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
+			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
+	case invisible >= 0:
+		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
+		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
+	case odd != "":
+		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
+			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
+	case method != "" && !knownMethods[method]:
+		errs.addf("rules: %q has the unknown method %q; did you mean %s? For a method of the service's own, "+
+			"write a rule without method", raw, method, nearest(method, knownMethods))
+	}
+	if len(errs.texts) > before {
+		return nil
+	}
+	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
+	parsed := newRule(group)
+	parsed.Text = strings.TrimSpace(raw)
+	parsed.origin = " by the rule " + parsed.Text
+	return &rulePattern{rule: parsed, pattern: pattern}
+}
+
+// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
+// the fallback, or nil if one of those has none.
+func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+	var pairs []string
+	for _, found := range patterns {
+		if found.rule.group >= fallback.group {
+			continue
+		}
+		longest := ""
+		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
+			for _, name := range literalName.FindAllString(decode(part), -1) {
+				if len(name) > len(longest) {
+					longest = name
+				}
+			}
+		}
+		if longest == "" {
+			return nil
+		}
+		pairs = append(pairs, longest, "")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
+var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
+
+// addPattern adds a rule's pattern to all sets.
+func (r *rules) addPattern(found *rulePattern) error {
+	pattern := protectNames(found.pattern)
+	r.measure(pattern)
+	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+		return err
+	}
+	files := []string{pattern}
+	if strings.HasSuffix(pattern, "/") {
+		const below = "{below_by_organizrjwt}" // a name that no rule has
+		files = []string{pattern + below, pattern + below + "/"}
+	} else {
+		r.simplePath = simpleFile
+	}
+	if strings.HasSuffix(pattern, "/{$}") {
+		files = nil
+	}
+	for _, file := range files {
+		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
+		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
+			return err
+		}
+	}
+	folded := foldPattern(pattern)
+	r.allFolded = r.allFolded && folded == pattern
+	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+		return err
+	}
+	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+}
+
+// measure notes how deep a pattern is, and how long its names are.
+func (r *rules) measure(pattern string) {
+	const below = 2   // slashes that files add
+	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
+	if depth := strings.Count(pattern, "/") + below; depth > r.maxDepth {
+		r.maxDepth = depth
+	}
+	if name := folding * len(pattern); name > r.maxName {
+		r.maxName = name
+	}
+}
+
+// addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
+func (s *patternSet) addUnslashed(added *rulePattern) error {
+	if err := s.add(added); err != nil {
+		return err
+	}
+	file := strings.TrimSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/")
+	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
+		return nil
+	}
+	return s.add(&rulePattern{rule: added.rule, pattern: file})
+}
+
+// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
+// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
+type patternSet struct {
+	muxes  []*http.ServeMux
+	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
+}
+
+// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
+func (s *patternSet) add(added *rulePattern) error {
+	for _, mux := range s.muxes {
+		err := handle(mux, added)
+		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "conflicts with") {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	s.muxes = append(s.muxes, mux)
+	s.chosen = &sync.Map{}
+	return handle(mux, added)
+}
+
+// registeredAt matches what ServeMux says about lines of this file.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
+// handle registers a pattern, or returns as an error what ServeMux panics with.
+func handle(mux *http.ServeMux, added *rulePattern) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
+			err = errors.New(strings.Join(strings.Fields(text), " "))
+		}
+	}()
+	mux.Handle(added.pattern, added)
+	return nil
+}
+
 // foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
@@ -3000,179 +2992,39 @@ func foldPattern(pattern string) string {
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
-// spaces.
-func foldPaths(paths string) string {
-	paths = foldCase(paths)
-	if !endsLoosely(paths) {
-		return paths
-	}
-	lines := strings.Split(paths, "\n")
-	for i, line := range lines {
-		if endsLoosely(line) {
-			lines[i] = trimNames(line)
-		}
-	}
-	return strings.Join(lines, "\n")
-}
+// ---------------------------------------------------------------------------------------------------------------------
+// Paths
+//
+// Attackers can write paths that have many long variants, and interpreted steps are slow. So variants are derived only
+// where they can make a difference, and there is a limit to them. Once they are known, they are lines of one text: most
+// steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes to a control
+// character has variants.
 
-// foldCase returns a text in which letters that differ in nothing but their case are the same.
-func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
-
-// endsLoosely reports whether a name may end in a dot or a space.
-func endsLoosely(paths string) bool {
-	return strings.Contains(paths, "./") || strings.Contains(paths, " /") || strings.Contains(paths, ".\n") ||
-		strings.Contains(paths, " \n") || strings.HasSuffix(paths, ".") || strings.HasSuffix(paths, " ")
-}
-
-// trimNames returns a path whose names have no dots and spaces at their ends, unless they are nothing else.
-func trimNames(clean string) string {
-	names := strings.Split(clean, "/")
-	for i, name := range names {
-		if trimmed := strings.TrimRight(name, ". "); trimmed != "" {
-			names[i] = trimmed
-		}
-	}
-	return strings.Join(names, "/")
-}
-
-var (
-	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
-	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
-
-	// pathParameters matches what Java services cut off each name.
-	pathParameters = regexp.MustCompile(`;[^/\n]*`)
-
-	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
-	stream = regexp.MustCompile(`([^/:$\n])[:$][^/\n]*`)
-
-	// scriptSuffix matches how a script's name ends, after which CGI and PHP have the path that counts:
-	// /index.php/settings.
-	scriptSuffix = regexp.MustCompile(`\.(?i:` +
-		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
-
-	// encodedDots matches a name that decodes to "." or "..".
-	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
-
-	// dots matches a name that is "." or "..".
-	dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
-
-	// wayUp matches a path's first name that is "..", and all behind it.
-	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
+const (
+	maxPath         = 4 << 10     // bytes, once decoded
+	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
+	maxSlashes      = 1 << 10
+	maxMarks        = 128      // see withoutMarks
+	maxVariants     = 16       // of one path
+	maxVariantBytes = 20 << 10 // of all of them
+	maxWeight       = 56 << 10 // bytes of each variant, times the variants before it
+	maxUnshortened  = 256      // bytes; shortening what is shorter takes longer than it saves
 )
 
-// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
-// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
-func protectNames(escaped string) string {
-	if !strings.Contains(escaped, "%2") {
-		return escaped
-	}
-	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
+// isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
+// rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
+// Windows, or there is too much of it.
+func isUnforeseeable(decoded string) bool {
+	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
+		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
+		!utf8.ValidString(decoded) || strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
+		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
+		strings.Contains(decoded, ".") && emptyName.MatchString(strings.ReplaceAll(decoded, `\`, "/"))
 }
 
-// replaceSlashes returns escaped paths with something else for encoded slashes.
-func replaceSlashes(escaped, replacement string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
-}
-
-// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
-func protectDots(pattern *regexp.Regexp, escaped string) string {
-	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
-		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
-	}
-	return escaped
-}
-
-// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
-// and the last, and the rest of long names.
-func shortenPaths(r *rules, paths string) string {
-	if len(paths) < maxUnshortened {
-		return paths
-	}
-	lines := strings.Split(paths, "\n")
-	for i, clean := range lines {
-		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
-		if len(names) == r.maxDepth+2 {
-			names[r.maxDepth+1] = "_"
-		}
-		for j, name := range names {
-			if len(name) > r.maxName {
-				names[j] = shortenName(name, r.maxName)
-			}
-		}
-		lines[i] = strings.Join(names, "/")
-	}
-	return strings.Join(lines, "\n")
-}
-
-// shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
-// were cut, which don't count on Windows. It has an extension if the name has one.
-func shortenName(name string, longest int) string {
-	short := name[:longest]
-	switch {
-	case len(strings.TrimRight(name, ". ")) <= longest:
-		return short
-	case strings.Contains(name[longest:], "."):
-		return short + "_._"
-	}
-	return short + "_"
-}
-
-// withoutDuplicates returns each of the paths once.
-func withoutDuplicates(paths string) string {
-	var distinct []string
-	seen := map[string]bool{}
-	for _, line := range strings.Split(paths, "\n") {
-		if !seen[line] {
-			seen[line] = true
-			distinct = append(distinct, line)
-		}
-	}
-	return strings.Join(distinct, "\n")
-}
-
-// cleanPaths returns paths, each as cleanPath has it.
-func cleanPaths(paths string) string {
-	lines := strings.Split(paths, "\n")
-	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
-	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
-		return paths
-	}
-	for i, dirty := range lines {
-		lines[i] = cleanPath(dirty)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// cleanPath returns a path without names that are . or .., and with one slash for many.
-func cleanPath(dirty string) string {
-	clean := path.Clean("/" + dirty)
-	if strings.HasSuffix(dirty, "/") && clean != "/" {
-		clean += "/"
-	}
-	return clean
-}
-
-// decode undoes one percent-encoding. What isn't an encoding stays as it is.
-func decode(escaped string) string {
-	if decoded, err := url.PathUnescape(escaped); err == nil {
-		return decoded
-	}
-	return lenientDecoder.Replace(escaped)
-}
-
-var lenientDecoder = func() *strings.Replacer {
-	const digits = "0123456789abcdefABCDEF"
-	var pairs []string
-	for _, first := range digits {
-		for _, second := range digits {
-			code := "%" + string(first) + string(second)
-			octet, _ := url.PathUnescape(code)
-			pairs = append(pairs, code, octet)
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}()
+// withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
+// anybody uses have a few dozen.
+var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
 // cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many
@@ -3250,20 +3102,179 @@ func cleanVariants(given string) []string {
 	return derived
 }
 
-// isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
-// rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
-// Windows, or there is too much of it.
-func isUnforeseeable(decoded string) bool {
-	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
-		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
-		!utf8.ValidString(decoded) || strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
-		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
-		strings.Contains(decoded, ".") && emptyName.MatchString(strings.ReplaceAll(decoded, `\`, "/"))
+// cleanPaths returns paths, each as cleanPath has it.
+func cleanPaths(paths string) string {
+	lines := strings.Split(paths, "\n")
+	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
+	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
+		return paths
+	}
+	for i, dirty := range lines {
+		lines[i] = cleanPath(dirty)
+	}
+	return strings.Join(lines, "\n")
 }
 
-// withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
-// anybody uses have a few dozen.
-var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
+// cleanPath returns a path without names that are . or .., and with one slash for many.
+func cleanPath(dirty string) string {
+	clean := path.Clean("/" + dirty)
+	if strings.HasSuffix(dirty, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}
+
+// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
+// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
+func protectNames(escaped string) string {
+	if !strings.Contains(escaped, "%2") {
+		return escaped
+	}
+	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
+}
+
+// replaceSlashes returns escaped paths with something else for encoded slashes.
+func replaceSlashes(escaped, replacement string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
+}
+
+// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
+func protectDots(pattern *regexp.Regexp, escaped string) string {
+	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
+		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
+	}
+	return escaped
+}
+
+// decode undoes one percent-encoding. What isn't an encoding stays as it is.
+func decode(escaped string) string {
+	if decoded, err := url.PathUnescape(escaped); err == nil {
+		return decoded
+	}
+	return lenientDecoder.Replace(escaped)
+}
+
+var lenientDecoder = func() *strings.Replacer {
+	const digits = "0123456789abcdefABCDEF"
+	var pairs []string
+	for _, first := range digits {
+		for _, second := range digits {
+			code := "%" + string(first) + string(second)
+			octet, _ := url.PathUnescape(code)
+			pairs = append(pairs, code, octet)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
+// and the last, and the rest of long names.
+func shortenPaths(r *rules, paths string) string {
+	if len(paths) < maxUnshortened {
+		return paths
+	}
+	lines := strings.Split(paths, "\n")
+	for i, clean := range lines {
+		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
+		if len(names) == r.maxDepth+2 {
+			names[r.maxDepth+1] = "_"
+		}
+		for j, name := range names {
+			if len(name) > r.maxName {
+				names[j] = shortenName(name, r.maxName)
+			}
+		}
+		lines[i] = strings.Join(names, "/")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
+// were cut, which don't count on Windows. It has an extension if the name has one.
+func shortenName(name string, longest int) string {
+	short := name[:longest]
+	switch {
+	case len(strings.TrimRight(name, ". ")) <= longest:
+		return short
+	case strings.Contains(name[longest:], "."):
+		return short + "_._"
+	}
+	return short + "_"
+}
+
+// withoutDuplicates returns each of the paths once.
+func withoutDuplicates(paths string) string {
+	var distinct []string
+	seen := map[string]bool{}
+	for _, line := range strings.Split(paths, "\n") {
+		if !seen[line] {
+			seen[line] = true
+			distinct = append(distinct, line)
+		}
+	}
+	return strings.Join(distinct, "\n")
+}
+
+// foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
+// spaces.
+func foldPaths(paths string) string {
+	paths = foldCase(paths)
+	if !endsLoosely(paths) {
+		return paths
+	}
+	lines := strings.Split(paths, "\n")
+	for i, line := range lines {
+		if endsLoosely(line) {
+			lines[i] = trimNames(line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// foldCase returns a text in which letters that differ in nothing but their case are the same.
+func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
+
+// endsLoosely reports whether a name may end in a dot or a space.
+func endsLoosely(paths string) bool {
+	return strings.Contains(paths, "./") || strings.Contains(paths, " /") || strings.Contains(paths, ".\n") ||
+		strings.Contains(paths, " \n") || strings.HasSuffix(paths, ".") || strings.HasSuffix(paths, " ")
+}
+
+// trimNames returns a path whose names have no dots and spaces at their ends, unless they are nothing else.
+func trimNames(clean string) string {
+	names := strings.Split(clean, "/")
+	for i, name := range names {
+		if trimmed := strings.TrimRight(name, ". "); trimmed != "" {
+			names[i] = trimmed
+		}
+	}
+	return strings.Join(names, "/")
+}
+
+var (
+	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
+	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
+
+	// pathParameters matches what Java services cut off each name.
+	pathParameters = regexp.MustCompile(`;[^/\n]*`)
+
+	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
+	stream = regexp.MustCompile(`([^/:$\n])[:$][^/\n]*`)
+
+	// scriptSuffix matches how a script's name ends, after which CGI and PHP have the path that counts:
+	// /index.php/settings.
+	scriptSuffix = regexp.MustCompile(`\.(?i:` +
+		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
+
+	// encodedDots matches a name that decodes to "." or "..".
+	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
+
+	// dots matches a name that is "." or "..".
+	dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
+
+	// wayUp matches a path's first name that is "..", and all behind it.
+	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The page
