@@ -2343,7 +2343,7 @@ type rulePattern struct {
 // ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
 func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// withFallback returns the rules with another one where no pattern matches.
+// withFallback returns the same rules with another fallback.
 func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
 	all.fallback = fallback
@@ -2362,9 +2362,9 @@ var knownMethods = nameSet(`
 // Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
 // Where the pattern of a rule is a file, a path with a final slash isn't simple.
 var (
-	simplePath = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
-	simpleFile = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
-	noPath     = regexp.MustCompile(`$.`)
+	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
+	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
+	noPath       = regexp.MustCompile(`$.`)
 )
 
 // requiredFor returns what a visitor's request requires. decide has these lines of its own: a call would take every
@@ -2616,8 +2616,8 @@ func strictestAsGiven(r *rules, method, paths string, required *rule) *rule {
 	return strictestOf(r, &r.folders, method, folders, required)
 }
 
-// strictestLenient returns the strictest rule for any of the clean paths if a final slash doesn't matter, whether or
-// not case does; or what is required anyway if that is stricter.
+// strictestLenient returns the strictest rule that any of the clean paths has to a service that ignores final slashes,
+// and perhaps case; or what is required anyway if that is stricter.
 func strictestLenient(r *rules, method, paths string, isFile bool, required *rule) *rule {
 	folded := foldPaths(paths)
 	seen := map[string]bool{}
@@ -2686,8 +2686,8 @@ func strictestOf(r *rules, patterns *patternSet, method string, paths []string, 
 	return required
 }
 
-// findPattern returns the most specific pattern that matches a request, and among those of which none is more
-// specific the one with the most privileged group; or nil.
+// findPattern returns the most specific pattern that matches a request, or nil. If several match and none is more
+// specific than the others, it returns the one whose rule requires the most privileged group.
 func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
 	var only *rulePattern
 	for _, mux := range patterns.muxes {
@@ -2706,19 +2706,19 @@ func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
 // findOverlapping is findPattern where several patterns match. Comparing them takes long, so it remembers the result.
 func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
 	var found []*rulePattern
-	key := ""
+	matches := ""
 	for _, mux := range patterns.muxes {
 		handler, _ := mux.Handler(req)
 		if matched, ok := handler.(*rulePattern); ok {
 			found = append(found, matched)
-			key += matched.pattern + "\n"
+			matches += matched.pattern + "\n"
 		}
 	}
-	known, _ := patterns.chosen.Load(key)
+	known, _ := patterns.chosen.Load(matches)
 	best, ok := known.(*rulePattern)
 	if !ok {
 		best = mostSpecific(found)
-		patterns.chosen.Store(key, best)
+		patterns.chosen.Store(matches, best)
 	}
 	return best
 }
@@ -2727,15 +2727,15 @@ func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
 func mostSpecific(found []*rulePattern) *rulePattern {
 	var best *rulePattern
 	for _, matched := range found {
-		if !matched.isGeneral(found) && (best == nil || matched.rule.group < best.rule.group) {
+		if !matched.hasMoreSpecific(found) && (best == nil || matched.rule.group < best.rule.group) {
 			best = matched
 		}
 	}
 	return best
 }
 
-// isGeneral reports whether one of the other patterns is more specific.
-func (p *rulePattern) isGeneral(others []*rulePattern) bool {
+// hasMoreSpecific reports whether one of the other patterns is more specific.
+func (p *rulePattern) hasMoreSpecific(others []*rulePattern) bool {
 	for _, other := range others {
 		if other != p && p.includes(other) && !other.includes(p) {
 			return true
@@ -2749,8 +2749,8 @@ var (
 	endOfPattern = regexp.MustCompile(`\{\$\}$`)
 )
 
-// includes reports whether every request that the other pattern matches is one of this pattern's. It tries the most
-// general ones: with names that no pattern has, and for a folder itself and deeper than this pattern goes.
+// includes reports whether every request that the other pattern matches is one of this pattern's. It tries examples of
+// the other pattern: each wildcard as a name that no pattern has, and for a folder also a path deeper than this pattern.
 func (p *rulePattern) includes(other *rulePattern) bool {
 	method, example, hasMethod := strings.Cut(other.pattern, " ")
 	if !hasMethod {
@@ -2801,7 +2801,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
 	}
-	r := &rules{fallback: fallback, strictest: fallback, simplePath: simplePath, allFolded: true}
+	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
 	var patterns []*rulePattern
 	for _, text := range raw {
 		if found := parseRule(errs, text); found != nil {
@@ -2921,13 +2921,13 @@ func (r *rules) addPattern(found *rulePattern) error {
 
 // measure notes how deep a pattern is, and how long its names are.
 func (r *rules) measure(pattern string) {
-	const below = 2   // slashes that files add
+	const extra = 2   // slashes that addPattern adds for files
 	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
-	if depth := strings.Count(pattern, "/") + below; depth > r.maxDepth {
+	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
 		r.maxDepth = depth
 	}
-	if name := folding * len(pattern); name > r.maxName {
-		r.maxName = name
+	if longest := folding * len(pattern); longest > r.maxName {
+		r.maxName = longest
 	}
 }
 
@@ -3003,12 +3003,12 @@ var literalPart = regexp.MustCompile(`/[^{}]*`)
 const (
 	maxPath         = 4 << 10     // bytes, once decoded
 	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
-	maxSlashes      = 1 << 10
-	maxMarks        = 128      // see withoutMarks
-	maxVariants     = 16       // of one path
-	maxVariantBytes = 20 << 10 // of all of them
-	maxWeight       = 56 << 10 // bytes of each variant, times the variants before it
-	maxUnshortened  = 256      // bytes; shortening what is shorter takes longer than it saves
+	maxSlashes      = 1 << 10     // in a path, once decoded
+	maxMarks        = 128         // see withoutMarks
+	maxVariants     = 16          // of one path
+	maxVariantBytes = 20 << 10    // of all of them
+	maxWeight       = 56 << 10    // bytes of each variant, times the variants before it
+	maxUnshortened  = 256         // bytes; shortening what is shorter takes longer than it saves
 )
 
 // isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
