@@ -371,6 +371,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 	}}
 	mixed := "/%3B;x%5C%2e%2e" + strings.Repeat("%E6%97%A5", 153) + "settings" + strings.Repeat("日", 155) + ".php/" +
 		strings.Repeat("日", 94) + "7" + strings.Repeat("a", 205) + "/.php/%3F%20%25u" + strings.Repeat("日", 17) + "A"
+	closable := strings.Replace(mixed, "settings", "secret", 1)
+	proxied := "https://example.com/" + strings.Repeat("c", 1600) + "%3Fb"
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
 	for _, request := range []interpretedRequest{
@@ -427,6 +429,10 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		},
 		{name: "Japanese mixed with marks", options: rules, target: mixed, status: 401},
 		{name: "the same, and overlapping rules", options: overlapping, target: mixed, status: 401},
+		{name: "the same with the name of a closed folder", options: rules, target: closable, status: 401},
+		{name: "that, and overlapping rules", options: overlapping, target: closable, status: 401},
+		{name: "a long address that a proxy reads", options: overlapping, target: "/proxy/" + proxied, status: 401},
+		{name: "the same by an opened proxy", options: overlapping, target: "/api/" + proxied, status: 401},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
 		{
