@@ -2520,10 +2520,13 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if isUnforeseeable(twice) {
 		return r.strictest
 	}
+	if once != twice {
+		once += "\n" + twice
+	}
 	given := shortenPaths(r, decode(protectNames(cleanPaths(escaped))))
 	required, isFile := requiredAsGiven(r, method, given)
 	isOpened := required.group > r.fallback.group
-	if required.group == r.strictest.group || !isOpened && closablePaths(r, once+"\n"+twice) == "" {
+	if required.group == r.strictest.group || !isOpened && closablePaths(r, once) == "" {
 		return required
 	}
 	variants := pathVariants(escaped)
@@ -2531,14 +2534,27 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 		return r.strictest
 	}
 	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
-	if !isOpened {
-		paths = closablePaths(r, paths)
+	if isOpened {
+		required = requiredIfAllOpened(r, method, paths, required)
 	}
-	required = strictestAsGiven(r, method, paths, required)
-	if isOpened && required.group <= r.fallback.group {
+	if required.group <= r.fallback.group {
 		paths = closablePaths(r, paths)
+		required = strictestAsGiven(r, method, paths, required)
 	}
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
+}
+
+// requiredIfAllOpened returns what is required if all of the clean paths are opened by patterns as they were given, or
+// else the fallback or something stricter.
+func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
+	for _, clean := range strings.Split(paths, "\n") {
+		found, _ := requiredAsGiven(r, method, clean)
+		required = mostPrivileged(required, found)
+		if required.group <= r.fallback.group {
+			return required
+		}
+	}
+	return required
 }
 
 // closablePaths returns those of several decoded paths that hold a name of a pattern that requires a more privileged
@@ -2750,7 +2766,8 @@ var (
 )
 
 // includes reports whether every request that the other pattern matches is one of this pattern's. It tries examples of
-// the other pattern: each wildcard as a name that no pattern has, and for a folder also a path deeper than this pattern.
+// the other pattern: each wildcard as a name that no pattern has, and for a folder also a path deeper than this
+// pattern.
 func (p *rulePattern) includes(other *rulePattern) bool {
 	method, example, hasMethod := strings.Cut(other.pattern, " ")
 	if !hasMethod {
@@ -2778,8 +2795,8 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 // ---------------------------------------------------------------------------------------------------------------------
 // Patterns
 //
-// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of service
-// does: with a final slash or without, in the case in which it was given or in lower case.
+// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of
+// service does: with a final slash or without, in the case in which it was given or in lower case.
 
 var (
 	// ruleParts matches the method, the path and the group of a rule.
@@ -3013,13 +3030,15 @@ const (
 
 // isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
 // rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
-// Windows, or there is too much of it.
+// Windows or begins with three : or $, or there is too much of it.
 func isUnforeseeable(decoded string) bool {
+	slashed := strings.ReplaceAll(decoded, `\`, "/")
 	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
 		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
 		!utf8.ValidString(decoded) || strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
 		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
-		strings.Contains(decoded, ".") && emptyName.MatchString(strings.ReplaceAll(decoded, `\`, "/"))
+		strings.Contains(decoded, ".") && emptyName.MatchString(slashed) ||
+		strings.ContainsAny(decoded, ":$") && manyFirstMarks.MatchString(slashed)
 }
 
 // withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
@@ -3040,8 +3059,8 @@ func pathVariants(escaped string) []string {
 		var derived []string
 		if strings.Contains(given, "%") {
 			derived = append(derived, decode(given))
-			if encodedAgain := replaceSlashes(given, "%252F"); encodedAgain != given {
-				derived = append(derived, decode(encodedAgain))
+			if strings.Contains(given, "%2F") || strings.Contains(given, "%2f") {
+				derived = append(derived, decode(replaceSlashes(given, "%252F")))
 			}
 		}
 		if strings.ContainsAny(given, `?#;:$\`) {
@@ -3078,10 +3097,25 @@ func cutVariants(given string) []string {
 		derived = append(derived, pathParameters.ReplaceAllString(given, ""))
 	}
 	if strings.ContainsAny(given, ":$") {
-		derived = append(derived, stream.ReplaceAllString(given, "$1"))
+		derived = append(derived, withoutStreams(given))
 	}
 	return derived
 }
+
+// withoutStreams returns a path without what NTFS cuts off its names: /settings::$DATA is /settings. What a name begins
+// with stays.
+func withoutStreams(given string) string {
+	hidden := afterColon.ReplaceAllString(hideFirstMarks.Replace(given), "")
+	return showFirstMarks.Replace(afterDollar.ReplaceAllString(hidden, ""))
+}
+
+// hideFirstMarks hides the : and $ that names begin with, and showFirstMarks undoes that.
+var (
+	hideFirstMarks = strings.NewReplacer(
+		"/::", "/\x03\x03", "/:$", "/\x03\x04", "/$:", "/\x04\x03", "/$$", "/\x04\x04", "/:", "/\x03", "/$", "/\x04",
+	)
+	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
+)
 
 // cleanVariants returns what services may take a path for that clean it, that don't, or that find a script in it. Some
 // split a path without cleaning it: to them /u/../secret is the secret of somebody called "..". Others go by how it
@@ -3096,11 +3130,33 @@ func cleanVariants(given string) []string {
 		derived = append(derived, cleanPath(given))
 	}
 	withoutHidden := strings.ReplaceAll(given, "/.", "//") // a file called .php is no script
-	if script := scriptSuffix.FindStringIndex(withoutHidden); script != nil {
-		derived = append(derived, given[script[1]-1:])
+	if end := strings.IndexByte(scriptEnds.Replace(lowerLetters.Replace(withoutHidden)), '\x05'); end >= 0 {
+		derived = append(derived, given[end+strings.IndexByte(given[end:], '/'):])
 	}
 	return derived
 }
+
+var (
+	// scriptEnds replaces how scripts' names end by \x05. CGI and PHP have the path that counts after one:
+	// /index.php/settings. An expression would take thirty times as long for a path with many dots.
+	scriptEnds = func() *strings.Replacer {
+		var pairs []string
+		for _, extension := range strings.Fields(`php php0 php1 php2 php3 php4 php5 php6 php7 php8 php9 phtml phar cgi fcgi
+			pl py wsgi rb asp aspx ashx cfm jsp jspx do dll exe lua sh`) {
+			pairs = append(pairs, "."+extension+"/", "\x05")
+		}
+		return strings.NewReplacer(pairs...)
+	}()
+
+	// lowerLetters turns capitals of ASCII into small letters, so nothing changes its place.
+	lowerLetters = func() *strings.Replacer {
+		var pairs []string
+		for letter := 'A'; letter <= 'Z'; letter++ {
+			pairs = append(pairs, string(letter), strings.ToLower(string(letter)))
+		}
+		return strings.NewReplacer(pairs...)
+	}()
+)
 
 // cleanPaths returns paths, each as cleanPath has it.
 func cleanPaths(paths string) string {
@@ -3256,15 +3312,14 @@ var (
 	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
 	// pathParameters matches what Java services cut off each name.
-	pathParameters = regexp.MustCompile(`;[^/\n]*`)
+	pathParameters = regexp.MustCompile(`;[^/]*`)
 
-	// stream matches what NTFS cuts off a name: /settings::$DATA is /settings.
-	stream = regexp.MustCompile(`([^/:$\n])[:$][^/\n]*`)
+	// afterColon and afterDollar match what NTFS cuts off each name. One expression for both would take ten times as long.
+	afterColon  = regexp.MustCompile(`:[^/]*`)
+	afterDollar = regexp.MustCompile(`\$[^/]*`)
 
-	// scriptSuffix matches how a script's name ends, after which CGI and PHP have the path that counts:
-	// /index.php/settings.
-	scriptSuffix = regexp.MustCompile(`\.(?i:` +
-		`php\d?|phtml|phar|cgi|fcgi|pl|py|wsgi|rb|asp|aspx|ashx|cfm|jsp|jspx|do|dll|exe|lua|sh)/`)
+	// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
+	manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
 
 	// encodedDots matches a name that decodes to "." or "..".
 	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)

@@ -814,6 +814,11 @@ func TestLongPaths(t *testing.T) {
 		{"a file with sixteen variants", "/music/" + strings.Repeat("a", 300) + "/a%2Fb%3F%23c;d.txt", 999},
 		{"the same, seven times as long", "/music/" + strings.Repeat("a", 2100) + "/a%2Fb%3F%23c;d.txt", 0},
 		{"a page that is read by a proxy", "/music" + proxied + strings.Repeat("c", 600), 999},
+		{"a closed name before many spaces", "/closed" + strings.Repeat("%20", 300), 3},
+		{"and something behind them", "/closed" + strings.Repeat("%20", 300) + "x", 4},
+		{"names that begin with two colons or dollars", "/music/::1/$$", 999},
+		{"three", "/music/::$", 0},
+		{"the same behind a closed name", "/closed::$DATA", 3},
 		{"a longer one that no rule is about", "/x" + proxied + strings.Repeat("c", 3000), 4},
 		{"the same with a name that a rule closes", "/x" + proxied + "Secret" + strings.Repeat("c", 3000), 0},
 	} {
@@ -909,6 +914,14 @@ func TestOverlappingRules(t *testing.T) {
 		{"names that begin with dots", []string{"/api/=Guest"}, map[string]int{
 			"GET /api/..x": 999, "GET /api/.x": 999, "GET /api/x..y": 999, "GET /api/..data": 999,
 		}},
+		{
+			"a long name that begins like another one",
+			[]string{"/{id}/Secret=Admin", "/opened/secret=Guest"},
+			map[string]int{
+				"GET /opened/secret": 999, "GET /x/secret": 0,
+				"GET /opened" + strings.Repeat("%20", 1000) + "x/secret": 0,
+			},
+		},
 		{"a wildcard called below", []string{"/x/{below}/=Guest"}, map[string]int{
 			"GET /x/1/": 999, "GET /x/1/2": 999, "GET /x/1": 4,
 		}},
