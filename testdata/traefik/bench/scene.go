@@ -176,8 +176,8 @@ func (s *scene) addDatabase() error {
 			cookies: load.Changing(listed[0]), user: "bob",
 		},
 		&route{
-			name: "tab", about: "the same as database, where Organizr's tab requires the group", cookies: listed[:1], user: "bob",
-			middleware: plugin(table{"databaseFile": usual, "group": "tab"}),
+			name: "tab", about: "the same as database, where Organizr's tab requires the group", cookies: listed[:1],
+			middleware: plugin(table{"databaseFile": usual, "group": "tab"}), user: "bob",
 		},
 		&route{
 			name: "database-sessions", about: "the same, all thousand by turns", middleware: followed, cookies: listed,
