@@ -2541,6 +2541,7 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 		paths = closablePaths(r, paths)
 		required = strictestAsGiven(r, method, paths, required)
 	}
+	isFile = isFile && strings.HasPrefix(paths+"\n", given+"\n") // otherwise the path as it came isn't among them
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
 }
 
@@ -3046,9 +3047,9 @@ func isUnforeseeable(decoded string) bool {
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
-// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many
-// or they are too long. Few real paths have more than six variants, and those are short. So a variant weighs more the
-// more there are before it.
+// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many or
+// they are too long. Few real paths have more than six variants, and those are short. So a variant weighs more the more
+// there are before it.
 func pathVariants(escaped string) []string {
 	variants := []string{escaped}
 	seen := map[string]bool{escaped: true}
@@ -3314,7 +3315,8 @@ var (
 	// pathParameters matches what Java services cut off each name.
 	pathParameters = regexp.MustCompile(`;[^/]*`)
 
-	// afterColon and afterDollar match what NTFS cuts off each name. One expression for both would take ten times as long.
+	// afterColon and afterDollar match what NTFS cuts off each name. One expression for both would take ten times as
+	// long, since it wouldn't begin with a literal.
 	afterColon  = regexp.MustCompile(`:[^/]*`)
 	afterDollar = regexp.MustCompile(`\$[^/]*`)
 
