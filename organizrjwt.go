@@ -480,7 +480,7 @@ func restrictionOf(user *account, checkedClaims []string) *refusal {
 	}
 	for _, name := range checkedClaims {
 		if !isPrintable(user.claims[name]) {
-			return unprintable(name)
+			return unprintable(user, name)
 		}
 	}
 	return nil
@@ -1237,10 +1237,10 @@ var claimLabels = map[string]string{
 }
 
 // unprintable returns the refusal of an account with a claim that can't be passed on.
-func unprintable(claim string) *refusal {
+func unprintable(user *account, claim string) *refusal {
 	label := claimLabels[claim]
 	return &refusal{
-		Status: http.StatusForbidden, offersLogin: true, quotesUser: claim == "username",
+		Status: http.StatusForbidden, offersLogin: true, quotesUser: !isPrintable(user.claims["username"]),
 		reason: "the account's " + label + " is too long, isn't printable text, or begins or ends with a space",
 		Title:  "Your account can't be passed on",
 		Text: "Your " + label + " in Organizr is too long, has characters that can't be printed, or begins or ends with a " +
@@ -2520,13 +2520,14 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if isUnforeseeable(twice) {
 		return r.strictest
 	}
+	decodings := once
 	if once != twice {
-		once += "\n" + twice
+		decodings += "\n" + twice
 	}
 	given := shortenPaths(r, decode(protectNames(cleanPaths(escaped))))
 	required, isFile := requiredAsGiven(r, method, given)
 	isOpened := required.group > r.fallback.group
-	if required.group == r.strictest.group || !isOpened && closablePaths(r, once) == "" {
+	if required.group == r.strictest.group || !isOpened && closablePaths(r, decodings) == "" {
 		return required
 	}
 	variants := pathVariants(escaped)
@@ -2534,14 +2535,18 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 		return r.strictest
 	}
 	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
+	first, _, _ := strings.Cut(paths, "\n") // the path as it came
 	if isOpened {
 		required = requiredIfAllOpened(r, method, paths, required)
 	}
 	if required.group <= r.fallback.group {
 		paths = closablePaths(r, paths)
+		if paths == "" {
+			return required
+		}
 		required = strictestAsGiven(r, method, paths, required)
 	}
-	isFile = isFile && strings.HasPrefix(paths+"\n", given+"\n") // otherwise the path as it came isn't among them
+	isFile = isFile && strings.HasPrefix(paths+"\n", first+"\n")
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
 }
 
@@ -2558,9 +2563,10 @@ func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
 	return required
 }
 
-// closablePaths returns those of several decoded paths that hold a name of a pattern that requires a more privileged
-// group than the fallback. No such pattern matches the others or a variant of them: services cut names off and decode
-// them, but the names that are left are parts of those in the path.
+// closablePaths returns those of several decoded paths in which a name occurs that a closing pattern needs: one that
+// requires a more privileged group than the fallback. No closing pattern can match the others. The same holds for a
+// path's variants if it is given decoded both once and twice: services drop names, or the end of a name, but never join
+// or change what is left.
 func closablePaths(r *rules, paths string) string {
 	if r.closingNames == nil {
 		return paths

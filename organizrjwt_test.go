@@ -915,6 +915,25 @@ func TestOverlappingRules(t *testing.T) {
 			"GET /api/..x": 999, "GET /api/.x": 999, "GET /api/x..y": 999, "GET /api/..data": 999,
 		}},
 		{
+			"a file's extension in a variant of an opened file",
+			[]string{"/settings/api/open=Admin", "/{user}/open.json=Guest"},
+			map[string]int{
+				"GET /bob/open.json": 999, "GET /settings/api/open.json": 0, "GET /%2573ettings%2Fapi/open.json": 0,
+			},
+		},
+		{
+			"closed names beside one that is all wildcards",
+			[]string{"/{a}/{b}=Admin", "/x/=Power User"},
+			map[string]int{"GET /%2579/z": 0, "GET /y": 4},
+		},
+		{
+			"closed names that aren't ASCII, or end in a dot, or have a slash",
+			[]string{"/Ünï=Admin", "/kiosk=Admin", "/x./{y}=Admin", "/a%2Fbcd=Admin"},
+			map[string]int{
+				"GET /%25C3%259CN%25C3%258F": 0, "GET /%E2%84%AAiosk": 0, "GET /X/1": 0, "GET /x../1": 0, "GET /a%252Fbcd": 0,
+			},
+		},
+		{
 			"a long name that begins like another one",
 			[]string{"/{id}/Secret=Admin", "/opened/secret=Guest"},
 			map[string]int{
@@ -1790,6 +1809,11 @@ func TestUnprintableNames(t *testing.T) {
 		page := s.send("GET /", "Cookie", session, "Accept", browserAccept).Body.String()
 		if !strings.Contains(page, "Your picture in Organizr is too long") || !strings.Contains(page, "<dd>bob</dd>") {
 			t.Errorf("the page doesn't blame the picture: %s", page)
+		}
+		both := cookieWith(tokenWith(`"name":"bob\u0007","email":"bob\u0007@example.com","groupID":4`))
+		page = newSite(t, Config{}).send("GET /", "Cookie", both, "Accept", browserAccept).Body.String()
+		if strings.Contains(page, "\a") || !strings.Contains(page, `bob\a`) {
+			t.Errorf("the page doesn't quote the name beside an address that can't be printed: %s", page)
 		}
 	})
 	for _, name := range []string{"Zoë Müller", "李雷", "🦊", "O&#039;Hara", "a&amp;b", "x  y", "e\u0301"} {
