@@ -39,8 +39,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -283,11 +281,10 @@ func newAccount(claims map[string]string) *account {
 	return &account{claims: claims, groupID: number}
 }
 
-// isPrintable reports whether every service reads the text alike: all of it is printable, and no space is at an end.
-// A user can choose the name "alice\a", and whatever strips that character takes them for alice.
-func isPrintable(text string) bool {
-	return utf8.ValidString(text) && strings.TrimFunc(text, unicode.IsPrint) == "" && strings.TrimSpace(text) == text
-}
+// isUnprintable reports whether services may read the text differently: it has a character that isn't printable (as
+// unicode.IsPrint has it) or stands for broken UTF-8, or a space at an end. A user can choose the name "alice\a", and
+// whatever strips that character takes them for alice.
+var isUnprintable = regexp.MustCompile(`[^\pL\pM\pN\pP\pS ]|\x{FFFD}|^ | $`).MatchString
 
 // firstNonEmpty returns the text, or the other one if it is empty.
 func firstNonEmpty(text, other string) string {
@@ -947,7 +944,7 @@ func (p *poller) databasePath() (string, error) {
 func groupsOf(rows [][]string) map[string]string {
 	groups := map[string]string{}
 	for _, row := range rows {
-		if isPrintable(row[1]) {
+		if !isUnprintable(row[1]) {
 			groups[row[0]] = row[1]
 		}
 	}
@@ -1014,7 +1011,7 @@ func newTabs(rows [][]string) *tabs {
 	for _, row := range rows {
 		group, hasGroup := groupNumbers[row[4]]
 		shown := &tab{name: html.UnescapeString(row[0]), group: group, hasGroup: hasGroup, enabled: row[3] == "1"}
-		if !isPrintable(shown.name) {
+		if isUnprintable(shown.name) {
 			shown.name = "(a name that is too long or can't be printed)"
 		} else {
 			name := strings.ToLower(shown.name)

@@ -479,8 +479,8 @@ func restrictionOf(user *account, checkedClaims []string) *refusal {
 		return accountLocked
 	}
 	for _, name := range checkedClaims {
-		if !isPrintable(user.claims[name]) {
-			return unprintable(user, name)
+		if isUnprintable(user.claims[name]) {
+			return unprintableClaim(user, name)
 		}
 	}
 	return nil
@@ -1236,11 +1236,11 @@ var claimLabels = map[string]string{
 	"username": "name", "email": "address", "image": "picture", "group": "group's name", "userID": "number",
 }
 
-// unprintable returns the refusal of an account with a claim that can't be passed on.
-func unprintable(user *account, claim string) *refusal {
+// unprintableClaim returns the refusal of an account with a claim that can't be passed on.
+func unprintableClaim(user *account, claim string) *refusal {
 	label := claimLabels[claim]
 	return &refusal{
-		Status: http.StatusForbidden, offersLogin: true, quotesUser: !isPrintable(user.claims["username"]),
+		Status: http.StatusForbidden, offersLogin: true, quotesUser: isUnprintable(user.claims["username"]),
 		reason: "the account's " + label + " is too long, isn't printable text, or begins or ends with a space",
 		Title:  "Your account can't be passed on",
 		Text: "Your " + label + " in Organizr is too long, has characters that can't be printed, or begins or ends with a " +
@@ -2082,7 +2082,7 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 			errs.addf("%s: %q has quotes around its value; give one like username=alice", option, text)
 		case nextCondition.MatchString(parts[2]):
 			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
-		case !isPrintable(parts[2]):
+		case isUnprintable(parts[2]):
 			errs.addf("%s: %q has an invisible character in its value; take it out", option, text)
 		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
 			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
@@ -2117,7 +2117,7 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 		name, hash := strings.TrimSpace(parts[1]), strings.ToLower(strings.TrimSpace(parts[3]))
 		group, isGroup := groupNumber(strings.TrimSpace(parts[2]))
 		switch {
-		case name == "" || strings.Contains(name, ":") || !isPrintable(name):
+		case name == "" || strings.Contains(name, ":") || isUnprintable(name):
 			errs.addf("keys: item %d has no name, or one with a colon or a character that can't be printed; %s", item, right)
 		case !isGroup:
 			errs.addf("keys: item %d has no group between = and the last colon; give a number from 0 to 999, or Admin, "+

@@ -1763,6 +1763,7 @@ func TestUnprintableNames(t *testing.T) {
 		{"a line separator", `"name":"ali\u2028ce"`},
 		{"a character for private use", `"name":"alice\ue000"`},
 		{"a tabulator", `"name":"alice\t"`},
+		{"what broken UTF-8 becomes", `"name":"alice\ufffd"`},
 		{"a space before", `"name":" alice"`},
 		{"a space behind", `"name":"alice "`},
 		{"in the older claim", `"username":"alice\u0007","name":"alice"`},
