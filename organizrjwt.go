@@ -1429,12 +1429,11 @@ func stripReserved(m *middleware, req *http.Request) {
 // only, or the connection's. A trusted proxy that appends to what it got lets visitors choose the first one. Client-IP,
 // which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
-	if lines := req.Header["X-Forwarded-For"]; len(lines) > 0 {
-		return firstOfList(lines[0])
-	}
-	address, _, _ := net.SplitHostPort(req.RemoteAddr)
-	return address
+	return firstAddress(strings.Join(req.Header["X-Forwarded-For"], ",") + "," + req.RemoteAddr)
 }
+
+// firstAddress returns the first IP address in a list, without its port. Anything else in the list is skipped.
+var firstAddress = regexp.MustCompile(`[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*`).FindString
 
 // firstOfList returns the first element of a list with commas: what the first of several proxies has written.
 func firstOfList(list string) string {

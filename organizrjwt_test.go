@@ -2697,6 +2697,34 @@ func TestRefusalLogLines(t *testing.T) {
 	}
 }
 
+func TestLoggedAddress(t *testing.T) {
+	for _, test := range []struct{ name, connection, forwarded, want string }{
+		{"the connection's", "192.0.2.1:40000", "", "192.0.2.1"},
+		{"the connection's, by IPv6", "[2001:db8::1]:40000", "", "2001:db8::1"},
+		{"the connection's, by IPv6 with a zone", "[fe80::1%eth0]:40000", "", "fe80::1"},
+		{"the one that a proxy forwards", "192.0.2.1:40000", "203.0.113.5", "203.0.113.5"},
+		{"the first of several proxies", "192.0.2.1:40000", " 203.0.113.5 , 198.51.100.9", "203.0.113.5"},
+		{"the first of several lines", "192.0.2.1:40000", "203.0.113.5|198.51.100.9", "203.0.113.5"},
+		{"one with a port", "192.0.2.1:40000", "203.0.113.5:1234", "203.0.113.5"},
+		{"IPv6", "192.0.2.1:40000", "2001:db8::5", "2001:db8::5"},
+		{"IPv6 with a port", "192.0.2.1:40000", "[2001:db8::5]:1234, 198.51.100.9", "2001:db8::5"},
+		{"IPv4 as IPv6", "192.0.2.1:40000", "::ffff:203.0.113.5", "::ffff:203.0.113.5"},
+		{"the next one if the first isn't an address", "192.0.2.1:40000", "unknown, 203.0.113.5", "203.0.113.5"},
+		{"the connection's if none is an address", "192.0.2.1:40000", `x" reason="y`, "192.0.2.1"},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			s := newSite(t, Config{})
+			request := newRequest(t, "GET /", headerLines("X-Forwarded-For", test.forwarded)...)
+			request.RemoteAddr = test.connection
+			line := printedBy(t, func() { s.serve(request) })
+			if !strings.Contains(line, ` address="`+test.want+`" `) {
+				t.Errorf("%s, forwarded for %q: printed %s\nwant the address %s",
+					test.connection, test.forwarded, line, test.want)
+			}
+		})
+	}
+}
+
 // Configuration mistakes.
 
 func TestConfigurationMistakes(t *testing.T) {
@@ -4160,7 +4188,9 @@ func TestBoundSessions(t *testing.T) {
 		{"no browser", "'matchUserAgents' => '1',", "carol", "203.0.113.5", "", 401},
 		{"the right address", "'matchUserIP' => true,", "carol", "203.0.113.5", "curl", 200},
 		{"the right address behind proxies", "'matchUserIP' => true,", "carol", "203.0.113.5, 10.0.0.1", "curl", 200},
+		{"the right address with a port", "'matchUserIP' => true,", "carol", "203.0.113.5:1234", "curl", 200},
 		{"another address", "'matchUserIP' => true,", "carol", "198.51.100.9", "Firefox", 401},
+		{"the right address behind another", "'matchUserIP' => true,", "carol", "198.51.100.9, 203.0.113.5", "", 401},
 		{"the connection's address, which is another", "'matchUserIP' => true,", "carol", "", "Firefox", 401},
 		{"a local address", "'matchUserIP' => true,", "carol", "10.1.2.3", "", 200},
 		{"another local address", "'matchUserIP' => true,", "carol", "172.31.255.255", "", 200},
