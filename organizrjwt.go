@@ -1297,24 +1297,34 @@ func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 func isNavigation(req *http.Request) bool {
 	headers := req.Header
 	modes := headers["Sec-Fetch-Mode"]
-	if len(modes) > 0 && modes[0] != "navigate" || len(headers["Upgrade"]) > 0 && isWebSocket(req) {
+	if len(modes) > 0 && modes[0] != "navigate" {
 		return false
 	}
-	return len(headers["Hx-Request"]) == 0 && headers.Get("X-Requested-With") != "XMLHttpRequest"
+	if headers["Upgrade"] != nil && isWebSocket(req) {
+		return false
+	}
+	return headers["Hx-Request"] == nil && headers.Get("X-Requested-With") != "XMLHttpRequest"
 }
 
-// refusalOf returns why a visitor with a session is refused. Without a session it is because Organizr's files aren't
-// there: refuse handles all other cases.
-func refusalOf(sender *visitor, required *rule) *refusal {
-	if sender.account == nil {
-		return notReady
+// refuseVisitor answers a visitor whose session doesn't let them in, or can't be checked while Organizr's files aren't
+// there.
+func refuseVisitor(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
+	e := &exchange{m, sender, rw, req}
+	switch {
+	case sender.account == nil:
+		explain(e, notReady)
+	case sender.restriction != nil:
+		explain(e, sender.restriction)
+	default:
+		explain(e, insufficientGroup(sender.account, required))
 	}
-	if sender.restriction != nil {
-		return sender.restriction
-	}
+}
+
+// insufficientGroup returns the refusal of an account whose group isn't the one that a rule requires.
+func insufficientGroup(user *account, required *rule) *refusal {
 	why := wrongGroup
 	why.Rule = required
-	why.reason = fmt.Sprintf("group %d, but %s is required%s", sender.account.groupID, required.Label, required.origin)
+	why.reason = fmt.Sprintf("group %d, but %s is required%s", user.groupID, required.Label, required.origin)
 	if required.tabProblem != "" {
 		why.Text = required.tabProblem + ", so only its administrator gets in."
 	}
@@ -1397,12 +1407,15 @@ func logAndStripRefused(e *exchange, why *refusal) {
 	logAndStrip(e.m, e.req, why.Status, reason, name)
 }
 
+// printf writes on standard output. Called by its own name, fmt.Printf takes eight allocations more.
+var printf = fmt.Printf
+
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it takes the session and forged headers out of the request, since Traefik's middleware
 // errors may send that to a service of its own: nothing may be read from it afterwards. The reason is an error or a
 // string. Two functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
-	fmt.Printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
+	_, _ = printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
 	req.URL.User = nil // a visitor can choose it, and the access log has it
 	headers := req.Header
