@@ -2570,17 +2570,18 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
 }
 
-// requiredIfAllOpened returns what is required if all of the clean paths are opened by patterns as they were given, or
-// else the fallback or something stricter.
-func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
-	for _, clean := range strings.Split(paths, "\n") {
-		found, _ := requiredAsGiven(r, method, clean)
-		required = mostPrivileged(required, found)
-		if required.group <= r.fallback.group {
-			return required
-		}
+// requiredAsGiven returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
+// pattern ends in a literal name.
+func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
+	patterns := &r.files
+	if strings.HasSuffix(clean, "/") {
+		patterns = &r.folders
 	}
-	return required
+	found := findPattern(patterns, &http.Request{Method: method, URL: &url.URL{Path: clean}})
+	if found == nil {
+		return r.fallback, false
+	}
+	return found.rule, found.isFile
 }
 
 // closablePaths returns those of several decoded paths in which a name occurs that a closing pattern needs: one that
@@ -2606,42 +2607,17 @@ func closablePaths(r *rules, paths string) string {
 	return strings.Join(closable, "\n")
 }
 
-// requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
-// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
-// strictest rule of all.
-func (r *rules) requiredOfDestination(req *http.Request) *rule {
-	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
-	address := destinationParts.FindStringSubmatch(destinations[0])
-	if len(destinations) > 1 || len(prefixes) > 1 || address == nil {
-		return r.strictest
-	}
-	required := r.requiredToWrite(req.Method, address[1])
-	if len(prefixes) > 0 {
-		required = mostPrivileged(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
+// requiredIfAllOpened returns what is required if all of the clean paths are opened by patterns as they were given, or
+// else the fallback or something stricter.
+func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
+	for _, clean := range strings.Split(paths, "\n") {
+		found, _ := requiredAsGiven(r, method, clean)
+		required = mostPrivileged(required, found)
+		if required.group <= r.fallback.group {
+			return required
+		}
 	}
 	return required
-}
-
-// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
-func (r *rules) requiredToWrite(method, escaped string) *rule {
-	return mostPrivileged(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
-}
-
-// destinationParts matches an address or a path, and has the path.
-var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
-
-// requiredAsGiven returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
-// pattern ends in a literal name.
-func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
-	patterns := &r.files
-	if strings.HasSuffix(clean, "/") {
-		patterns = &r.folders
-	}
-	found := findPattern(patterns, &http.Request{Method: method, URL: &url.URL{Path: clean}})
-	if found == nil {
-		return r.fallback, false
-	}
-	return found.rule, found.isFile
 }
 
 // strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
@@ -2819,6 +2795,30 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 	return true
 }
 
+// requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
+// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
+// strictest rule of all.
+func (r *rules) requiredOfDestination(req *http.Request) *rule {
+	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
+	address := destinationParts.FindStringSubmatch(destinations[0])
+	if len(destinations) > 1 || len(prefixes) > 1 || address == nil {
+		return r.strictest
+	}
+	required := r.requiredToWrite(req.Method, address[1])
+	if len(prefixes) > 0 {
+		required = mostPrivileged(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
+	}
+	return required
+}
+
+// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
+func (r *rules) requiredToWrite(method, escaped string) *rule {
+	return mostPrivileged(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
+}
+
+// destinationParts matches an address or a path, and has the path.
+var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Patterns
 //
@@ -2904,33 +2904,6 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 	parsed.origin = " by the rule " + parsed.Text
 	return &rulePattern{rule: parsed, pattern: pattern}
 }
-
-// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
-// the fallback, or nil if one of those has none.
-func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
-	var pairs []string
-	for _, found := range patterns {
-		if found.rule.group >= fallback.group {
-			continue
-		}
-		longest := ""
-		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
-			for _, name := range literalName.FindAllString(decode(part), -1) {
-				if len(name) > len(longest) {
-					longest = name
-				}
-			}
-		}
-		if longest == "" {
-			return nil
-		}
-		pairs = append(pairs, longest, "")
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
-var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
 // addPattern adds a rule's pattern to all sets.
 func (r *rules) addPattern(found *rulePattern) error {
@@ -3035,6 +3008,33 @@ func foldPattern(pattern string) string {
 
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
+
+// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
+// the fallback, or nil if one of those has none.
+func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+	var pairs []string
+	for _, found := range patterns {
+		if found.rule.group >= fallback.group {
+			continue
+		}
+		longest := ""
+		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
+			for _, name := range literalName.FindAllString(decode(part), -1) {
+				if len(name) > len(longest) {
+					longest = name
+				}
+			}
+		}
+		if longest == "" {
+			return nil
+		}
+		pairs = append(pairs, longest, "")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
+var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Paths
