@@ -2344,9 +2344,10 @@ type rules struct {
 	maxDepth  int        // names in the deepest pattern
 	maxName   int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
 
-	// closingNames removes, from folded text, a literal name of each pattern that requires a more privileged group than
-	// the fallback. It is nil if one of those patterns has no literal name.
-	closingNames *strings.Replacer
+	// withoutClosingNames removes, from folded text, a literal name of each pattern that requires a more privileged
+	// group than the fallback. It is nil if one of those patterns has no literal name. Where a tab decides, the fallback
+	// was Guest when this was made, so it removes a name of every pattern that can close anything.
+	withoutClosingNames *strings.Replacer
 
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
@@ -2504,7 +2505,7 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 		return mostPrivileged(required, r.requiredOfDestination(req))
 	}
 	requested := req.URL.Path
-	isPlain := req.Method == http.MethodGet && req.URL.RawPath == "" && len(requested) <= maxCachedPath
+	isPlain := req.Method == "GET" && req.URL.RawPath == "" && len(requested) <= maxCachedPath
 	if isPlain && sender.account != nil && !m.hasTab {
 		m.cachePathRule(requested, required)
 	}
@@ -2589,18 +2590,18 @@ func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
 // path's variants if it is given decoded both once and twice: services drop names, or the end of a name, but never join
 // or change what is left.
 func closablePaths(r *rules, paths string) string {
-	if r.closingNames == nil {
+	if r.withoutClosingNames == nil {
 		return paths
 	}
 	folded := foldCase(paths)
-	without := r.closingNames.Replace(folded)
-	if without == folded {
+	stripped := r.withoutClosingNames.Replace(folded)
+	if stripped == folded {
 		return ""
 	}
 	var closable []string
-	foldedLines, shorterLines := strings.Split(folded, "\n"), strings.Split(without, "\n")
+	foldedLines, strippedLines := strings.Split(folded, "\n"), strings.Split(stripped, "\n")
 	for i, line := range strings.Split(paths, "\n") {
-		if foldedLines[i] != shorterLines[i] {
+		if foldedLines[i] != strippedLines[i] {
 			closable = append(closable, line)
 		}
 	}
@@ -2677,8 +2678,8 @@ func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 }
 
 // strictestOf returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
-// Looking up all paths in one ServeMux after the other takes a third of the time that findPattern for each would take:
-// a match counts only if none in another ServeMux is more specific.
+// It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another ServeMux
+// may have a more specific one. Asking findPattern about every path would take three times as long.
 func strictestOf(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
 	address := &url.URL{}
 	req := &http.Request{Method: method, URL: address}
@@ -2860,7 +2861,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
 	}
-	r.closingNames = closingNames(patterns, fallback)
+	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
 	} else {
@@ -3009,9 +3010,9 @@ func foldPattern(pattern string) string {
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// closingNames returns what removes the longest literal name of each pattern that requires a more privileged group than
-// the fallback, or nil if one of those has none.
-func closingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+// withoutClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
+// group than the fallback, or nil if one of those has none.
+func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
 	var pairs []string
 	for _, found := range patterns {
 		if found.rule.group >= fallback.group {
@@ -3051,13 +3052,13 @@ const (
 	maxMarks        = 128         // see withoutMarks
 	maxVariants     = 16          // of one path
 	maxVariantBytes = 20 << 10    // of all of them
-	maxWeight       = 56 << 10    // bytes of each variant, times the variants before it
+	maxWeight       = 56 << 10    // the sum over all variants of their bytes times the number of variants before
 	maxUnshortened  = 256         // bytes; shortening what is shorter takes longer than it saves
 )
 
 // isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
 // rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
-// Windows or begins with three : or $, or there is too much of it.
+// Windows or begins with three : or $, or the path is too long or has too many names or marks.
 func isUnforeseeable(decoded string) bool {
 	slashed := strings.ReplaceAll(decoded, `\`, "/")
 	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
@@ -3111,7 +3112,7 @@ func pathVariants(escaped string) []string {
 	return variants
 }
 
-// cutVariants returns what services may take a path for that cut something off its names, or turn \ into /.
+// cutVariants returns what a path is to services that cut something off its names, or turn \ into /.
 func cutVariants(given string) []string {
 	var derived []string
 	if strings.Contains(given, `\`) {
@@ -3144,9 +3145,9 @@ var (
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
 )
 
-// cleanVariants returns what services may take a path for that clean it, that don't, or that find a script in it. Some
-// split a path without cleaning it: to them /u/../secret is the secret of somebody called "..". Others go by how it
-// begins, whatever follows.
+// cleanVariants returns what a path is to services that clean it, that don't, or that find a script in it. Some split a
+// path without cleaning it: to them /u/../secret is the secret of somebody called "..". Others go by how it begins,
+// whatever follows.
 func cleanVariants(given string) []string {
 	var derived []string
 	hasDots := strings.Contains(given, "/.")

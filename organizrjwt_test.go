@@ -3880,6 +3880,7 @@ func TestTabs(t *testing.T) {
 		for target, want := range map[string]int{
 			"http://radarr.example.com/": 200, "http://radarr.example.com/settings/": 403,
 			"http://radarr.example.com/%00": 403, "http://off.example.com/": 403, "http://off.example.com/all/": 200,
+			"http://radarr.example.com/x/..%2fSETTINGS;x": 403, "http://radarr.example.com/x/..%2fSETTING;x": 200,
 		} {
 			s.expectTwice(t, want, "GET "+target, "Cookie", sessions["pat"])
 		}

@@ -133,7 +133,7 @@ func forgeries() []trick {
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		key := keys[name]
 		token := fakeorganizr.Sign(fakeorganizr.Header, claims, key)
-		list = append(list, trick{"signed with " + name, "not Organizr's key", token})
+		list = append(list, trick{"signed with " + name, "not Organizr's secret", token})
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(hash); err == nil {
 		token := fakeorganizr.Sign(fakeorganizr.Header, claims, string(decoded))
