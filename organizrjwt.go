@@ -291,10 +291,13 @@ const (
 	maxHeaders     = 200      // different names in a request; browsers send some twenty
 	maxCookies     = 4        // of Organizr's name that are tried; Organizr sets two
 	maxCredentials = 32 << 10 // bytes of cookies and Authorization in which a session is looked for
+	maxForwarded   = 1 << 10  // bytes of X-Forwarded-For and X-Forwarded-Host that are looked at
+	maxUpgrade     = 256      // bytes of a list of protocols
 )
 
-// A visitor's rank is 1000 minus the number of their group: 1000 for Admin, 1 for guests. A visitor whose rank isn't
-// set never gets in, and a rule whose group isn't set lets in nobody but Admin.
+// A visitor's rank is 1000 minus the number of their group, 1000 for Admin and 1 for guests, unless allow, deny or a
+// restriction changes it. A visitor whose rank isn't set never gets in, and a rule whose group isn't set lets in nobody
+// but Admin.
 const (
 	maxRank   = 1000
 	guestRank = maxRank - guestGroup
@@ -1117,15 +1120,15 @@ func isCrossSite(organizr *login, req *http.Request) bool {
 	return hostname(origin) != own && (organizr == nil || !organizr.shareCookie(own, hostname(origin)))
 }
 
-// isWebSocket reports whether the request opens a WebSocket (RFC 6455, section 4.1).
+// isWebSocket reports whether the request opens a WebSocket (RFC 6455, section 4.1), or could do so in a list of
+// protocols that nobody sends because it is too long to look through.
 func isWebSocket(req *http.Request) bool {
-	for _, protocol := range strings.Split(strings.Join(req.Header["Upgrade"], ","), ",") {
-		if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
-			return true
-		}
-	}
-	return false
+	protocols := strings.Join(req.Header["Upgrade"], ",")
+	return len(protocols) > maxUpgrade || listsWebSocket(protocols)
 }
+
+// listsWebSocket reports whether a list of protocols has WebSocket.
+var listsWebSocket = regexp.MustCompile(`(?i)(?:^|,)\s*websocket\s*(?:,|$)`).MatchString
 
 // browserHost returns the host, with its port, that the browser asked for. Trusted proxies in front of Traefik may have
 // been asked for another one than Traefik, and several of them write a list. Whatever isn't a host is ignored.
@@ -1134,7 +1137,17 @@ func browserHost(req *http.Request) string {
 	if len(lines) == 0 || lines[0] == req.Host {
 		return req.Host
 	}
-	return firstNonEmpty(hostAndPort.FindString(firstOfList(lines[0])), req.Host)
+	return firstNonEmpty(firstHost(lines[0]), req.Host)
+}
+
+// firstHost returns the first element of a list with commas, which the first of several proxies has written, or nothing
+// if it isn't a host.
+func firstHost(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	if len(first) > maxForwarded {
+		return ""
+	}
+	return hostAndPort.FindString(strings.TrimSpace(first))
 }
 
 // hostAndPort matches a name or an address, with or without a port.
@@ -1447,20 +1460,19 @@ func stripReserved(m *middleware, req *http.Request) {
 }
 
 // clientAddress returns the visitor's address: the first in X-Forwarded-For, which Traefik takes from trusted proxies
-// only, or the connection's. A trusted proxy that appends to what it got lets visitors choose the first one. Client-IP,
-// which Organizr believes, is what anybody can send.
+// only, or the connection's. It is the connection's, too, where nobody would send so long a list. A trusted proxy that
+// appends to what it got lets visitors choose the first one. Client-IP, which Organizr believes, is what anybody can
+// send.
 func clientAddress(req *http.Request) string {
-	return firstAddress(strings.Join(req.Header["X-Forwarded-For"], ",") + "," + req.RemoteAddr)
+	forwarded := strings.Join(req.Header["X-Forwarded-For"], ",")
+	if len(forwarded) > maxForwarded {
+		forwarded = ""
+	}
+	return firstAddress(forwarded + "," + req.RemoteAddr)
 }
 
-// firstAddress returns the first IP address in a list, without its port. Anything else in the list is skipped.
-var firstAddress = regexp.MustCompile(`[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*`).FindString
-
-// firstOfList returns the first element of a list with commas: what the first of several proxies has written.
-func firstOfList(list string) string {
-	first, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(first)
-}
+// firstAddress returns the first in a list that has the form of an IP address, without its port.
+var firstAddress = regexp.MustCompile(`[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*`).FindString
 
 // pageData returns what the page shows.
 func pageData(e *exchange, why *refusal) *refusalPageData {
@@ -1498,8 +1510,8 @@ func problemOf(why *refusal) []byte {
 	return append(document, '\n')
 }
 
-// refuseProgram answers a request without a session with a problem document. It sets the same headers as explain, by
-// which a scanner's request would take 330 allocations instead of 222.
+// refuseProgram answers a request without a session with a problem document. It sets the same headers as explain, with
+// which a scanner's request would take 333 allocations instead of 225.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
@@ -2801,8 +2813,11 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 // strictest rule of all.
 func (r *rules) requiredOfDestination(req *http.Request) *rule {
 	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
+	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
+		return r.strictest
+	}
 	address := destinationParts.FindStringSubmatch(destinations[0])
-	if len(destinations) > 1 || len(prefixes) > 1 || address == nil {
+	if address == nil {
 		return r.strictest
 	}
 	required := r.requiredToWrite(req.Method, address[1])

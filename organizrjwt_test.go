@@ -2122,6 +2122,25 @@ func TestCrossSiteRequests(t *testing.T) {
 			[]string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Origin", evil, "Upgrade", "websocket"},
 			403,
 		},
+		{
+			"another protocol", on, "GET /",
+			[]string{"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Origin", evil, "Upgrade", "h2c, websockets"},
+			200,
+		},
+		{
+			"WebSocket among protocols, in several lines", on, "GET /",
+			[]string{
+				"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Origin", evil, "Upgrade", "h2c", "Upgrade", "x, WebSocket ,y",
+			},
+			403,
+		},
+		{
+			"more protocols than anybody sends", on, "GET /",
+			[]string{
+				"Cookie", "bob", "Sec-Fetch-Site", "cross-site", "Origin", evil, "Upgrade", strings.Repeat(",", 300),
+			},
+			403,
+		},
 	})
 }
 
@@ -2239,6 +2258,8 @@ func TestRedirectToLogin(t *testing.T) {
 		{"an image", config, "", []string{"Accept", "image/webp,*/*", "Sec-Fetch-Mode", "no-cors"}, 401},
 		{"a form", config, "POST /", []string{"Accept", browserAccept, "Sec-Fetch-Mode", "navigate"}, 401},
 		{"a WebSocket", config, "", []string{"Accept", browserAccept, "Upgrade", "websocket"}, 401},
+		{"another protocol", config, "", []string{"Accept", browserAccept, "Upgrade", "h2c"}, 302},
+		{"endless protocols", config, "", []string{"Accept", browserAccept, "Upgrade", strings.Repeat(",", 9999)}, 401},
 		{"without organizrURL", Config{}, "", []string{"Accept", browserAccept}, 401},
 	})
 }
@@ -2710,7 +2731,9 @@ func TestLoggedAddress(t *testing.T) {
 		{"IPv6 with a port", "192.0.2.1:40000", "[2001:db8::5]:1234, 198.51.100.9", "2001:db8::5"},
 		{"IPv4 as IPv6", "192.0.2.1:40000", "::ffff:203.0.113.5", "::ffff:203.0.113.5"},
 		{"the next one if the first isn't an address", "192.0.2.1:40000", "unknown, 203.0.113.5", "203.0.113.5"},
-		{"the connection's if none is an address", "192.0.2.1:40000", `x" reason="y`, "192.0.2.1"},
+		{"the next one if the first is a name with a port", "192.0.2.1:40000", "bad:1, 203.0.113.5", "203.0.113.5"},
+		{"the connection's if none is an address", "192.0.2.1:40000", `x" reason="y, :`, "192.0.2.1"},
+		{"the connection's if there are too many", "192.0.2.1:40000", strings.Repeat("1.1.1.1,", 200), "192.0.2.1"},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			s := newSite(t, Config{})

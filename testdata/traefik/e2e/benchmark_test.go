@@ -372,6 +372,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 	mixed := "/%3B;x%5C%2e%2e" + strings.Repeat("%E6%97%A5", 153) + "settings" + strings.Repeat("日", 155) + ".php/" +
 		strings.Repeat("日", 94) + "7" + strings.Repeat("a", 205) + "/.php/%3F%20%25u" + strings.Repeat("日", 17) + "A"
 	closable := strings.Replace(mixed, "settings", "secret", 1)
+	protocols := http.Header{"Upgrade": {load.Fill(",", 900_000)}}
+	destination := http.Header{"Destination": {"https://" + load.Fill("a", 900_000)}}
 	proxied := "https://example.com/" + strings.Repeat("c", 1600) + "%3Fb"
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
@@ -438,6 +440,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{
 			name: "a query of 900 KB", accept: load.Browser().Get("Accept"), target: "/?" + load.Fill("%", 900_000), status: 302,
 		},
+		{name: "a list of 900,000 protocols", accept: load.Browser().Get("Accept"), header: protocols, status: 401},
+		{name: "a destination of 900 KB", options: rules, header: destination, status: 401},
 		{name: "40,000 odd headers, to log in", header: odd, status: 401},
 		{name: "40,000 odd headers, where nobody needs to log in", options: rules, target: "/api/", header: odd, status: 431},
 	} {
