@@ -41,6 +41,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"sort"
@@ -1450,10 +1451,11 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 	}
 }
 
-// stripReserved takes forged headers out of a refused request, or all headers if there are too many to look at.
+// stripReserved takes forged headers out of a refused request, or all headers if there are too many to look at one by
+// one. Another middleware's request may share them, so they are removed where they are.
 func stripReserved(m *middleware, req *http.Request) {
 	if len(req.Header) > maxHeaders {
-		req.Header = http.Header{}
+		reflect.ValueOf(req.Header).Clear()
 	} else {
 		removeReserved(m.headers, req.Header)
 	}

@@ -2748,6 +2748,18 @@ func TestLoggedAddress(t *testing.T) {
 	}
 }
 
+// Traefik's middleware errors has another copy of the request, with the same headers.
+func TestRefusedRequestWithTooManyHeaders(t *testing.T) {
+	request := newRequest(t, "GET /", "X-Organizr-User", "alice", "Cookie", cookieWith("x"))
+	for i := 0; i <= maxHeaders; i++ {
+		request.Header.Set(fmt.Sprint("X-", i), "1")
+	}
+	outer := request.WithContext(context.Background())
+	if got := newSite(t, Config{}).serve(request).Code; got != 401 || len(outer.Header) > 0 {
+		t.Errorf("got %d, and a request with the headers %v, want 401 and none", got, outer.Header)
+	}
+}
+
 // Configuration mistakes.
 
 func TestConfigurationMistakes(t *testing.T) {
