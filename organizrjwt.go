@@ -111,6 +111,7 @@ type middleware struct {
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	misspelledVariables.Do(func() { warnOfVariables(name) })
 	errs := &configErrors{}
+	checkUnknown(errs, config.Unknown)
 	followed := parseSource(errs, config)
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
@@ -128,7 +129,6 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.rules = parseRules(errs, config.Rules, m.required)
 	m.allow = parseConditions(errs, "allow", config.Allow, followed.databaseFile != "")
 	m.deny = parseConditions(errs, "deny", config.Deny, followed.databaseFile != "")
-	checkUnknown(errs, config.Unknown)
 	if err := errs.join(); err != nil {
 		return nil, err
 	}
@@ -1893,17 +1893,27 @@ func parseSource(errs *configErrors, config *Config) source {
 	if parsed.databaseFile == "none" {
 		parsed.databaseFile = ""
 	}
-	if parsed.uuid == "" && parsed.configFile == "" {
-		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	} else if !httpToken.MatchString(cookiePrefix + parsed.uuid) {
-		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
-	}
+	checkUUID(errs, parsed)
 	checkSecretSource(errs, parsed, names)
 	if parsed.databaseFile == "auto" && parsed.configFile == "" {
 		errs.addf(`databaseFile: "auto" needs Organizr's config.php, which says where the database is; give configFile, ` +
 			`or the database's path, or "none" if ORGANIZR_DATABASE_FILE is for others`)
 	}
 	return parsed
+}
+
+// checkUUID reports a uuid that is missing, or that no cookie's name can have.
+func checkUUID(errs *configErrors, parsed source) {
+	isMissing := parsed.uuid == "" && parsed.configFile == ""
+	switch {
+	case isMissing && os.Getenv("ORGANIZR_CONFIG_FILE") != "":
+		errs.addf("uuid: missing; ORGANIZR_CONFIG_FILE doesn't count for a middleware with a secret or secretFile of its " +
+			"own; take that away, or give Organizr's uuid too")
+	case isMissing:
+		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	case !httpToken.MatchString(cookiePrefix + parsed.uuid):
+		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
+	}
 }
 
 // checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
@@ -1958,11 +1968,7 @@ func checkUnknown(errs *configErrors, given map[string]any) {
 	}
 	sort.Strings(unknown)
 	for _, option := range unknown {
-		question := ""
-		if meant := nearest(option, optionNames); editDistance(option, meant) <= 3 {
-			question = "; did you mean " + meant + "?"
-		}
-		errs.addf("%s: unknown option; see the readme%s", option, question)
+		errs.addf("%s: unknown option; see the readme%s", option, didYouMean(option, optionNames))
 	}
 }
 
@@ -1972,8 +1978,11 @@ var optionNames = nameSet(`
 	acceptBearer allowCrossSite
 `)
 
-// nearest returns the name that was probably meant.
-func nearest(word string, names map[string]bool) string {
+// maxTypos is how many characters may be wrong in a name for didYouMean to recognize it.
+const maxTypos = 3
+
+// didYouMean returns a question for the name that was probably meant, or nothing if no name is like the word.
+func didYouMean(word string, names map[string]bool) string {
 	best, least := "", len(word)+20
 	for name := range names {
 		distance := editDistance(word, name)
@@ -1982,7 +1991,10 @@ func nearest(word string, names map[string]bool) string {
 			least = distance
 		}
 	}
-	return best
+	if least > maxTypos {
+		return ""
+	}
+	return "; did you mean " + best + "?"
 }
 
 // editDistance returns how many characters must be added, removed or replaced to make one word of the other.
@@ -2048,7 +2060,7 @@ func parseGroup(errs *configErrors, option, raw string) int {
 		return number
 	}
 	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
-		"groups of your own go by their number"
+		"groups of your own go by the number that Organizr's list of groups shows"
 	if option == "group" {
 		right += "; or tab, for the group that Organizr's tab has"
 	}
@@ -2910,8 +2922,8 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
 			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
 	case method != "" && !knownMethods[method]:
-		errs.addf("rules: %q has the unknown method %q; did you mean %s? For a method of the service's own, "+
-			"write a rule without method", raw, method, nearest(method, knownMethods))
+		errs.addf("rules: %q has the unknown method %q%s; for a method of the service's own, write a rule without method",
+			raw, method, didYouMean(method, knownMethods))
 	}
 	if len(errs.texts) > before {
 		return nil

@@ -2849,6 +2849,7 @@ func TestConfigurationMistakes(t *testing.T) {
 			rules("PSOT /=Admin"),
 			`has the unknown method "PSOT"; did you mean POST?`,
 		},
+		{"a word like no method", rules("FROBNICATE /=Admin"), `has the unknown method "FROBNICATE"; for a method of`},
 		{"a no-break space", rules("/settings/\u00a0=Admin"), `has the invisible character U+00A0 in its path`},
 		{"a zero-width space", rules("/set\u200btings/=Admin"), `has the invisible character U+200B in its path`},
 		{
@@ -2981,7 +2982,13 @@ func TestSecretSources(t *testing.T) {
 			"UUID=x\nSECRET=x\nCONFIG_FILE=" + otherPHPFile, "",
 		},
 		{"its own uuid wins over the config file's", Config{UUID: uuid, ConfigFile: phpFile}, "", ""},
-		{"a secret alone", Config{Secret: hash}, "", "uuid: missing"},
+		{"a secret alone", Config{Secret: hash}, "", "uuid: missing; give"},
+		{
+			"a secret beside the config file of the environment",
+			Config{Secret: hash},
+			"CONFIG_FILE=" + phpFile,
+			"uuid: missing; ORGANIZR_CONFIG_FILE doesn't count for a middleware with a secret",
+		},
 		{
 			"two in the environment",
 			Config{UUID: "x"},
