@@ -52,8 +52,7 @@ const (
 	joseHeader   = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of Organizr's tokens: {"typ":"JWT","alg":"HS256"}
 
 	maxTokenLength  = 8 << 10 // bytes
-	signatureSize   = 32      // bytes
-	signatureLength = 43      // characters in base64url
+	signatureLength = 43      // characters of base64url, for sha256.Size bytes
 	nbfLeeway       = 60      // seconds by which Organizr's clock may be ahead of ours
 )
 
@@ -133,7 +132,7 @@ func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 	if err := validate(claims, seconds); err != nil {
 		return nil, err
 	}
-	user := accountOf(claims)
+	user := accountFromClaims(claims)
 	if user == nil {
 		return nil, errOddGroup
 	}
@@ -141,7 +140,7 @@ func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 		token: token, cookie: cookieBetween(v, token), account: user, verifier: v, expires: claims.ExpiresAt,
 	}
 	if v.database != nil {
-		return listedIn(v.database, verified, seconds)
+		return checkListing(v.database, verified, seconds)
 	}
 	return verified, nil
 }
@@ -162,7 +161,7 @@ func checkSignature(v *verifier, token string) error {
 	if hmac.Equal(mac.Sum(nil), signature) {
 		return nil
 	}
-	if len(signature) < signatureSize {
+	if len(signature) < sha256.Size {
 		return errMalformed
 	}
 	return errWrongSignature
@@ -188,9 +187,9 @@ type tokenClaims struct {
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
 	Issuer    string      `json:"iss"`
-	Audience  any         `json:"aud"` // a string, or a list of them
-	ExpiresAt float64     `json:"exp"` // seconds; Organizr's times have fractions
-	NotBefore any         `json:"nbf"`
+	Audience  any         `json:"aud"`      // a string, or a list of them
+	ExpiresAt float64     `json:"exp"`      // seconds; Organizr's times have fractions
+	NotBefore any         `json:"nbf"`      // 0.0 if the token has none; null isn't a time
 	Username  string      `json:"username"` // of an older Organizr
 	Name      string      `json:"name"`     // of today's
 	Email     string      `json:"email"`
@@ -222,9 +221,9 @@ func isInList(claim any, text string) bool {
 	return slices.Contains(list, any(text))
 }
 
-// accountOf returns the account that the claims describe, or nil if groupID isn't a group's number. The claim group is
-// left out: users can set that text themselves.
-func accountOf(c *tokenClaims) *account {
+// accountFromClaims returns the account that the claims describe, or nil if groupID isn't a group's number. The claim
+// group is left out: users can set that text themselves.
+func accountFromClaims(c *tokenClaims) *account {
 	name := c.Username
 	if name == "" {
 		name = c.Name
@@ -320,8 +319,8 @@ var (
 	afterFunc = time.AfterFunc
 )
 
-// A source says what a poller follows; middlewares with equal sources share one. Of secret, secretFile and configFile
-// one is set. uuid wins over the one in config.php.
+// A source says what a poller follows, and all else that decides whom its verifier accepts. Middlewares with equal
+// sources share a poller. Of secret, secretFile and configFile one is set. uuid wins over the one in config.php.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 	tabs                                               bool // the table of tabs counts too
@@ -379,7 +378,7 @@ var (
 	pollers      = map[source]*poller{}
 )
 
-// watch returns the poller that follows the source, after a first look at its files.
+// watch returns the poller that follows the source, after a look at its files if one is due.
 func watch(files source, name string) *poller {
 	pollersMutex.Lock()
 	p := pollers[files]
@@ -534,7 +533,7 @@ func (p *poller) log(err error) {
 
 const (
 	exampleSecret     = "kQ9vRt2LmX7pZw4BnYc6Hd8JfGs3Ta5E" // in the documentation
-	minSecretLength   = 20                                 // bytes; shorter ones can be guessed (RFC 7518, section 3.2)
+	minSecretLength   = 20                                 // bytes; organizrHash has 30 characters
 	maxSecretFileSize = 1 << 20                            // bytes
 	configPlaces      = "data/config/config.php (/config/www/organizr/data/config/config.php in its container, " +
 		"api/config/config.php in older installs), and Traefik must see the folder that holds it"
@@ -563,8 +562,8 @@ func (p *poller) readSecret() error {
 				path, err, configPlaces)
 		}
 		if p.source.uuid != "" && settings["uuid"] != "" && p.source.uuid != settings["uuid"] {
-			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; remove the option, "+
-				"or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
+			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; take the option or "+
+				"ORGANIZR_UUID away, or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
 		}
 		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
 	}
@@ -615,8 +614,8 @@ func (p *poller) warnOfSecret(secret string) {
 		log.Printf("organizrjwt: middleware=%q the secret is the one in the documentation, "+
 			"so anyone can sign in as administrator; give Organizr an organizrHash of your own", p.middleware)
 	case len(secret) < minSecretLength:
-		log.Printf("organizrjwt: middleware=%q the secret has only %d bytes, so anyone with a session can guess it "+
-			"by trying; give Organizr an organizrHash of 30 random characters", p.middleware, len(secret))
+		log.Printf("organizrjwt: middleware=%q the secret has only %d bytes, so anyone with a session may find it "+
+			"out by trying; give Organizr an organizrHash of 30 random characters", p.middleware, len(secret))
 	}
 }
 
@@ -689,19 +688,19 @@ func parseConfig(text string) (map[string]string, error) {
 type database struct {
 	groups   map[string]string   // the names of the groups, by their numbers
 	accounts map[string]*account // by the user's id
-	sessions http.Header         // rows of the table tokens, by the token's text; a map whose Clone is compiled
+	sessions http.Header         // rows of the table tokens, by the token's text; Yaegi needn't copy this map itself
 	ended    map[string]bool     // tokens that were listed until the last change
 }
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID, expires  string
+	userID, expires  string // as text
 	browser, address string // with which it was made
 }
 
-// listedIn returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
+// checkListing returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token.
-func listedIn(d *database, s *session, seconds float64) (*session, error) {
+func checkListing(d *database, s *session, seconds float64) (*session, error) {
 	row := d.sessions[s.token]
 	if row == nil && d.ended[s.token] {
 		return nil, errEnded
@@ -939,9 +938,9 @@ func (p *poller) databasePath() (string, error) {
 	return path, nil
 }
 
-// groupsOf returns the names of the groups by their numbers, from the rows of the table groups. A group whose name
-// isn't printable goes by its number.
-func groupsOf(rows [][]string) map[string]string {
+// groupsFromRows returns the names of the groups by their numbers, from rows of the table groups (group_id, group). A
+// group whose name isn't printable goes by its number.
+func groupsFromRows(rows [][]string) map[string]string {
 	groups := map[string]string{}
 	for _, row := range rows {
 		if !isUnprintable(row[1]) {
@@ -951,8 +950,9 @@ func groupsOf(rows [][]string) map[string]string {
 	return groups
 }
 
-// accountsOf returns the accounts by the user's id, from the rows of the table users.
-func accountsOf(rows [][]string, groups map[string]string) map[string]*account {
+// accountsFromRows returns the accounts by the user's id, from rows of the table users (id, username, email, image,
+// group_id, locked).
+func accountsFromRows(rows [][]string, groups map[string]string) map[string]*account {
 	accounts := map[string]*account{}
 	for _, row := range rows {
 		user := newAccount(map[string]string{
@@ -967,8 +967,8 @@ func accountsOf(rows [][]string, groups map[string]string) map[string]*account {
 	return accounts
 }
 
-// sessionsAfter returns the sessions after the table tokens lost some rows and got others. No two rows have the same
-// token: Organizr made that column UNIQUE.
+// sessionsAfter returns the sessions after the table tokens lost some rows and got others (token, user_id, expires,
+// browser, ip). No two rows have the same token: Organizr made that column UNIQUE.
 func sessionsAfter(sessions http.Header, lost, got [][]string) http.Header {
 	sessions = sessions.Clone()
 	for _, row := range lost {
@@ -1366,9 +1366,9 @@ func (r *databaseReader) interpret(latest *extract) {
 		return
 	}
 	lost, got := before["tokens"].rowsNotIn(after["tokens"]), after["tokens"].rowsNotIn(before["tokens"])
-	groups := groupsOf(after["groups"].rowsNotIn(nil))
+	groups := groupsFromRows(after["groups"].rowsNotIn(nil))
 	read := &database{
-		groups: groups, accounts: accountsOf(after["users"].rowsNotIn(nil), groups),
+		groups: groups, accounts: accountsFromRows(after["users"].rowsNotIn(nil), groups),
 		sessions: sessionsAfter(r.database.sessions, lost, got), ended: r.database.ended,
 	}
 	if reflect.DeepEqual(read, r.database) { // rows have only moved to other pages

@@ -14,16 +14,17 @@ package organizrjwt
 //   - Cross-site requests: what other sites' pages may do with a visitor's session.
 //   - Refusals: what everybody else is told, and the log.
 //   - Logging in: where browsers are sent, and when that can't help.
-//   - Options: how each one is parsed.
+//   - Options: how each one but rules is parsed.
 //   - Rules: which group a request requires.
-//   - Patterns: how rules become what a path is looked up in.
+//   - Patterns: how rules are parsed, and become what a path is looked up in.
 //   - Paths: what services may take a path for.
 //   - The page that people see.
 //
 // What Yaegi, Traefik's interpreter, makes of Go decides the form of a few functions. A call allocates a slot for every
 // expression of the function, even for those that are never reached, and calling a method takes five times as many
-// allocations as calling a function. So what runs for a returning visitor, for a path with rules and for a refused
-// program is in short plain functions. Everything else is ordinary Go.
+// allocations as calling a function. So what runs for a returning visitor, for one whose other cookies change, for a
+// path with rules and for a refused program is in short plain functions, and so is most of what they call. What is
+// seldom called is in methods. CONTRIBUTING.md lists what else Yaegi makes of Go.
 
 import (
 	"context"
@@ -163,7 +164,7 @@ func (m *middleware) rankOfAllPaths() int {
 // Requests
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
-// is looked up by their cookies, which HTTP/2 and some older clients send in several lines. Two functions do the rest:
+// is looked up by their cookies, which some clients send in several lines. Two functions do the rest:
 // decide, for visitors who aren't in the cache or whose path must be looked up; screen, for methods other than GET and
 // for headers that need a closer look.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -266,7 +267,7 @@ func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Re
 	if req.Header.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
 		removeReserved(m.headers, req.Header)
 	}
-	if sender.values == nil { // a guest: nothing else of them is needed any more
+	if sender.values == nil { // a guest or a restricted visitor: nothing else of them is needed any more
 		return &visitor{values: guestValues(m.headers, req.Header, m.cachedVerifier())}
 	}
 	return sender
@@ -282,6 +283,19 @@ func checkRequest(m *middleware, sender *visitor, req *http.Request) *refusal {
 		return fromAnotherSite
 	}
 	return nil
+}
+
+// requiredFor returns what a visitor's request requires. decide has these lines of its own: a call would take every
+// visitor under rules 14 allocations more.
+func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
+	required := m.required
+	if m.hasTab {
+		required = requiredByTab(m, req, sender)
+	}
+	if m.hasRules {
+		required = requiredByRules(m, req, sender, required)
+	}
+	return required
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -318,8 +332,8 @@ type visitor struct {
 	account     *account      // nil if nobody is logged in
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
-	restriction *refusal      // why a session gives less than its group does; usually nil
-	values      [][]string    // of headerPolicy.names; nil for guests and restricted visitors, whom screen deals with
+	restriction *refusal      // why a session gives less than its group does, also by deny; usually nil
+	values      [][]string    // of headerPolicy.names; nil for guests and for newRestricted, whom screen deals with
 	urlUser     *url.Userinfo // the name, for Traefik's access log
 
 	harmlessHeaders map[string]bool // names of headers that screen needn't look at; nil for none
@@ -327,7 +341,7 @@ type visitor struct {
 	cacheKey       string // by which the cache knows them: the token, or \x01 and the hash of their key
 	fromBrowser    bool   // browsers send what lets them in with requests of any page
 	whyNoSession   error  // nil if there is a session
-	badCredentials bool   // a token or a key was sent, and none was good
+	badCredentials bool   // what was sent as a token, or where there are keys as a password, isn't good
 }
 
 // identify returns who sent the request. A token or a key may come in another header than a cookie, and a browser may
@@ -350,10 +364,10 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 		return &visitor{rank: guestRank, whyNoSession: errNotReady}
 	}
 	m.RLock()
-	known := m.byCredentials[credentials]
+	cached := m.byCredentials[credentials]
 	m.RUnlock()
-	if known != nil {
-		return known
+	if cached != nil {
+		return cached
 	}
 	return identify(m, req, credentials, v)
 }
@@ -573,31 +587,6 @@ var (
 // service gets it without the spaces around it, which HTTP/2 can have.
 var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
 
-// findKey returns the key with this text, or nil, and the text's hash.
-func findKey(keys keyring, text string) (found *key, hash string) {
-	if len(text) < minKeyLength {
-		return nil, ""
-	}
-	sum := sha256.Sum256([]byte(text))
-	hash = hex.EncodeToString(sum[:])
-	return keys[hash], hash
-}
-
-// passwordIn returns the password in a line of Authorization, which may be a key. Basic has a user with it, Bearer
-// hasn't. All are empty if the line is neither.
-func passwordIn(line string) (user, password string, isBasic bool) {
-	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
-		return "", bearer[1], false
-	}
-	basic := basicCredentials.FindStringSubmatch(line)
-	if basic == nil {
-		return "", "", false
-	}
-	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1]) // up to the first mistake, as lenient services do
-	user, password, _ = strings.Cut(string(decoded), ":")
-	return user, password, true
-}
-
 // identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
 // wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
 func identifyByKey(m *middleware, req *http.Request, credentials string, v *verifier, nobody *visitor) *visitor {
@@ -624,6 +613,31 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, v *veri
 		return nobody
 	}
 	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+}
+
+// findKey returns the key with this text, or nil, and the text's hash.
+func findKey(keys keyring, text string) (found *key, hash string) {
+	if len(text) < minKeyLength {
+		return nil, ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	hash = hex.EncodeToString(sum[:])
+	return keys[hash], hash
+}
+
+// passwordIn returns the password in a line of Authorization, which may be a key. Basic has a user with it, Bearer
+// hasn't. All are empty if the line is neither.
+func passwordIn(line string) (user, password string, isBasic bool) {
+	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
+		return "", bearer[1], false
+	}
+	basic := basicCredentials.FindStringSubmatch(line)
+	if basic == nil {
+		return "", "", false
+	}
+	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1]) // up to the first mistake, as lenient services do
+	user, password, _ = strings.Cut(string(decoded), ":")
+	return user, password, true
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
@@ -702,12 +716,12 @@ func (c *sessionCache) refresh() *verifier {
 	c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
-	latest, known, validFor := c.poller.inForce()
+	latest, latestTabs, validFor := c.poller.inForce()
 	if c.verifier != latest || c.entries == nil || c.firstExpiry <= unixNow() {
 		c.reset(latest)
 	}
-	if c.tabs != known {
-		c.tabs = known
+	if c.tabs != latestTabs {
+		c.tabs = latestTabs
 		c.tabRules = map[string]*rule{}
 	}
 	if c.current == nil {
@@ -889,7 +903,7 @@ const (
 // A headerPolicy says which headers of a request reach the service.
 type headerPolicy struct {
 	set                 []*header
-	names               []string        // of the headers that are set: those, then Cookie and Authorization
+	names               []string        // of the headers that are set: those, then Cookie, Authorization and keyHeader
 	cookieIndex         int             // of Cookie in names, or -1 if it is forwarded as it came
 	authorizationIndex  int             // of Authorization, likewise
 	setsAuthorization   bool            // the option headers has it
@@ -910,7 +924,7 @@ type header struct {
 	name                string   // in canonical form
 	text                string   // with placeholders; empty if the header is only removed
 	withoutPlaceholders string   // the text without them
-	claims              []string // its placeholders, apart from {token}
+	claims              []string // those of its placeholders that are claims
 	onlyClaim           string   // the one of them that is all of the text; or empty
 }
 
@@ -928,7 +942,7 @@ var (
 	isAnySession = isCookieOf(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
 )
 
-// expand returns the header's text for a session, or nothing if it has placeholders and all of them are empty.
+// expand returns the header's text for a session or a key, or nothing if it has placeholders and all of them are empty.
 func (h *header) expand(verified *session) string {
 	pairs := []string{"{token}", verified.token}
 	for name, claim := range verified.account.claims {
@@ -941,8 +955,8 @@ func (h *header) expand(verified *session) string {
 	return text
 }
 
-// guestValues returns the values of the headers that the plugin sets for a visitor without a session. What they sent as
-// Authorization isn't ours, even if the option headers sets one for everybody else.
+// guestValues returns the values of the headers that the plugin sets for a guest or a restricted visitor. What they
+// sent as Authorization isn't ours, even if the option headers sets one for everybody else.
 func guestValues(p *headerPolicy, headers http.Header, v *verifier) [][]string {
 	values := make([][]string, len(p.names))
 	if p.cookieIndex >= 0 {
@@ -1027,10 +1041,12 @@ func stripSessionCookies(cookies string, v *verifier) string {
 // of this Organizr, whether or not it is the one that counts. Of more than four lines it returns none, and it drops a
 // line of more than 16 KiB.
 func (p *headerPolicy) stripAuthorization(lines []string, v *verifier) []string {
+	if len(lines) > maxAuthorizations {
+		return nil
+	}
 	var others []string
 	for _, line := range lines {
-		isLong := len(lines) > maxAuthorizations || len(line) > 2*maxTokenLength
-		if isLong || p.holdsKey(line) || p.stripsSessions && holdsSession(line, v) {
+		if len(line) > 2*maxTokenLength || p.holdsKey(line) || p.stripsSessions && holdsSession(line, v) {
 			continue
 		}
 		others = append(others, line)
@@ -1104,13 +1120,14 @@ func isCrossSite(organizr *login, req *http.Request) bool {
 		return false
 	}
 	site, origins := strings.Join(req.Header["Sec-Fetch-Site"], ","), req.Header["Origin"]
-	if strings.Contains(site, "cross-site") {
+	switch {
+	case strings.Contains(site, "cross-site"):
 		return true
-	}
-	if site != "" && !strings.Contains(site, "same-site") || site == "" && len(origins) == 0 {
+	case site == "" && len(origins) == 0: // a program
 		return false
-	}
-	if len(origins) != 1 {
+	case site != "" && !strings.Contains(site, "same-site"):
+		return false
+	case len(origins) != 1:
 		return true
 	}
 	origin, err := url.Parse(origins[0])
@@ -1180,7 +1197,7 @@ type refusal struct {
 	Rule        *rule  // that requires another group; nil unless the group is why
 	offersLogin bool   // the page has a button that leads to Organizr
 	quotesUser  bool   // the page shows the user's name as a quoted text, since it may not be printable
-	reason      string // for the log; if empty, it is why the visitor has no session
+	reason      string // for the log alone; if empty, it is why the visitor has no session
 }
 
 const (
@@ -1252,7 +1269,7 @@ var (
 
 // claimLabels has what people call the claims that services get.
 var claimLabels = map[string]string{
-	"username": "name", "email": "address", "image": "picture", "group": "group's name", "userID": "number",
+	"username": "name", "email": "email address", "image": "picture", "group": "group's name", "userID": "number",
 }
 
 // unprintableClaim returns the refusal of an account with a claim that can't be passed on.
@@ -1287,8 +1304,8 @@ var (
 
 // The statuses of nearly all refusals. A constant of another package would take an allocation wherever it stands.
 const (
-	found        = http.StatusFound
-	unauthorized = http.StatusUnauthorized
+	statusFound        = http.StatusFound
+	statusUnauthorized = http.StatusUnauthorized
 )
 
 // acceptsHTML reports whether HTML is among the first types of an Accept header.
@@ -1379,7 +1396,7 @@ func setHeaders(e *exchange, why *refusal, isPage bool) {
 		headers["Content-Type"] = pageType
 		headers["Content-Security-Policy"] = pagePolicy
 	}
-	if why.Status != http.StatusForbidden { // as most refusals are
+	if why.Status != http.StatusForbidden { // most pages have that status
 		setRetryHeaders(e, why, headers)
 	}
 }
@@ -1433,9 +1450,9 @@ func logAndStripRefused(e *exchange, why *refusal) {
 var printf = fmt.Printf
 
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
-// like another line. Then it takes the session and forged headers out of the request, since Traefik's middleware
-// errors may send that to a service of its own: nothing may be read from it afterwards. The reason is an error or a
-// string. Two functions would take eight allocations more.
+// like another line. Then it removes the cookies, what a key may come in, and forged headers, since Traefik's
+// middleware errors may send the request to a service of its own: no header may be read afterwards. The reason is an
+// error or a string. Two functions would take eight allocations more.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	_, _ = printf("organizrjwt: middleware=%q status=%d method=%.20q host=%.256q path=%.256q address=%.64q reason=%.512q "+
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, clientAddress(req), reason, name)
@@ -1526,8 +1543,8 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 	if m.keys != nil {
 		offerBasic(headers, req)
 	}
-	logAndStrip(m, req, unauthorized, sender.whyNoSession, "")
-	rw.WriteHeader(unauthorized)
+	logAndStrip(m, req, statusUnauthorized, sender.whyNoSession, "")
+	rw.WriteHeader(statusUnauthorized)
 	if req.Method != "HEAD" {
 		_, _ = rw.Write(loginProblem)
 	}
@@ -1555,10 +1572,10 @@ type login struct {
 var warnedOfStrangers sync.Map
 
 // warnOfStrangers logs, once for each domain, that Organizr's cookie reaches strangers.
-func (l *login) warnOfStrangers(middleware string) {
-	if _, known := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !known {
+func (l *login) warnOfStrangers(name string) {
+	if _, warned := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !warned {
 		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
-			"Organizr's cookie to all of them; use a domain of your own", middleware, l.cookieDomain)
+			"Organizr's cookie to all of them; use a domain of your own", name, l.cookieDomain)
 	}
 }
 
@@ -1588,11 +1605,11 @@ func sendToLogin(m *middleware, sender *visitor, rw http.ResponseWriter, req *ht
 	if len(returnURL) <= maxReturnURL {
 		location += "?return=" + strings.ReplaceAll(url.QueryEscape(returnURL), "%", "%2525")
 	}
-	logAndStrip(m, req, found, sender.whyNoSession, "")
+	logAndStrip(m, req, statusFound, sender.whyNoSession, "")
 	headers := rw.Header()
 	headers["Location"] = []string{location}
 	headers["Cache-Control"] = noStore
-	rw.WriteHeader(found)
+	rw.WriteHeader(statusFound)
 }
 
 // refuseBadCredentials refuses a page's request where the token or key is bad and a login wouldn't help, and reports
@@ -1691,8 +1708,8 @@ var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
 // withoutFinalDot returns the host without its final dot: with it, browsers send no cookies of the name without it.
 func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
 
-// obstacle returns why a login would not let a visitor in to an address, or nothing if it could. It could where the
-// address can't be parsed.
+// obstacle returns why a login would not let a visitor in to an address, or nothing if it could or if the address can't
+// be parsed.
 func (l *login) obstacle(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {
@@ -2333,7 +2350,7 @@ func parseHeader(errs *configErrors, name, text string) *header {
 // A rule is one of the option rules, or what the option group requires. What the page shows is exported for its
 // template.
 type rule struct {
-	Text       string // as it was given; empty for the option group
+	Text       string // as it was given, without spaces around it; empty for the option group
 	Tab        string // the name of the tab that requires the group, if one does
 	Label      string // the groups that get in
 	origin     string // where it comes from, for the log; empty for the option group
@@ -2350,8 +2367,8 @@ func newRule(group int) *rule {
 	return &rule{group: group, Label: label}
 }
 
-// mostPrivileged returns the rule that requires the more privileged group.
-func mostPrivileged(one, other *rule) *rule {
+// stricter returns the one of two rules that requires the more privileged group.
+func stricter(one, other *rule) *rule {
 	if other.group < one.group {
 		return other
 	}
@@ -2367,7 +2384,7 @@ type rules struct {
 	unslashed patternSet // as given, for paths without their final slash
 	folded    patternSet // the same in lower case
 	allFolded bool       // all patterns are in lower case
-	maxDepth  int        // names in the deepest pattern
+	maxDepth  int        // slashes in the deepest pattern, as addPattern writes it
 	maxName   int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
 
 	// withoutClosingNames removes, from folded text, a literal name of each pattern that requires a more privileged
@@ -2394,7 +2411,7 @@ func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
 	all.fallback = fallback
-	all.strictest = mostPrivileged(r.strictest, fallback)
+	all.strictest = stricter(r.strictest, fallback)
 	return &all
 }
 
@@ -2413,19 +2430,6 @@ var (
 	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 	noPath       = regexp.MustCompile(`$.`)
 )
-
-// requiredFor returns what a visitor's request requires. decide has these lines of its own: a call would take every
-// visitor under rules 14 allocations more.
-func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
-	required := m.required
-	if m.hasTab {
-		required = requiredByTab(m, req, sender)
-	}
-	if m.hasRules {
-		required = requiredByRules(m, req, sender, required)
-	}
-	return required
-}
 
 // requiredByTab returns what the tab requires, for the host that Traefik routed by, never for one in another header.
 func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
@@ -2510,10 +2514,10 @@ func adminOnly(tabProblem string) *rule {
 func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
 	address := req.URL
 	m.RLock()
-	known := m.pathRules[address.Path]
+	cached := m.pathRules[address.Path]
 	m.RUnlock()
-	if known != nil && address.RawPath == "" && req.Method == "GET" && req.Header["Destination"] == nil {
-		return known
+	if cached != nil && address.RawPath == "" && req.Method == "GET" && req.Header["Destination"] == nil {
+		return cached
 	}
 	return findPathRule(m, req, sender, fallback)
 }
@@ -2528,7 +2532,7 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 	}
 	required := requiredByPath(r, req)
 	if len(req.Header["Destination"]) > 0 {
-		return mostPrivileged(required, r.requiredOfDestination(req))
+		return stricter(required, r.requiredOfDestination(req))
 	}
 	requested := req.URL.Path
 	isPlain := req.Method == "GET" && req.URL.RawPath == "" && len(requested) <= maxCachedPath
@@ -2639,7 +2643,7 @@ func closablePaths(r *rules, paths string) string {
 func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
 	for _, clean := range strings.Split(paths, "\n") {
 		found, _ := requiredAsGiven(r, method, clean)
-		required = mostPrivileged(required, found)
+		required = stricter(required, found)
 		if required.group <= r.fallback.group {
 			return required
 		}
@@ -2720,13 +2724,13 @@ func strictestOf(r *rules, patterns *patternSet, method string, paths []string, 
 			}
 			matched[decoded] = true
 			if found.rule.group < required.group {
-				required = mostPrivileged(required, findPattern(patterns, req).rule)
+				required = stricter(required, findPattern(patterns, req).rule)
 			}
 		}
 	}
 	for _, decoded := range paths {
 		if !matched[decoded] {
-			return mostPrivileged(required, r.fallback)
+			return stricter(required, r.fallback)
 		}
 	}
 	return required
@@ -2760,8 +2764,8 @@ func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
 			matches += matched.pattern + "\n"
 		}
 	}
-	known, _ := patterns.chosen.Load(matches)
-	best, ok := known.(*rulePattern)
+	remembered, _ := patterns.chosen.Load(matches)
+	best, ok := remembered.(*rulePattern)
 	if !ok {
 		best = mostSpecific(found)
 		patterns.chosen.Store(matches, best)
@@ -2836,14 +2840,14 @@ func (r *rules) requiredOfDestination(req *http.Request) *rule {
 	}
 	required := r.requiredToWrite(req.Method, address[1])
 	if len(prefixes) > 0 {
-		required = mostPrivileged(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
+		required = stricter(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
 	}
 	return required
 }
 
 // requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
 func (r *rules) requiredToWrite(method, escaped string) *rule {
-	return mostPrivileged(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
+	return stricter(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
 }
 
 // destinationParts matches an address or a path, and has the path.
@@ -2885,7 +2889,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	// Of two that match the same requests, the more privileged one is registered.
 	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
 	for _, found := range patterns {
-		r.strictest = mostPrivileged(r.strictest, found.rule)
+		r.strictest = stricter(r.strictest, found.rule)
 		if err := r.addPattern(found); err != nil {
 			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
@@ -2968,7 +2972,7 @@ func (r *rules) addPattern(found *rulePattern) error {
 
 // measure notes how deep a pattern is, and how long its names are.
 func (r *rules) measure(pattern string) {
-	const extra = 2   // slashes that addPattern adds for files
+	const extra = 1   // slash that addPattern adds for files
 	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
 	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
 		r.maxDepth = depth
