@@ -1483,11 +1483,19 @@ func stripReserved(m *middleware, req *http.Request) {
 // appends to what it got lets visitors choose the first one. Client-IP, which Organizr believes, is what anybody can
 // send.
 func clientAddress(req *http.Request) string {
-	forwarded := strings.Join(req.Header["X-Forwarded-For"], ",")
-	if len(forwarded) > maxForwarded {
-		forwarded = ""
+	if req.Header["X-Forwarded-For"] != nil {
+		return forwardedAddress(req)
 	}
-	return firstAddress(forwarded + "," + req.RemoteAddr)
+	return firstAddress(req.RemoteAddr)
+}
+
+// forwardedAddress is clientAddress where there is an X-Forwarded-For.
+func forwardedAddress(req *http.Request) string {
+	list := strings.Join(req.Header["X-Forwarded-For"], ",")
+	if len(list) > maxForwarded {
+		return firstAddress(req.RemoteAddr)
+	}
+	return firstAddress(list + "," + req.RemoteAddr)
 }
 
 // firstAddress returns the first in a list that has the form of an IP address, without its port.
@@ -1530,7 +1538,7 @@ func problemOf(why *refusal) []byte {
 }
 
 // refuseProgram answers a request without a session with a problem document. It sets the same headers as explain, with
-// which a scanner's request would take 333 allocations instead of 225.
+// which a scanner's request would take 322 allocations instead of 214.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
