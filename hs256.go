@@ -82,6 +82,7 @@ var base64url = base64.RawURLEncoding.Strict()
 // When a file does, the poller makes another.
 type verifier struct {
 	cookieName      string                   // of the cookie that carries a session
+	cookieStart     string                   // what stands between other cookies and the value of that one
 	isSessionCookie func(cookie string) bool // see isCookieOf
 	secret          []byte                   // organizrHash as it stands, never blank
 	database        *database                // nil if no database is followed: then the token alone counts
@@ -99,9 +100,6 @@ type session struct {
 	expires  float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
-// cookieBetween returns the cookie with a token as it stands between others in a Cookie header.
-func cookieBetween(v *verifier, token string) string { return "; " + v.cookieName + "=" + token + "; " }
-
 // isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
 // expression matches.
 func isCookieOf(name string) func(cookie string) bool {
@@ -117,7 +115,7 @@ func verify(v *verifier, token string, at time.Time) (*session, error) {
 }
 
 // verifyClaims returns the session that a token with a right signature stands for at this time, or an error that says
-// what is wrong with its header or its claims.
+// what is wrong with its header or its claims: Organizr must have issued them for itself, and they must hold now.
 func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 	parts := strings.Split(token, ".")
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
@@ -129,15 +127,23 @@ func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 		return nil, errWrongClaims
 	}
 	seconds := float64(at.UnixNano()) / 1e9
-	if err := validate(claims, seconds); err != nil {
-		return nil, err
+	notBefore, isNumber := claims.NotBefore.(float64)
+	switch {
+	case claims.Issuer != "Organizr" || claims.Audience != "Organizr" && !isInList(claims.Audience, "Organizr"):
+		return nil, errWrongIssuer
+	case claims.ExpiresAt <= seconds: // it is 0 if the token has none
+		return nil, errExpired
+	case !isNumber:
+		return nil, errWrongClaims
+	case notBefore > seconds+nbfLeeway:
+		return nil, errNotYetValid
 	}
 	user := accountFromClaims(claims)
 	if user == nil {
 		return nil, errOddGroup
 	}
 	verified := &session{
-		token: token, cookie: cookieBetween(v, token), account: user, verifier: v, expires: claims.ExpiresAt,
+		token: token, cookie: v.cookieStart + token + "; ", account: user, verifier: v, expires: claims.ExpiresAt,
 	}
 	if v.database != nil {
 		return checkListing(v.database, verified, seconds)
@@ -169,9 +175,9 @@ func checkSignature(v *verifier, token string) error {
 
 // isHS256Header reports whether a header that isn't Organizr's own means the same. Names of parameters match exactly.
 // crit lists extensions that must be understood (RFC 7515, section 4.1.11), and none are understood here.
-func isHS256Header(header string) bool {
+func isHS256Header(part string) bool {
 	var parameters map[string]any
-	text, err := base64url.DecodeString(header)
+	text, err := base64url.DecodeString(part)
 	if err != nil || json.Unmarshal(text, &parameters) != nil {
 		return false
 	}
@@ -196,23 +202,6 @@ type tokenClaims struct {
 	GroupID   any         `json:"groupID"` // a number, or its digits if PHP is older than 8.1
 	Image     string      `json:"image"`
 	UserID    json.Number `json:"userID"` // likewise
-}
-
-// validate returns nil if Organizr issued the claims for itself and they hold at this time, in Unix seconds. A token
-// without exp has expired.
-func validate(c *tokenClaims, seconds float64) error {
-	notBefore, isNumber := c.NotBefore.(float64)
-	switch {
-	case c.Issuer != "Organizr" || c.Audience != "Organizr" && !isInList(c.Audience, "Organizr"):
-		return errWrongIssuer
-	case c.ExpiresAt <= seconds:
-		return errExpired
-	case !isNumber:
-		return errWrongClaims
-	case notBefore > seconds+nbfLeeway:
-		return errNotYetValid
-	}
-	return nil
 }
 
 // isInList reports whether a claim is a list with this text in it.
@@ -506,9 +495,10 @@ func (p *poller) publish(until time.Time) {
 		return
 	}
 	p.current.verifier = &verifier{
-		cookieName: cookieName, isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
-		errNoCookie: errors.New("the request has no cookie " + cookieName),
-		secret:      []byte(secret), database: p.database, binding: bound,
+		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
+		isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
+		errNoCookie:     errors.New("the request has no cookie " + cookieName),
+		secret:          []byte(secret), database: p.database, binding: bound,
 	}
 }
 
@@ -1104,8 +1094,8 @@ type databaseReader struct {
 	err      error  // what was wrong with that state
 
 	wanted   map[int64]bool // the chunks that the tables are in, by their numbers
-	last     *extract
-	current  *extract // the last one that is one state of the database
+	latest   *extract
+	current  *extract // the latest that is one state of the database
 	database *database
 	tabs     *tabs // nil unless they are wanted
 }
@@ -1123,7 +1113,7 @@ type extract struct {
 // newDatabaseReader returns a reader that has read nothing yet.
 func newDatabaseReader(wantsTabs bool) *databaseReader {
 	return &databaseReader{
-		wantsTabs: wantsTabs, wanted: map[int64]bool{}, last: &extract{}, current: &extract{},
+		wantsTabs: wantsTabs, wanted: map[int64]bool{}, latest: &extract{}, current: &extract{},
 		database: &database{sessions: http.Header{}},
 	}
 }
@@ -1178,9 +1168,9 @@ func stateOf(path string) (databaseState, error) {
 		return databaseState{}, fmt.Errorf("%q %w; give the path of Organizr's database, or mount its volume into "+
 			"Traefik, for auto under the path that config.php names", path, errNoFile)
 	}
-	header := beginningOf(path, headerSize)
+	fileHeader := beginningOf(path, headerSize)
 	state := databaseState{
-		identity: fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", header),
+		identity: fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano(), " ", fileHeader),
 	}
 	walInfo, walHeader, err := readWALHeader(path + "-wal")
 	if err != nil {
@@ -1192,7 +1182,7 @@ func stateOf(path string) (databaseState, error) {
 		info = walInfo
 	}
 	const rollbackJournal = 1
-	state.usesLog = bigEndian(header, 18, 1) != rollbackJournal
+	state.usesLog = bigEndian(fileHeader, 18, 1) != rollbackJournal
 	state.identifies = !state.usesLog || time.Since(info.ModTime()) > time.Second
 	if isWritten {
 		state.identity = ""
@@ -1238,7 +1228,7 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	wal, _ := os.Open(path + "-wal") // nothing can be read from a nil file
 	defer func() { _ = wal.Close() }()
 	size, _ := file.Seek(0, io.SeekEnd)
-	pages := newPageSource(file, wal, size, r.last)
+	pages := newPageSource(file, wal, size, r.latest)
 	copied, err := r.copyPages(pages, path, state)
 	if err != nil {
 		return err
@@ -1248,7 +1238,7 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 		return errBusy
 	}
 	if err == nil {
-		r.interpret(r.last)
+		r.interpret()
 	}
 	return err
 }
@@ -1305,7 +1295,7 @@ func (r *databaseReader) parse(pages *pageSource) error {
 			next.chunks[chunk] = pages.chunks[chunk]
 		}
 	}
-	r.last = next
+	r.latest = next
 	return nil
 }
 
@@ -1323,7 +1313,7 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 		chunks: map[int64][]byte{}, walHeader: pages.walHeader, logged: pages.logged,
 		tables: map[string]*table{}, roots: map[string]*tablePage{},
 	}
-	before := r.last.roots
+	before := r.latest.roots
 	schema, err := schemaTable.readPage(pages, schemaTable.root, before[schemaTable.name], 1)
 	if err != nil {
 		return nil, err
@@ -1336,7 +1326,7 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 		if name == "tabs" && !r.wantsTabs {
 			continue
 		}
-		found, rootBefore := r.last.tables[name], before[name]
+		found, rootBefore := r.latest.tables[name], before[name]
 		if !hasSameTables {
 			rootBefore = nil
 			found, err = findTable(schema.rowsNotIn(nil), name, columns)
@@ -1355,8 +1345,9 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 	return next, missing
 }
 
-// interpret makes of an extract what counts. What is in tables that haven't changed stays the same.
-func (r *databaseReader) interpret(latest *extract) {
+// interpret makes of the latest extract what counts. What is in tables that haven't changed stays the same.
+func (r *databaseReader) interpret() {
+	latest := r.latest
 	before, after := r.current.roots, latest.roots
 	r.current = latest
 	if before["tabs"] != after["tabs"] {
@@ -1476,24 +1467,24 @@ func (s *pageSource) open() error {
 		return err
 	}
 	s.logged = logged
-	header := textAt(s.file, 0, headerSize)
+	fileHeader := textAt(s.file, 0, headerSize)
 	if offset, ok := logged[1]; ok {
-		header = textAt(s.wal, offset, headerSize)
+		fileHeader = textAt(s.wal, offset, headerSize)
 	}
 	const (
 		maxReadVersion  = 2 // the write-ahead log
 		maxSchemaFormat = 4
 		utf8Text        = 1
 	)
-	s.pageSize = bigEndian(header, 16, 2)
+	s.pageSize = bigEndian(fileHeader, 16, 2)
 	if s.pageSize == 1 {
 		s.pageSize = 1 << 16
 	}
-	s.usable = s.pageSize - bigEndian(header, 20, 1)
+	s.usable = s.pageSize - bigEndian(fileHeader, 20, 1)
 	s.maxOverflow = 8 * (s.size + int64(len(logged)*s.pageSize))
-	if !strings.HasPrefix(header, "SQLite format 3\x00") || s.usable < 480 || s.pageSize&(s.pageSize-1) != 0 ||
-		bigEndian(header, 19, 1) > maxReadVersion || bigEndian(header, 44, 4) > maxSchemaFormat ||
-		bigEndian(header, 56, 4) != utf8Text {
+	if !strings.HasPrefix(fileHeader, "SQLite format 3\x00") || s.usable < 480 || s.pageSize&(s.pageSize-1) != 0 ||
+		bigEndian(fileHeader, 19, 1) > maxReadVersion || bigEndian(fileHeader, 44, 4) > maxSchemaFormat ||
+		bigEndian(fileHeader, 56, 4) != utf8Text {
 		return errFormat
 	}
 	s.noteLogged()
@@ -1570,19 +1561,19 @@ func (s *pageSource) page(number int) (string, error) {
 
 // readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
 // is written last: if its checksum is wrong, the log is being written.
-func readLog(wal io.ReaderAt, header string) (map[int]int64, error) {
+func readLog(wal io.ReaderAt, walHeader string) (map[int]int64, error) {
 	const magic, magicOfBigEndian = 0x377f0682, 0x377f0683
-	if header == "" {
+	if walHeader == "" {
 		return nil, nil
 	}
-	length := frameHeaderSize + bigEndian(header, 8, 4)
-	if bigEndian(header, 0, 4) == magicOfBigEndian {
+	length := frameHeaderSize + bigEndian(walHeader, 8, 4)
+	if bigEndian(walHeader, 0, 4) == magicOfBigEndian {
 		return nil, errFormat
 	}
-	if len(header) < walHeaderSize || bigEndian(header, 0, 4) != magic || length < 512 || length > 1<<17 {
+	if len(walHeader) < walHeaderSize || bigEndian(walHeader, 0, 4) != magic || length < 512 || length > 1<<17 {
 		return nil, errBusy
 	}
-	salts, sums := header[16:24], header[24:]
+	salts, sums := walHeader[16:24], walHeader[24:]
 	logged, uncommitted := map[int]int64{}, map[int]int64{}
 	last, sumsBeforeLast := int64(0), "" // of the last commit
 	for offset := int64(walHeaderSize); ; offset += int64(length) {
@@ -1802,11 +1793,11 @@ func (t *table) parse(pages *pageSource, number int) (*tablePage, error) {
 		return nil, err
 	}
 	page := &tablePage{numbers: []int{number}, chunks: map[int64]bool{pages.chunkOf(number): true}}
-	header := 0
+	start := 0
 	if number == 1 {
-		header = headerSize
+		start = headerSize
 	}
-	kind, count, pointer := content[header], bigEndian(content, header+3, 2), header+8
+	kind, count, pointer := content[start], bigEndian(content, start+3, 2), start+8
 	if kind == interior {
 		page.children = append(page.children, bigEndian(content, pointer, 4))
 		pointer += 4

@@ -648,7 +648,7 @@ func newKeyHolder(m *middleware, held *key, hash string, v *verifier) *visitor {
 		claims["group"] = v.database.groups[number]
 	}
 	holder := newVisitor(m, &session{
-		cookie: cookieBetween(v, ""), account: newAccount(claims), verifier: v, expires: math.Inf(1),
+		cookie: v.cookieStart + "; ", account: newAccount(claims), verifier: v, expires: math.Inf(1),
 	})
 	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder

@@ -136,13 +136,13 @@ func readDatabaseAt(path string) (map[string]listedUser, error) {
 // readDatabaseFrom does the same for the content of a database, which has so many bytes, and of its write-ahead log.
 func readDatabaseFrom(content, wal io.ReaderAt, size int64) (map[string]listedUser, error) {
 	reader := newDatabaseReader(false)
-	pages := newPageSource(content, wal, size, reader.last)
+	pages := newPageSource(content, wal, size, reader.latest)
 	if err := pages.open(); err != nil {
 		return nil, err
 	}
 	err := reader.parse(pages)
 	if err == nil {
-		reader.interpret(reader.last)
+		reader.interpret()
 	}
 	return listedUsers(reader.database, err)
 }

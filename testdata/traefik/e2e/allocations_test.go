@@ -32,7 +32,7 @@ func TestInterpretedAllocations(t *testing.T) {
 		{measured, interpretedRequest{name: "a returning visitor, ten rules", options: tenRules, cookies: cookie}, 132},
 		{measured, interpretedRequest{name: "a returning visitor, by a tab", options: byTab, cookies: cookie}, 118},
 		{measured, interpretedRequest{name: "whose other cookies change", cookies: load.Changing(session)}, 281},
-		{measured, interpretedRequest{name: "at first sight", cookies: load.Sessions(bob, hash)}, 677},
+		{measured, interpretedRequest{name: "at first sight", cookies: load.Sessions(bob, hash)}, 659},
 		{measured, interpretedRequest{name: "a returning visitor, where there are keys", options: keys, cookies: cookie}, 95},
 		{measured, interpretedRequest{name: "a program with a key", options: keys, header: withKey, accept: "*/*"}, 93},
 		{measured, interpretedRequest{name: "a program without a session", accept: "*/*", status: 401}, 214},
