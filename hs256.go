@@ -678,13 +678,13 @@ func parseConfig(text string) (map[string]string, error) {
 type database struct {
 	groups   map[string]string   // the names of the groups, by their numbers
 	accounts map[string]*account // by the user's id
-	sessions http.Header         // rows of the table tokens, by the token's text; Yaegi needn't copy this map itself
+	sessions http.Header         // rows of the table tokens, by the token's text; Clone of http.Header is compiled
 	ended    map[string]bool     // tokens that were listed until the last change
 }
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID, expires  string // as text
+	userID, expires  string // as Organizr writes them; see until
 	browser, address string // with which it was made
 }
 

@@ -164,9 +164,9 @@ func (m *middleware) rankOfAllPaths() int {
 // Requests
 
 // ServeHTTP forwards the request to the service if the visitor may enter, and refuses it otherwise. A returning visitor
-// is looked up by their cookies, which some clients send in several lines. Two functions do the rest:
-// decide, for visitors who aren't in the cache or whose path must be looked up; screen, for methods other than GET and
-// for headers that need a closer look.
+// is looked up by their cookies, which some clients send in several lines. Two functions do the rest: decide, for
+// visitors who aren't in the cache or whose path must be looked up; screen, for methods other than GET and for headers
+// that need a closer look.
 func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	headers := req.Header
 	credentials := strings.Join(headers["Cookie"], "; ")
@@ -306,8 +306,6 @@ const (
 	maxHeaders     = 200      // different names in a request; browsers send some twenty
 	maxCookies     = 4        // of Organizr's name that are tried; Organizr sets two
 	maxCredentials = 32 << 10 // bytes of cookies and Authorization in which a session is looked for
-	maxForwarded   = 1 << 10  // bytes of X-Forwarded-For and X-Forwarded-Host that are looked at
-	maxUpgrade     = 256      // bytes of a list of protocols
 )
 
 // A visitor's rank is 1000 minus the number of their group, 1000 for Admin and 1 for guests, unless allow, deny or a
@@ -1108,6 +1106,11 @@ func canonicalForCGI(name string) string {
 // requests that only read may pass (RFC 9110, section 9.2.1), WebSockets apart, through which the page could read, too.
 // Where guests may do the same, the page could have sent its request without the visitor.
 
+const (
+	maxForwarded = 1 << 10 // bytes of X-Forwarded-For, and of a host in X-Forwarded-Host
+	maxUpgrade   = 256     // bytes of the protocols in Upgrade
+)
+
 // isCrossSite reports whether the request may change something and a browser says that it comes from a page that
 // doesn't get Organizr's cookie itself. Programs send neither header, and pass.
 //
@@ -1138,8 +1141,8 @@ func isCrossSite(organizr *login, req *http.Request) bool {
 	return hostname(origin) != own && (organizr == nil || !organizr.shareCookie(own, hostname(origin)))
 }
 
-// isWebSocket reports whether the request opens a WebSocket (RFC 6455, section 4.1), or could do so in a list of
-// protocols that nobody sends because it is too long to look through.
+// isWebSocket reports whether the request opens a WebSocket (RFC 6455, section 4.1). A list of protocols that is longer
+// than anybody sends counts as one, so nobody can have us look through it.
 func isWebSocket(req *http.Request) bool {
 	protocols := strings.Join(req.Header["Upgrade"], ",")
 	return len(protocols) > maxUpgrade || listsWebSocket(protocols)
@@ -1205,6 +1208,7 @@ const (
 	askOperator  = "ask whoever runs this service: Traefik's log says what is wrong."
 )
 
+// All visitors share these, so what adds to one must copy it first, as insufficientGroup does.
 var (
 	loginNeeded = &refusal{
 		Status: http.StatusUnauthorized, offersLogin: true,
@@ -1479,9 +1483,8 @@ func stripReserved(m *middleware, req *http.Request) {
 }
 
 // clientAddress returns the visitor's address: the first in X-Forwarded-For, which Traefik takes from trusted proxies
-// only, or the connection's. It is the connection's, too, where nobody would send so long a list. A trusted proxy that
-// appends to what it got lets visitors choose the first one. Client-IP, which Organizr believes, is what anybody can
-// send.
+// only, or the connection's. A list of more than 1 KiB doesn't count. A trusted proxy that appends to what it got lets
+// visitors choose the first one. Client-IP, which Organizr believes, is what anybody can send.
 func clientAddress(req *http.Request) string {
 	if req.Header["X-Forwarded-For"] != nil {
 		return forwardedAddress(req)
