@@ -51,9 +51,10 @@ const (
 	cookiePrefix = "organizr_token_"                      // then the uuid (Organizr's api/classes/organizr.class.php)
 	joseHeader   = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" // of Organizr's tokens: {"typ":"JWT","alg":"HS256"}
 
-	maxTokenLength  = 8 << 10 // bytes
-	signatureLength = 43      // characters of base64url, for sha256.Size bytes
-	nbfLeeway       = 60      // seconds by which Organizr's clock may be ahead of ours
+	maxTokenLength  = 8 << 10     // bytes
+	signatureSize   = sha256.Size // bytes
+	signatureLength = 43          // characters of base64url, for so many bytes
+	nbfLeeway       = 60          // seconds by which Organizr's clock may be ahead of ours
 )
 
 // What can be wrong with a token. No text quotes it.
@@ -86,7 +87,8 @@ type verifier struct {
 	isSessionCookie func(cookie string) bool // see isCookieOf
 	secret          []byte                   // organizrHash as it stands, never blank
 	database        *database                // nil if no database is followed: then the token alone counts
-	binding         *binding                 // nil if sessions aren't bound to an address or a browser
+	isBound         bool                     // sessions are bound to an address or a browser
+	binding         *binding                 // nil unless isBound
 	errNoCookie     error                    // what is wrong with a request without that cookie
 }
 
@@ -106,18 +108,29 @@ func isCookieOf(name string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
 }
 
-// verify returns the session that the token stands for at this time, or an error that says what is wrong with it.
-func verify(v *verifier, token string, at time.Time) (*session, error) {
-	if err := checkSignature(v, token); err != nil {
-		return nil, err
+// verify returns the session that the token stands for now, or an error that says what is wrong with it. The third part
+// of a token must be the HMAC-SHA256 of the first two, its header and its claims, with Organizr's secret (RFC 7515,
+// section 5.2; RFC 7518, section 3.2). They are compared in constant time.
+func verify(v *verifier, token string) (*session, error) {
+	parts := strings.SplitN(token, ".", 4)
+	if len(parts) != 3 || len(token) > maxTokenLength {
+		return nil, errMalformed
 	}
-	return verifyClaims(v, token, at)
+	mac := hmac.New(sha256.New, v.secret)
+	_, _ = io.WriteString(mac, parts[0]+"."+parts[1])
+	signature, _ := base64url.DecodeString(parts[2]) // to less than 32 bytes if there is any mistake in it
+	if hmac.Equal(mac.Sum(nil), signature) {
+		return verifyClaims(v, token, parts)
+	}
+	if len(signature) < signatureSize {
+		return nil, errMalformed
+	}
+	return nil, errWrongSignature
 }
 
-// verifyClaims returns the session that a token with a right signature stands for at this time, or an error that says
-// what is wrong with its header or its claims: Organizr must have issued them for itself, and they must hold now.
-func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
-	parts := strings.Split(token, ".")
+// verifyClaims returns the session that a token with a right signature stands for now, or an error that says what is
+// wrong with its header or its claims: Organizr must have issued them for itself, and they must hold now.
+func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 	if parts[0] != joseHeader && !isHS256Header(parts[0]) {
 		return nil, errWrongHeader
 	}
@@ -126,7 +139,7 @@ func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
 	}
-	seconds := float64(at.UnixNano()) / 1e9
+	seconds := float64(now().UnixNano()) / 1e9
 	notBefore, isNumber := claims.NotBefore.(float64)
 	switch {
 	case claims.Issuer != "Organizr" || claims.Audience != "Organizr" && !isInList(claims.Audience, "Organizr"):
@@ -149,28 +162,6 @@ func verifyClaims(v *verifier, token string, at time.Time) (*session, error) {
 		return checkListing(v.database, verified, seconds)
 	}
 	return verified, nil
-}
-
-// checkSignature returns nil if this Organizr signed the token: the third part is the HMAC-SHA256 of the first two with
-// its secret (RFC 7518, section 3.2), compared in constant time.
-func checkSignature(v *verifier, token string) error {
-	if len(token) > maxTokenLength {
-		return errMalformed
-	}
-	dot := strings.LastIndexByte(token, '.')
-	if dot < 0 {
-		return errMalformed
-	}
-	mac := hmac.New(sha256.New, v.secret)
-	_, _ = io.WriteString(mac, token[:dot])
-	signature, _ := base64url.DecodeString(token[dot+1:]) // to less than 32 bytes if there is any mistake in it
-	if hmac.Equal(mac.Sum(nil), signature) {
-		return nil
-	}
-	if len(signature) < sha256.Size {
-		return errMalformed
-	}
-	return errWrongSignature
 }
 
 // isHS256Header reports whether a header that isn't Organizr's own means the same. Names of parameters match exactly.
@@ -436,7 +427,7 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 	if v == nil {
 		return nil, errNotListed
 	}
-	return verify(v, token, now())
+	return verify(v, token)
 }
 
 // readSince reads the files unless a later poll has found out what the database says, or newcomers are throttled. It
@@ -498,7 +489,7 @@ func (p *poller) publish(until time.Time) {
 		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
 		isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
 		errNoCookie:     errors.New("the request has no cookie " + cookieName),
-		secret:          []byte(secret), database: p.database, binding: bound,
+		secret:          []byte(secret), database: p.database, binding: bound, isBound: bound != nil,
 	}
 }
 

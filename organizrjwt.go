@@ -346,10 +346,14 @@ func identify(m *middleware, req *http.Request, credentials string, v *verifier)
 		return pollAndIdentify(m, req, credentials)
 	}
 	candidates := req.CookiesNamed(v.cookieName)
-	if m.acceptsPrograms || v.binding != nil || len(candidates) != 1 || len(credentials) > maxCredentials {
+	if m.acceptsPrograms || v.isBound || len(candidates) != 1 || len(credentials) > maxCredentials {
 		return identifyUnusual(m, req, credentials, v, candidates)
 	}
-	return identifyBySession(m, req, credentials, v, candidates[0])
+	owner := ownerOf(m, candidates[0].Value, v)
+	if owner.account == nil {
+		return owner
+	}
+	return visitorForRequest(m, req, credentials, owner, true)
 }
 
 // pollAndIdentify returns who sent a request that comes while no verifier is in use. It has the files polled first.
@@ -384,13 +388,14 @@ func identifyUnusual(
 		candidates = addBearerToken(candidates, req)
 	}
 	for _, candidate := range candidates {
-		sender = identifyBySession(m, req, credentials, v, candidate)
-		if sender.account != nil && v.binding != nil {
-			sender = checkBinding(v.binding, sender, req)
+		owner := ownerOf(m, candidate.Value, v)
+		if owner.account != nil && v.isBound {
+			owner = checkBinding(v.binding, owner, req)
 		}
-		if sender.account != nil {
-			return sender
+		if owner.account != nil {
+			return visitorForRequest(m, req, credentials, owner, candidate.Name != "")
 		}
+		sender = owner
 	}
 	if m.keys != nil {
 		return identifyByKey(m, req, credentials, v, sender)
@@ -408,60 +413,58 @@ func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie
 	return append(candidates, &http.Cookie{Value: bearer[1]})
 }
 
-// identifyBySession returns the visitor whose session a cookie holds, from the cache if they are there. If it holds
-// none, it returns a guest with what is wrong with it.
-func identifyBySession(
-	m *middleware, req *http.Request, credentials string, v *verifier, cookie *http.Cookie,
-) *visitor {
+// ownerOf returns the owner of the session that a token stands for: from the cache if they are there, otherwise after
+// verifying it. If the token stands for no session, it returns a guest with what is wrong with it.
+func ownerOf(m *middleware, token string, v *verifier) *visitor {
 	m.RLock()
-	entry := m.entries[cookie.Value]
+	entry := m.entries[token]
 	m.RUnlock()
-	if entry == nil {
-		return identifyByToken(m, req, credentials, v, cookie)
+	if entry != nil {
+		return entry.owner
 	}
-	return visitorForRequest(m, req, credentials, entry.owner, cookie.Name != "")
-}
-
-// identifyByToken returns the visitor whose session a cookie holds, after verifying it. If it holds none, it returns a
-// guest with what is wrong with it.
-func identifyByToken(
-	m *middleware, req *http.Request, credentials string, v *verifier, cookie *http.Cookie,
-) *visitor {
-	verified, err := verify(v, cookie.Value, now())
+	verified, err := verify(v, token)
 	if err == errNotListed { //nolint:errorlint // verify returns it as it is
-		verified, err = verifyNewcomer(m, cookie)
+		return ownerOfNewcomer(m, token)
 	}
 	if err != nil {
 		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
-	return visitorForRequest(m, req, credentials, newVisitor(m, verified), cookie.Name != "")
+	return newVisitor(m, verified)
 }
 
-// checkBinding returns the visitor if the request comes from the address and the browser that their session is bound
-// to, and otherwise a guest.
-func checkBinding(bound *binding, sender *visitor, req *http.Request) *visitor {
-	err := bound.check(sender.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
+// checkBinding returns a session's owner if the request comes from the address and the browser that it is bound to, and
+// otherwise a guest.
+func checkBinding(bound *binding, owner *visitor, req *http.Request) *visitor {
+	err := bound.check(owner.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 	if err != nil {
 		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 	}
-	return sender
+	return owner
 }
 
-// verifyNewcomer verifies a token that the database didn't list when it was read last. The database is read again: the
-// visitor may have logged in a moment ago.
-func verifyNewcomer(m *middleware, cookie *http.Cookie) (*session, error) {
-	verified, err := m.poller.readAndVerify(cookie.Value)
+// ownerOfNewcomer returns the owner of a session that the database didn't list when it was read last, or a guest. The
+// database is read again: the visitor may have logged in a moment ago.
+func ownerOfNewcomer(m *middleware, token string) *visitor {
+	verified, err := m.poller.readAndVerify(token)
 	m.setAside()
 	m.refresh()
-	return verified, err
+	if err != nil {
+		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+	}
+	return newVisitor(m, verified)
 }
 
-// newVisitor returns the visitor whose session this is, with the rights that it gives here.
+// newVisitor returns the visitor whose session this is, with the rights that it gives here. deny isn't asked about a
+// restricted visitor: without the session they would get just as far.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
-	restriction := restrictionOf(user, m.headers.checkedClaims)
-	if restriction != nil {
-		return newRestricted(verified, restriction)
+	if user.locked {
+		return newRestricted(verified, accountLocked)
+	}
+	for _, name := range m.headers.checkedClaims {
+		if isUnprintable(user.claims[name]) {
+			return newRestricted(verified, unprintableClaim(user, name))
+		}
 	}
 	values := make([][]string, len(m.headerNames))
 	for i, set := range m.headers.set {
@@ -488,20 +491,6 @@ func newRestricted(verified *session, restriction *refusal) *visitor {
 	return &visitor{
 		account: verified.account, session: verified, rank: guestRank, restriction: restriction, cacheKey: verified.token,
 	}
-}
-
-// restrictionOf returns why an account has no more rights than a guest, or nil. deny isn't asked about such an account:
-// without the session it would get just as far.
-func restrictionOf(user *account, checkedClaims []string) *refusal {
-	if user.locked {
-		return accountLocked
-	}
-	for _, name := range checkedClaims {
-		if isUnprintable(user.claims[name]) {
-			return unprintableClaim(user, name)
-		}
-	}
-	return nil
 }
 
 // applyConditions gives the visitor every right that allow gives them, and none if deny says so.
@@ -533,20 +522,6 @@ func (c conditions) matchesAny(user *account) bool {
 		}
 	}
 	return false
-}
-
-// visitorForRequest returns a copy of a session's owner for this request, and caches it. The copy has what the service
-// gets of the request's other cookies and Authorization, and whether a browser sent the session.
-func visitorForRequest(
-	m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool,
-) *visitor {
-	forRequest := *owner
-	forRequest.fromBrowser = fromBrowser
-	if owner.values != nil {
-		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
-	}
-	addToCache(m, credentials, owner, &forRequest)
-	return &forRequest
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -787,10 +762,20 @@ func (c *sessionCache) cachedVerifier() *verifier {
 	return c.verifier
 }
 
-// addToCache keeps a visitor by their session, and by their credentials when these come twice in a row: a client whose
-// other cookies change with every request never gets that far, so it can't evict others. A visitor who was verified
-// before the files changed isn't kept.
-func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
+// visitorForRequest returns a copy of a session's owner for this request, with what the service gets of the request's
+// other cookies and Authorization, and whether a browser sent the session.
+//
+// It caches the owner by their session, and the copy by its credentials when these come twice in a row: a client whose
+// other cookies change with every request never gets that far, so it can't evict others. An owner who was verified
+// before the files changed isn't cached.
+func visitorForRequest(
+	m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool,
+) *visitor {
+	forRequest := *owner
+	forRequest.fromBrowser = fromBrowser
+	if owner.values != nil {
+		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
+	}
 	m.Lock()
 	if m.verifier == owner.session.verifier {
 		entry := m.entries[owner.cacheKey]
@@ -799,7 +784,7 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 		}
 		switch {
 		case entry.credentials == credentials:
-			addCredentials(m, entry, forRequest)
+			addCredentials(m, entry, &forRequest)
 		case entry.hasVisitor:
 			replaceCredentials(m, entry, credentials)
 		case len(credentials) <= maxCachedCredentials:
@@ -807,6 +792,7 @@ func addToCache(m *middleware, credentials string, owner, forRequest *visitor) {
 		}
 	}
 	m.Unlock()
+	return &forRequest
 }
 
 // newEntry adds a session or a key to the cache and returns its entry. At maxEntries the cache is emptied first.
@@ -857,7 +843,7 @@ func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 // addCredentials lets a visitor be found by all their credentials. If sessions are bound to an address, credentials
 // alone don't say who is there, so it does nothing.
 func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
-	if m.verifier.binding != nil {
+	if m.verifier.isBound {
 		return
 	}
 	entry.hasVisitor = true
@@ -970,30 +956,27 @@ func guestValues(p *headerPolicy, headers http.Header, v *verifier) [][]string {
 
 // valuesForRequest returns the values of a visitor's headers, with what came beside their session as Cookie and
 // Authorization.
+//
+// A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
+// what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
 func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
+	own := owner.session
 	values := append([][]string{}, owner.values...)
 	if p.cookieIndex >= 0 {
-		others := otherCookies(strings.Join(headers["Cookie"], "; "), owner.session)
+		cookies := strings.Join(headers["Cookie"], "; ")
+		others := strings.Replace("; "+cookies+"; ", own.cookie, "; ", 1)
+		others = strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
+		if strings.Contains(others, own.verifier.cookieName) {
+			others = stripSessionCookies(cookies, own.verifier)
+		}
 		if others != "" {
 			values[p.cookieIndex] = []string{others}
 		}
 	}
 	if p.stripsAuthorization {
-		keepOtherAuthorization(p, values, headers, owner.session.verifier)
+		keepOtherAuthorization(p, values, headers, own.verifier)
 	}
 	return values
-}
-
-// otherCookies returns the Cookie header without the cookies of Organizr's name.
-//
-// A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
-// what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
-func otherCookies(cookies string, own *session) string {
-	others := strings.Replace("; "+cookies+"; ", own.cookie, "; ", 1)
-	if strings.Contains(others, own.verifier.cookieName) {
-		return stripSessionCookies(cookies, own.verifier)
-	}
-	return strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
 }
 
 // keepOtherAuthorization sets Authorization, among the values, to what came beside a session, unless the option headers
@@ -1072,7 +1055,9 @@ func holdsSession(text string, v *verifier) bool {
 		if v == nil || len(parts) < 3 || len(parts[2]) < signatureLength {
 			continue
 		}
-		if checkSignature(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength]) == nil {
+		_, err := verify(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength])
+		isSigned := !errors.Is(err, errMalformed) && !errors.Is(err, errWrongSignature)
+		if isSigned {
 			return true
 		}
 	}

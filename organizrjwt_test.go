@@ -105,7 +105,9 @@ func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain
 	t.Helper()
 	cache := pluginOf(t, handler)
 	owner := cache.entries[token].owner
-	return func(credentials string) { addToCache(cache, credentials, owner, owner) }
+	return func(credentials string) {
+		visitorForRequest(cache, newRequest(t, "GET /", "Cookie", credentials), credentials, owner, true)
+	}
 }
 
 // blockPolling keeps requests from looking at a middleware's files until unblock is called, as if another request were
