@@ -94,12 +94,12 @@ type verifier struct {
 
 // A session is a verified token, or stands for a key, and then token is empty.
 type session struct {
-	token    string
-	cookie   string // that carries it, between other cookies; without a value for a key
-	account  *account
-	verifier *verifier // that verified it
-	listed   listedSession
-	expires  float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
+	token      string
+	cookie     string // that carries it, between other cookies; without a value for a key
+	account    *account
+	verifier   *verifier // that verified it
+	listed     listedSession
+	validUntil float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
 // isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
@@ -156,7 +156,7 @@ func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 		return nil, errOddGroup
 	}
 	verified := &session{
-		token: token, cookie: v.cookieStart + token + "; ", account: user, verifier: v, expires: claims.ExpiresAt,
+		token: token, cookie: v.cookieStart + token + "; ", account: user, verifier: v, validUntil: claims.ExpiresAt,
 	}
 	if v.database != nil {
 		return checkListing(v.database, verified, seconds)
@@ -700,8 +700,8 @@ func checkListing(d *database, s *session, seconds float64) (*session, error) {
 	}
 	s.account = user
 	s.listed = listed
-	if until < s.expires {
-		s.expires = until
+	if until < s.validUntil {
+		s.validUntil = until
 	}
 	return s, nil
 }
@@ -709,7 +709,7 @@ func checkListing(d *database, s *session, seconds float64) (*session, error) {
 // until returns when the database ends the session or must be asked again, or errExpired if it has ended. Times are in
 // Unix seconds.
 //
-// Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
+// Organizr compares tokens.validUntil, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
 func (l listedSession) until(seconds float64) (float64, error) {

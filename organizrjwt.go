@@ -261,7 +261,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) *visitor {
 	why := checkRequest(m, sender, req)
 	if why != nil {
-		explain(&exchange{m, sender, rw, req}, why)
+		sendRefusal(&exchange{m, sender, rw, req}, why)
 		return nil
 	}
 	if req.Header.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
@@ -302,7 +302,6 @@ func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 // Visitors
 
 const (
-	maxHost        = 253      // bytes of a host's name (RFC 1035, section 2.3.4)
 	maxHeaders     = 200      // different names in a request; browsers send some twenty
 	maxCookies     = 4        // of Organizr's name that are tried; Organizr sets two
 	maxCredentials = 32 << 10 // bytes of cookies and Authorization in which a session is looked for
@@ -578,7 +577,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, v *veri
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
-		m.reportOnce(m.name, "a program was refused", err)
+		m.reportOnce("a program was refused", err)
 	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
 		return nobody
 	}
@@ -618,7 +617,7 @@ func newKeyHolder(m *middleware, held *key, hash string, v *verifier) *visitor {
 		claims["group"] = v.database.groups[number]
 	}
 	holder := newVisitor(m, &session{
-		cookie: v.cookieStart + "; ", account: newAccount(claims), verifier: v, expires: math.Inf(1),
+		cookie: v.cookieStart + "; ", account: newAccount(claims), verifier: v, validUntil: math.Inf(1),
 	})
 	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder
@@ -802,8 +801,8 @@ func newEntry(m *middleware, owner *visitor) *cacheEntry {
 	}
 	entry := &cacheEntry{owner: owner}
 	m.entries[owner.cacheKey] = entry
-	if owner.session.expires < m.firstExpiry {
-		m.expireAt(owner.session.expires)
+	if owner.session.validUntil < m.firstExpiry {
+		m.expireAt(owner.session.validUntil)
 	}
 	return entry
 }
@@ -1156,11 +1155,11 @@ func firstHost(list string) string {
 // hostAndPort matches a name or an address, with or without a port.
 var hostAndPort = regexp.MustCompile(`^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
 
-// hostname returns the host of an address in lower case, without port and final dot. Only IPv6 addresses lose their
+// hostname returns the host of a URL in lower case, without port and final dot. Only IPv6 addresses lose their
 // brackets.
-func hostname(address *url.URL) string {
-	name := strings.ToLower(address.Hostname())
-	if strings.HasPrefix(address.Host, "[") && !strings.Contains(name, ":") {
+func hostname(parsed *url.URL) string {
+	name := strings.ToLower(parsed.Hostname())
+	if strings.HasPrefix(parsed.Host, "[") && !strings.Contains(name, ":") {
 		return "[" + name + "]"
 	}
 	return strings.TrimSuffix(name, ".")
@@ -1340,7 +1339,7 @@ func refuseVisitor(m *middleware, sender *visitor, required *rule, rw http.Respo
 	if why == nil {
 		why = insufficientGroup(sender.account, required)
 	}
-	explain(&exchange{m, sender, rw, req}, why)
+	sendRefusal(&exchange{m, sender, rw, req}, why)
 }
 
 // insufficientGroup returns the refusal of an account whose group isn't the one that a rule requires.
@@ -1354,13 +1353,13 @@ func insufficientGroup(user *account, required *rule) *refusal {
 	return &why
 }
 
-// explain answers with a page if a person waits for it, and with a problem document otherwise.
-func explain(e *exchange, why *refusal) {
-	answer(e, why, acceptsHTML(e.req.Header.Get("Accept")) && isNavigation(e.req))
+// sendRefusal answers with a page if a person waits for it, and with a problem document otherwise.
+func sendRefusal(e *exchange, why *refusal) {
+	sendRefusalAs(e, why, acceptsHTML(e.req.Header.Get("Accept")) && isNavigation(e.req))
 }
 
-// answer sends a refusal, as a page or as a problem document, and logs it with the visitor's name.
-func answer(e *exchange, why *refusal, isPage bool) {
+// sendRefusalAs sends a refusal as a page or as a problem document, and logs it with the visitor's name.
+func sendRefusalAs(e *exchange, why *refusal, isPage bool) {
 	headers := e.rw.Header()
 	headers["Content-Type"] = problemType
 	headers["Cache-Control"] = noStore
@@ -1507,8 +1506,8 @@ func problemOf(why *refusal) []byte {
 	return append(document, '\n')
 }
 
-// refuseProgram answers a request without a session with a problem document. It sends the same as answer, with which a
-// scanner's request would take 298 allocations instead of 208.
+// refuseProgram answers a request without a session with a problem document. It sends what sendRefusalAs would, with
+// which a scanner's request would take 298 allocations instead of 208.
 func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
 	headers := rw.Header()
 	headers["Content-Type"] = problemType
@@ -1568,7 +1567,7 @@ func sendToLogin(m *middleware, sender *visitor, rw http.ResponseWriter, req *ht
 		return
 	}
 	if organizr == nil || req.Method != "GET" && req.Method != "HEAD" {
-		answer(e, loginNeeded, true)
+		sendRefusalAs(e, loginNeeded, true)
 		return
 	}
 	host := browserHost(req)
@@ -1599,11 +1598,11 @@ func refuseBadCredentials(e *exchange) bool {
 	isProgram := len(headers[keyHeader]) > 0 || len(headers["Authorization"]) > 0 && !isBrowser(e.req)
 	switch {
 	case e.m.keys != nil && isProgram:
-		answer(e, loginNeeded, false)
+		sendRefusalAs(e, loginNeeded, false)
 		return true
 	case isUnverifiable(err):
-		e.m.reportOnce(e.m.name, "a visitor who seems to be logged in to Organizr was refused", err)
-		answer(e, sessionUnverifiable, true)
+		e.m.reportOnce("a visitor who seems to be logged in to Organizr was refused", err)
+		sendRefusalAs(e, sessionUnverifiable, true)
 		return true
 	}
 	return false
@@ -1618,7 +1617,7 @@ func refuseUnreachable(e *exchange, host string) bool {
 	unreachable := *loginUnreachable
 	unreachable.Hint = obstacle
 	unreachable.reason += ": " + obstacle
-	answer(e, &unreachable, true)
+	sendRefusalAs(e, &unreachable, true)
 	return true
 }
 
@@ -1635,13 +1634,13 @@ func isUnverifiable(err error) bool {
 // reportOnce logs that somebody was refused for what may be a wrong option: visitors whose sessions can't be checked,
 // or a program whose key stands where its hash must. It does so once, until the secret changes or the files were
 // unusable.
-func (c *sessionCache) reportOnce(name, what string, err error) {
-	c.Lock()
-	isNew := !c.reported[err.Error()]
-	c.reported[err.Error()] = true
-	c.Unlock()
+func (m *middleware) reportOnce(what string, err error) {
+	m.Lock()
+	isNew := !m.reported[err.Error()]
+	m.reported[err.Error()] = true
+	m.Unlock()
 	if isNew {
-		log.Printf("organizrjwt: middleware=%q %s: %v", name, what, err)
+		log.Printf("organizrjwt: middleware=%q %s: %v", m.name, what, err)
 	}
 }
 
@@ -1732,11 +1731,11 @@ func isUnder(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// givenPort returns the port of an address, or nothing if it is the one that the scheme implies: behind a proxy that
+// givenPort returns the port of a URL, or nothing if it is the one that the scheme implies: behind a proxy that
 // ends TLS, http and https are the same address.
-func givenPort(address *url.URL) string {
-	port := address.Port()
-	if address.Scheme == "https" && port == "443" || address.Scheme == "http" && port == "80" {
+func givenPort(parsed *url.URL) string {
+	port := parsed.Port()
+	if parsed.Scheme == "https" && port == "443" || parsed.Scheme == "http" && port == "80" {
 		return ""
 	}
 	return port
@@ -2409,6 +2408,9 @@ var (
 	noPath       = regexp.MustCompile(`$.`)
 )
 
+// maxHost is how long a host's name can be, in bytes (RFC 1035, section 2.3.4).
+const maxHost = 253
+
 // requiredByTab returns what the tab requires, for the host that Traefik routed by, never for one in another header.
 func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
@@ -2490,11 +2492,11 @@ func adminOnly(tabProblem string) *rule {
 
 // requiredByRules returns the rule that holds for a request, or the fallback, which is what the option group requires.
 func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
-	address := req.URL
+	target := req.URL
 	m.RLock()
-	cached := m.pathRules[address.Path]
+	cached := m.pathRules[target.Path]
 	m.RUnlock()
-	if cached != nil && address.RawPath == "" && req.Method == "GET" && req.Header["Destination"] == nil {
+	if cached != nil && target.RawPath == "" && req.Method == "GET" && req.Header["Destination"] == nil {
 		return cached
 	}
 	return findPathRule(m, req, sender, fallback)
@@ -2523,8 +2525,8 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 // requiredByPath returns the rule that holds for a request's path. Nearly all paths are simple: one lookup is enough
 // for them if it finds a pattern that is just what its rule says.
 func requiredByPath(r *rules, req *http.Request) *rule {
-	address := req.URL
-	isSimple := address.RawPath == "" && len(address.Path) <= maxPath && r.simplePath.MatchString(address.Path)
+	target := req.URL
+	isSimple := target.RawPath == "" && len(target.Path) <= maxPath && r.simplePath.MatchString(target.Path)
 	if isSimple && knownMethods[req.Method] {
 		handler, pattern := r.simple.Handler(req)
 		if pattern == "" {
@@ -2535,7 +2537,7 @@ func requiredByPath(r *rules, req *http.Request) *rule {
 			return found.rule
 		}
 	}
-	return requiredOfVariants(r, req.Method, address.EscapedPath())
+	return requiredOfVariants(r, req.Method, target.EscapedPath())
 }
 
 // requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
@@ -2689,12 +2691,12 @@ func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
 // It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another ServeMux
 // may have a more specific one. Asking findPattern about every path would take three times as long.
 func strictestOf(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
-	address := &url.URL{}
-	req := &http.Request{Method: method, URL: address}
+	target := &url.URL{}
+	req := &http.Request{Method: method, URL: target}
 	matched := map[string]bool{}
 	for _, mux := range patterns.muxes {
 		for _, decoded := range paths {
-			address.Path = decoded
+			target.Path = decoded
 			handler, _ := mux.Handler(req)
 			found, ok := handler.(*rulePattern)
 			if !ok {
@@ -2795,8 +2797,8 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 		return false
 	}
 	for _, escaped := range examples {
-		address := &url.URL{Path: decode(escaped), RawPath: escaped}
-		handler, _ := mux.Handler(&http.Request{Method: method, URL: address})
+		target := &url.URL{Path: decode(escaped), RawPath: escaped}
+		handler, _ := mux.Handler(&http.Request{Method: method, URL: target})
 		if _, ok := handler.(*rulePattern); !ok {
 			return false
 		}
@@ -2812,13 +2814,13 @@ func (r *rules) requiredOfDestination(req *http.Request) *rule {
 	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
 		return r.strictest
 	}
-	address := destinationParts.FindStringSubmatch(destinations[0])
-	if address == nil {
+	parts := destinationParts.FindStringSubmatch(destinations[0])
+	if parts == nil {
 		return r.strictest
 	}
-	required := r.requiredToWrite(req.Method, address[1])
+	required := r.requiredToWrite(req.Method, parts[1])
 	if len(prefixes) > 0 {
-		required = stricter(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(address[1], prefixes[0])))
+		required = stricter(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(parts[1], prefixes[0])))
 	}
 	return required
 }
