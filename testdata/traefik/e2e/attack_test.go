@@ -361,7 +361,9 @@ func TestExpensiveRequests(t *testing.T) {
 	for i := range 40_000 {
 		odd = append(odd, fmt.Sprintf("x_%d", i), "")
 	}
-	person := []string{"Accept", pageAccept}
+	person, fromElsewhere := []string{"Accept", pageAccept}, []string{"Sec-Fetch-Site", "cross-site"}
+	protocols := []string{"Upgrade", strings.Repeat(",", 900_000)}
+	destination := []string{"Destination", "/" + strings.Repeat("a", 900_000)}
 	percents := strings.Repeat("%25", 300<<10)
 	longest := "/?" + strings.Repeat("a", 2<<10-len("http://user.example.com/?"))
 	for _, test := range []struct {
@@ -377,6 +379,9 @@ func TestExpensiveRequests(t *testing.T) {
 		{"40,000 odd headers of somebody who may enter", "user", "/", append(as("bob"), odd...), 431, 0},
 		{"40,000 odd headers on a guests' page", "guest", "/", odd, 431, 0},
 		{"40,000 odd headers of nobody", "user", "/", odd, 401, 0},
+		{"900,000 protocols of somebody who may enter", "user", "/", append(as("bob"), protocols...), 200, 0},
+		{"the same from another site", "user", "/", append(as("bob"), append(protocols, fromElsewhere...)...), 403, 0},
+		{"a destination of 900 KB where a rule is for Admin", "user", "/", append(as("bob"), destination...), 403, 0},
 		{"a hundred headers of somebody who may enter", "user", "/", append(as("bob"), odd[:200]...), 200, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -521,6 +526,7 @@ func TestForgedPathHeaders(t *testing.T) {
 }
 
 // Traefik's middleware errors sends a refused request, with its headers, to a service of its own.
+// Traefik's detailed tracing copies a request between errors and the login, and both copies share their headers.
 func TestErrorPagesGetNoSession(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)
@@ -535,6 +541,8 @@ func TestErrorPagesGetNoSession(t *testing.T) {
 		}}}
 	}
 	s := setUp(t, nil, func(options *proxy.Options) {
+		options.Flags = append(options.Flags, "--tracing.otlp.http.endpoint=http://127.0.0.1:1/v1/traces",
+			"--entrypoints.web.observability.traceverbosity=detailed")
 		options.Dynamic = table{"http": table{
 			"routers": table{"user": router("user"), "admin": router("admin")},
 			"middlewares": table{
@@ -547,11 +555,17 @@ func TestErrorPagesGetNoSession(t *testing.T) {
 		}}
 	})
 	token := strings.TrimPrefix(as("bob")[1], fakeorganizr.Cookie(""))
+	many := []string{"X_Organizr-User", "alice"}
+	for i := range 230 {
+		many = append(many, fmt.Sprintf("X-%d", i), "1")
+	}
 	for _, test := range []struct {
 		name, host string
 		status     int
 		headers    []string
 	}{
+		{"nobody with forged names among 230 headers", "user", 401, many},
+		{"the wrong group among 230 headers", "admin", 403, append(as("bob"), many...)},
 		{"nobody with forged names", "user", 401, []string{"X-Organizr-User", "alice", "x_organizr_group", "0"}},
 		{"a forged session", "user", 401, []string{"Cookie", fakeorganizr.Cookie(token+"x") + "; a=1"}},
 		{"the wrong group", "admin", 403, append(as("bob"), "X-Organizr-User", "alice")},
