@@ -3095,22 +3095,10 @@ func pathVariants(escaped string) []string {
 	seen := map[string]bool{escaped: true}
 	size := len(escaped)
 	weight := 0
-	for i := 0; i < len(variants); i++ {
-		given := variants[i]
-		var derived []string
-		if strings.Contains(given, "%") {
-			derived = append(derived, decode(given))
-			if strings.Contains(given, "%2F") || strings.Contains(given, "%2f") {
-				derived = append(derived, decode(replaceSlashes(given, "%252F")))
-			}
-		}
-		if strings.ContainsAny(given, `?#;:$\`) {
-			derived = append(derived, cutVariants(given)...)
-		}
-		if given == "" || strings.Contains(given, ".") || strings.Contains(given, "//") {
-			derived = append(derived, cleanVariants(given)...)
-		}
-		for _, variant := range derived {
+	for derivedFrom := 0; derivedFrom < len(variants); {
+		latest := strings.Join(variants[derivedFrom:], "\n")
+		derivedFrom = len(variants)
+		for _, variant := range strings.Split(strings.Join(derivedPaths(latest), "\n"), "\n") {
 			if !seen[variant] {
 				seen[variant] = true
 				size += len(variant)
@@ -3125,20 +3113,34 @@ func pathVariants(escaped string) []string {
 	return variants
 }
 
-// cutVariants returns what a path is to services that cut something off its names, or turn \ into /.
-func cutVariants(given string) []string {
-	var derived []string
-	if strings.Contains(given, `\`) {
-		derived = append(derived, strings.ReplaceAll(given, `\`, "/"))
+// derivedPaths returns what escaped paths are to services that do one thing to them: decode them, cut something off,
+// clean them, or turn \ into /. Each of the results has all paths. Some services split a path without cleaning it: to
+// them /u/../secret is the secret of somebody called "..". Others go by how it begins, whatever follows.
+func derivedPaths(paths string) []string {
+	derived := []string{cleanPaths(paths)}
+	if strings.Contains(paths, "%") {
+		derived = append(derived, decode(paths))
+		if strings.Contains(paths, "%2F") || strings.Contains(paths, "%2f") {
+			derived = append(derived, decode(replaceSlashes(paths, "%252F")))
+		}
 	}
-	if end := strings.IndexAny(given, "?#"); end >= 0 {
-		derived = append(derived, given[:end])
+	if strings.Contains(paths, `\`) {
+		derived = append(derived, strings.ReplaceAll(paths, `\`, "/"))
 	}
-	if strings.Contains(given, ";") {
-		derived = append(derived, pathParameters.ReplaceAllString(given, ""))
+	if strings.ContainsAny(paths, "?#") {
+		derived = append(derived, afterHash.ReplaceAllString(afterQuestion.ReplaceAllString(paths, ""), ""))
 	}
-	if strings.ContainsAny(given, ":$") {
-		derived = append(derived, withoutStreams(given))
+	if strings.Contains(paths, ";") {
+		derived = append(derived, pathParameters.ReplaceAllString(paths, ""))
+	}
+	if strings.ContainsAny(paths, ":$") {
+		derived = append(derived, withoutStreams(paths))
+	}
+	if strings.Contains(paths, "/.") {
+		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
+	}
+	if strings.Contains(paths, ".") {
+		derived = append(derived, withoutScripts(paths))
 	}
 	return derived
 }
@@ -3158,23 +3160,20 @@ var (
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
 )
 
-// cleanVariants returns what a path is to services that clean it, that don't, or that find a script in it. Some split a
-// path without cleaning it: to them /u/../secret is the secret of somebody called "..". Others go by how it begins,
-// whatever follows.
-func cleanVariants(given string) []string {
-	var derived []string
-	hasDots := strings.Contains(given, "/.")
-	if hasDots {
-		derived = append(derived, protectDots(dots, given), wayUp.ReplaceAllString(given, ""))
+// withoutScripts returns paths without the name of a script that they begin with, and all before it.
+func withoutScripts(paths string) string {
+	withoutHidden := strings.ReplaceAll(paths, "/.", "//") // a file called .php is no script
+	marked := scriptEnds.Replace(lowerLetters.Replace(withoutHidden))
+	if !strings.Contains(marked, "\x05") {
+		return paths
 	}
-	if hasDots || given == "" || strings.Contains(given, "//") {
-		derived = append(derived, cleanPath(given))
+	lines := strings.Split(paths, "\n")
+	for i, line := range strings.Split(marked, "\n") {
+		if end := strings.IndexByte(line, '\x05'); end >= 0 {
+			lines[i] = lines[i][end+strings.IndexByte(lines[i][end:], '/'):]
+		}
 	}
-	withoutHidden := strings.ReplaceAll(given, "/.", "//") // a file called .php is no script
-	if end := strings.IndexByte(scriptEnds.Replace(lowerLetters.Replace(withoutHidden)), '\x05'); end >= 0 {
-		derived = append(derived, given[end+strings.IndexByte(given[end:], '/'):])
-	}
-	return derived
+	return strings.Join(lines, "\n")
 }
 
 var (
@@ -3352,13 +3351,17 @@ var (
 	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
 	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
-	// pathParameters matches what Java services cut off each name.
-	pathParameters = regexp.MustCompile(`;[^/]*`)
+	// afterQuestion and afterHash match what services cut off that decode a path too early. One expression for both would
+	// take ten times as long, since it wouldn't begin with a literal.
+	afterQuestion = regexp.MustCompile(`\?[^\n]*`)
+	afterHash     = regexp.MustCompile(`#[^\n]*`)
 
-	// afterColon and afterDollar match what NTFS cuts off each name. One expression for both would take ten times as
-	// long, since it wouldn't begin with a literal.
-	afterColon  = regexp.MustCompile(`:[^/]*`)
-	afterDollar = regexp.MustCompile(`\$[^/]*`)
+	// pathParameters matches what Java services cut off each name.
+	pathParameters = regexp.MustCompile(`;[^/\n]*`)
+
+	// afterColon and afterDollar match what NTFS cuts off each name, likewise.
+	afterColon  = regexp.MustCompile(`:[^/\n]*`)
+	afterDollar = regexp.MustCompile(`\$[^/\n]*`)
 
 	// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
 	manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
