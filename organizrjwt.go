@@ -2369,6 +2369,8 @@ type rules struct {
 	// was Guest when this was made, so it removes a name of every pattern that can close anything.
 	withoutClosingNames *strings.Replacer
 
+	reach []groupReach // of the patterns, for each group that rules require
+
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
@@ -2379,6 +2381,13 @@ type rulePattern struct {
 	pattern string
 	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
 	isFile  bool // it ends in a literal name
+}
+
+// A groupReach says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
+// of looking a path up in all sets of patterns.
+type groupReach struct {
+	group  int
+	covers func(folded string) bool // also covers some paths that no pattern matches, but never misses one
 }
 
 // ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
@@ -2558,7 +2567,7 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	given := shortenPaths(r, decode(protectNames(cleanPaths(escaped))))
 	required, isFile := requiredAsGiven(r, method, given)
 	isOpened := required.group > r.fallback.group
-	if required.group == r.strictest.group || !isOpened && closablePaths(r, decodings) == "" {
+	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, decodings) {
 		return required
 	}
 	variants := pathVariants(escaped)
@@ -2571,11 +2580,14 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 		required = requiredIfAllOpened(r, method, paths, required)
 	}
 	if required.group <= r.fallback.group {
-		paths = closablePaths(r, paths)
+		paths = closablePaths(r, paths, required)
 		if paths == "" {
 			return required
 		}
 		required = strictestAsGiven(r, method, paths, required)
+		if required.group == r.strictest.group {
+			return required
+		}
 	}
 	isFile = isFile && strings.HasPrefix(paths+"\n", first+"\n")
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
@@ -2595,24 +2607,29 @@ func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
 	return found.rule, found.isFile
 }
 
-// closablePaths returns those of several decoded paths in which a name occurs that a closing pattern needs: one that
-// requires a more privileged group than the fallback. No closing pattern can match the others. The same holds for a
-// path's variants if it is given decoded both once and twice: services drop names, or the end of a name, but never join
-// or change what is left.
-func closablePaths(r *rules, paths string) string {
+// holdsClosingName reports whether a path holds a name that a closing pattern needs: one that requires a more
+// privileged group than the fallback. The path is given decoded once, and twice if that isn't the same. Without such a
+// name no closing pattern can match it or one of its variants: services drop names, or the end of a name, but never
+// join or change what is left.
+func holdsClosingName(r *rules, decodings string) bool {
 	if r.withoutClosingNames == nil {
-		return paths
+		return true
 	}
-	folded := foldCase(paths)
-	stripped := r.withoutClosingNames.Replace(folded)
-	if stripped == folded {
-		return ""
-	}
+	folded := foldCase(decodings)
+	return r.withoutClosingNames.Replace(folded) != folded
+}
+
+// closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
+// stricter than what is required anyway.
+func closablePaths(r *rules, paths string, required *rule) string {
 	var closable []string
-	foldedLines, strippedLines := strings.Split(folded, "\n"), strings.Split(stripped, "\n")
-	for i, line := range strings.Split(paths, "\n") {
-		if foldedLines[i] != strippedLines[i] {
-			closable = append(closable, line)
+	foldedLines := strings.Split(foldPaths(paths), "\n")
+	for i, clean := range strings.Split(paths, "\n") {
+		for _, reach := range r.reach {
+			if reach.group < required.group && reach.covers(foldedLines[i]) {
+				closable = append(closable, clean)
+				break
+			}
 		}
 	}
 	return strings.Join(closable, "\n")
@@ -2875,6 +2892,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 		}
 	}
 	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
+	r.reach = reachOf(patterns)
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
 	} else {
@@ -3047,6 +3065,42 @@ func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Repla
 	return strings.NewReplacer(pairs...)
 }
 
+// reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
+// are one of a file, perhaps with an extension or a slash that a service cuts off.
+func reachOf(patterns []*rulePattern) []groupReach {
+	expressions := map[int][]string{}
+	for _, found := range patterns {
+		_, path, hasMethod := strings.Cut(found.pattern, " ")
+		if !hasMethod {
+			path = found.pattern
+		}
+		ending := `(?:\.[^/]*)?/?$`
+		if strings.HasSuffix(path, "/") {
+			ending = "(?:/|" + ending + ")"
+		}
+		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(path)), "{$}"), "/")
+		expression := ""
+		for _, part := range patternPart.FindAllString(names, -1) {
+			if strings.HasPrefix(part, "{") {
+				expression += "[^/]*"
+			} else {
+				expression += regexp.QuoteMeta(decode(part))
+			}
+		}
+		group := found.rule.group
+		expressions[group] = append(expressions[group], expression+ending)
+	}
+	var reach []groupReach
+	for group, ofGroup := range expressions {
+		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
+		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
+	}
+	return reach
+}
+
+// patternPart matches a wildcard of a pattern, or what stands between two.
+var patternPart = regexp.MustCompile(`\{[^}]*\}|[^{}]+`)
+
 // literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
 var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
@@ -3054,9 +3108,9 @@ var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 // Paths
 //
 // Attackers can write paths that have many long variants, and interpreted steps are slow. So variants are derived only
-// where they can make a difference, and there is a limit to them. Once they are known, they are lines of one text: most
-// steps are one compiled call for all of them. No variant holds a line feed, since no path that decodes to a control
-// character has variants.
+// where they can make a difference, and there is a limit to them. They are lines of one text, so most steps are one
+// compiled call for all of them. No variant holds a line feed, since no path that decodes to a control character has
+// variants.
 
 const (
 	maxPath         = 4 << 10     // bytes, once decoded
@@ -3113,9 +3167,9 @@ func pathVariants(escaped string) []string {
 	return variants
 }
 
-// derivedPaths returns what escaped paths are to services that do one thing to them: decode them, cut something off,
-// clean them, or turn \ into /. Each of the results has all paths. Some services split a path without cleaning it: to
-// them /u/../secret is the secret of somebody called "..". Others go by how it begins, whatever follows.
+// derivedPaths returns what escaped paths are to services that do one thing to them: clean, decode or cut them, or turn
+// \ into /. Each result has all the paths. Some services split a path without cleaning it: to them /u/../secret is the
+// secret of somebody called "..". Others go by how it begins, whatever follows.
 func derivedPaths(paths string) []string {
 	derived := []string{cleanPaths(paths)}
 	if strings.Contains(paths, "%") {
@@ -3160,7 +3214,7 @@ var (
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
 )
 
-// withoutScripts returns paths without the name of a script that they begin with, and all before it.
+// withoutScripts returns paths without the first name that is a script's, and all before it.
 func withoutScripts(paths string) string {
 	withoutHidden := strings.ReplaceAll(paths, "/.", "//") // a file called .php is no script
 	marked := scriptEnds.Replace(lowerLetters.Replace(withoutHidden))

@@ -691,6 +691,10 @@ func TestRules(t *testing.T) {
 			"/": 999, "/x": 999, "/X": 999, "/admin": 0, "/admin/": 0, "/admin/x": 0, "/ADMIN/x": 0,
 			"/admin/login": 999, "/admin/Login": 0, "/Admin/login": 999,
 		}},
+		{"names of which one reading cuts the end", "User", []string{"/secret=Admin", "/api/=Guest"}, map[string]int{
+			"/secret%2F%3B": 0, "/secret%2F%23": 0, "/secret%2F%3F": 0,
+			"/api/%5C:x": 999, "/api/%5C$x": 999, "/api//./x:": 999,
+		}},
 		{"a closed wildcard in an opened root", "User", []string{"/=Guest", "/{user}/=User"}, map[string]int{
 			"/": 999, "/bob": 4, "/bob/": 4, "/bob/x": 4,
 		}},

@@ -435,6 +435,14 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{name: "that, and overlapping rules", options: overlapping, target: closable, status: 401},
 		{name: "a long address that a proxy reads", options: overlapping, target: "/proxy/" + proxied, status: 401},
 		{name: "the same by an opened proxy", options: overlapping, target: "/api/" + proxied, status: 401},
+		{
+			name: "an opened path that can be read in many ways", options: overlapping, target: "/api/%23%252f%255cA::$DATA",
+			status: 401,
+		},
+		{
+			name: "a closed name that can be read in many ways", options: overlapping,
+			target: "/secret%2F/%20/%E6%97%A5%25%20/%2eyprivate%253b%2e%23" + strings.Repeat("y", 12), status: 401,
+		},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
 		{
