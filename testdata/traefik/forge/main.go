@@ -331,6 +331,8 @@ func misshapen() []trick {
 		list,
 		trick{"padded claims, signed so", form, fakeorganizr.SignText(padded, hash)},
 		trick{"claims on two lines, signed so", form, fakeorganizr.SignText(lines, hash)},
+		trick{"four parts, signed so", form, fakeorganizr.SignText(parts[0]+"."+parts[1]+".x", hash)},
+		trick{"two parts, signed so", form, fakeorganizr.SignText(parts[0], hash)},
 	)
 }
 
