@@ -2576,16 +2576,16 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	}
 	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
 	first, _, _ := strings.Cut(paths, "\n") // the path as it came
-	if isOpened {
-		required = requiredIfAllOpened(r, method, paths, required)
-	}
-	if required.group <= r.fallback.group {
+	if !isOpened {
 		paths = closablePaths(r, paths, required)
 		if paths == "" {
 			return required
 		}
-		required = strictestAsGiven(r, method, paths, required)
-		if required.group == r.strictest.group {
+	}
+	required = strictestAsGiven(r, method, paths, required)
+	if required.group <= r.fallback.group {
+		paths = closablePaths(r, paths, required)
+		if paths == "" {
 			return required
 		}
 	}
@@ -2622,6 +2622,9 @@ func holdsClosingName(r *rules, decodings string) bool {
 // closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
 // stricter than what is required anyway.
 func closablePaths(r *rules, paths string, required *rule) string {
+	if required.group == r.strictest.group {
+		return ""
+	}
 	var closable []string
 	foldedLines := strings.Split(foldPaths(paths), "\n")
 	for i, clean := range strings.Split(paths, "\n") {
@@ -2633,19 +2636,6 @@ func closablePaths(r *rules, paths string, required *rule) string {
 		}
 	}
 	return strings.Join(closable, "\n")
-}
-
-// requiredIfAllOpened returns what is required if all of the clean paths are opened by patterns as they were given, or
-// else the fallback or something stricter.
-func requiredIfAllOpened(r *rules, method, paths string, required *rule) *rule {
-	for _, clean := range strings.Split(paths, "\n") {
-		found, _ := requiredAsGiven(r, method, clean)
-		required = stricter(required, found)
-		if required.group <= r.fallback.group {
-			return required
-		}
-	}
-	return required
 }
 
 // strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
