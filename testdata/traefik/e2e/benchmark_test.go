@@ -437,7 +437,6 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{name: "the same by an opened proxy", options: overlapping, target: "/api/" + proxied, status: 401},
 		{
 			name: "an opened path that can be read in many ways", options: overlapping, target: "/api/%23%252f%255cA::$DATA",
-			status: 401,
 		},
 		{
 			name: "a closed name that can be read in many ways", options: overlapping,
