@@ -3055,8 +3055,12 @@ func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Repla
 	return strings.NewReplacer(pairs...)
 }
 
+// maxReach is how many patterns of a group are asked by one expression. One of more would take longer than looking the
+// path up in a ServeMux.
+const maxReach = 50
+
 // reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
-// are one of a file, perhaps with an extension or a slash that a service cuts off.
+// are one of a file, perhaps with an extension or a slash that a service cuts off. Many patterns reach all paths.
 func reachOf(patterns []*rulePattern) []groupReach {
 	expressions := map[int][]string{}
 	for _, found := range patterns {
@@ -3082,6 +3086,9 @@ func reachOf(patterns []*rulePattern) []groupReach {
 	}
 	var reach []groupReach
 	for group, ofGroup := range expressions {
+		if len(ofGroup) > maxReach {
+			ofGroup = []string{""}
+		}
 		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
 		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
 	}

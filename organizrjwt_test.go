@@ -681,6 +681,10 @@ func TestPathVariants(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
+	manyRules := []string{"/api/=Guest"}
+	for i := 0; i <= maxReach; i++ {
+		manyRules = append(manyRules, fmt.Sprintf("/service%d/=Admin", i))
+	}
 	for _, test := range []struct {
 		name     string
 		group    string
@@ -694,6 +698,9 @@ func TestRules(t *testing.T) {
 		{"names of which one reading cuts the end", "User", []string{"/secret=Admin", "/api/=Guest"}, map[string]int{
 			"/secret%2F%3B": 0, "/secret%2F%23": 0, "/secret%2F%3F": 0,
 			"/api/%5C:x": 999, "/api/%5C$x": 999, "/api//./x:": 999,
+		}},
+		{"many closed folders", "User", manyRules, map[string]int{
+			"/api/..%2fservice50": 0, "/x/..%2fService50.json": 0, "/x%2fservice50": 4, "/api/service50": 999,
 		}},
 		{"a closed wildcard in an opened root", "User", []string{"/=Guest", "/{user}/=User"}, map[string]int{
 			"/": 999, "/bob": 4, "/bob/": 4, "/bob/x": 4,
