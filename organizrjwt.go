@@ -2356,6 +2356,7 @@ func stricter(one, other *rule) *rule {
 type rules struct {
 	fallback  *rule      // where no pattern matches
 	strictest *rule      // the most privileged of all
+	unclear   *rule      // requires as much, where nobody can foresee how services read a path
 	folders   patternSet // as given, for paths that end in a slash
 	files     patternSet // as given, for all others
 	unslashed patternSet // as given, for paths without their final slash
@@ -2398,7 +2399,15 @@ func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
 	all.fallback = fallback
 	all.strictest = stricter(r.strictest, fallback)
+	all.unclear = newUnclear(all.strictest)
 	return &all
+}
+
+// newUnclear returns a rule that requires what the strictest of all does, and says that the path is why.
+func newUnclear(strictest *rule) *rule {
+	unclear := newRule(strictest.group)
+	unclear.origin = ", since nobody can foresee how a service reads this path"
+	return unclear
 }
 
 // knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
@@ -2550,15 +2559,15 @@ func requiredByPath(r *rules, req *http.Request) *rule {
 }
 
 // requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
-// foresee what a service makes of the path, that is the strictest of all.
+// foresee what a service makes of the path, that is the most privileged of all.
 func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if len(escaped) > maxEscaped {
-		return r.strictest
+		return r.unclear
 	}
 	once := decode(escaped)
 	twice := decode(once)
 	if isUnforeseeable(twice) {
-		return r.strictest
+		return r.unclear
 	}
 	decodings := once
 	if once != twice {
@@ -2572,7 +2581,7 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	}
 	variants := pathVariants(escaped)
 	if variants == nil {
-		return r.strictest
+		return r.unclear
 	}
 	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
 	first, _, _ := strings.Cut(paths, "\n") // the path as it came
@@ -2819,11 +2828,11 @@ func (p *rulePattern) includes(other *rulePattern) bool {
 func (r *rules) requiredOfDestination(req *http.Request) *rule {
 	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
 	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
-		return r.strictest
+		return r.unclear
 	}
 	parts := destinationParts.FindStringSubmatch(destinations[0])
 	if parts == nil {
-		return r.strictest
+		return r.unclear
 	}
 	required := r.requiredToWrite(req.Method, parts[1])
 	if len(prefixes) > 0 {
@@ -2881,6 +2890,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
 	}
+	r.unclear = newUnclear(r.strictest)
 	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
 	r.reach = reachOf(patterns)
 	if len(r.folded.muxes) == 1 {

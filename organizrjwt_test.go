@@ -2656,6 +2656,18 @@ func TestRefusalLogLines(t *testing.T) {
 				`address="192.0.2.1" reason="group 4, but Power User \(3\) or a smaller number is required" visitor="Zoë Müller"`,
 		},
 		{
+			"a path of which nobody can say what a service takes it for",
+			Config{Rules: []string{"/settings/=Admin"}},
+			request("GET /.../x", "Cookie", "bob"),
+			`reason="group 4, but Admin \(0\) is required, since nobody can foresee how a service reads this path"`,
+		},
+		{
+			"the same where the rules are laxer than group",
+			Config{Group: "3", Rules: []string{"/open/=Guest"}},
+			request("GET /open/%00", "Cookie", "bob"),
+			`reason="group 4, but Power User \(3\) or a smaller number is required, since nobody can foresee how a service`,
+		},
+		{
 			"no cookie",
 			Config{},
 			request("GET /"),
