@@ -3,7 +3,8 @@
 // the one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
-// The middleware. From top to bottom, in the order in which a configuration and then a request meet it:
+// The middleware. From top to bottom: what a request meets, up to its refusal; then what the options become that it is
+// compared with; last the page.
 //
 //   - Configuration: the options, and New.
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
@@ -1426,7 +1427,8 @@ var printf = fmt.Printf
 // logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
 // like another line. Then it removes the cookies, what a key may come in, and forged headers, since Traefik's
 // middleware errors may send the request to a service of its own: no header may be read afterwards. The reason is an
-// error or a string. Two functions would take eight allocations more, and clientAddress for everybody five.
+// error or a string. A function for each of the two steps would take eight allocations more, and asking clientAddress
+// for everybody five.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	headers := req.Header
 	address := firstAddress(req.RemoteAddr)
@@ -3143,8 +3145,8 @@ func isUnforeseeable(decoded string) bool {
 		strings.ContainsAny(decoded, ":$") && manyFirstMarks.MatchString(slashed)
 }
 
-// withoutMarks removes what ends or changes names. Looking at each of them, in each variant, takes time. Addresses that
-// anybody uses have a few dozen.
+// withoutMarks removes what ends or changes names, so that isUnforeseeable can count it: each mark takes time in each
+// variant. Addresses that anybody uses have a few dozen.
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
@@ -3409,7 +3411,8 @@ func trimNames(clean string) string {
 }
 
 var (
-	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows.
+	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
+	// one of which nothing else is left once a service has cut off what follows ; ? or #.
 	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
 	// afterQuestion and afterHash match what services cut off that decode a path too early. One expression for both would
@@ -3420,7 +3423,8 @@ var (
 	// pathParameters matches what Java services cut off each name.
 	pathParameters = regexp.MustCompile(`;[^/\n]*`)
 
-	// afterColon and afterDollar match what NTFS cuts off each name, likewise.
+	// afterColon and afterDollar match what NTFS cuts off each name. They are two for the same reason as afterQuestion and
+	// afterHash.
 	afterColon  = regexp.MustCompile(`:[^/\n]*`)
 	afterDollar = regexp.MustCompile(`\$[^/\n]*`)
 
