@@ -2372,7 +2372,8 @@ type rules struct {
 	// was Guest when this was made, so it removes a name of every pattern that can close anything.
 	withoutClosingNames *strings.Replacer
 
-	reach []groupReach // of the patterns, for each group that rules require
+	reach      []groupReach // of the patterns, for each group that rules require; nil if there are too many patterns
+	reachWidth int          // see widthOf
 
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
@@ -2631,10 +2632,14 @@ func holdsClosingName(r *rules, decodings string) bool {
 }
 
 // closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
-// stricter than what is required anyway.
+// stricter than what is required anyway. Where it would take longer to find out than to look all paths up, it returns
+// all.
 func closablePaths(r *rules, paths string, required *rule) string {
 	if required.group == r.strictest.group {
 		return ""
+	}
+	if r.reach == nil || len(paths)*r.reachWidth > maxReachBytes {
+		return paths
 	}
 	var closable []string
 	foldedLines := strings.Split(foldPaths(paths), "\n")
@@ -2894,7 +2899,9 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	}
 	r.unclear = newUnclear(r.strictest)
 	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
-	r.reach = reachOf(patterns)
+	if len(patterns) <= maxReachPatterns {
+		r.reach, r.reachWidth = reachOf(patterns), widthOf(patterns)
+	}
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
 	} else {
@@ -3067,12 +3074,26 @@ func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Repla
 	return strings.NewReplacer(pairs...)
 }
 
-// maxReach is how many patterns of a group are asked by one expression. One of more would take longer than looking the
-// path up in a ServeMux.
-const maxReach = 50
+// More than these would take longer to ask than the lookups that it saves.
+const (
+	maxReachPatterns = 20       // of all groups
+	maxReachBytes    = 16 << 10 // of all variants, times what widthOf returns
+)
+
+// widthOf returns one more than the number of patterns with wildcards, all of which an expression may have to follow
+// through a whole path.
+func widthOf(patterns []*rulePattern) int {
+	width := 1
+	for _, found := range patterns {
+		if strings.Contains(found.pattern, "{") {
+			width++
+		}
+	}
+	return width
+}
 
 // reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
-// are one of a file, perhaps with an extension or a slash that a service cuts off. Many patterns reach all paths.
+// are one of a file, perhaps with an extension or a slash that a service cuts off.
 func reachOf(patterns []*rulePattern) []groupReach {
 	expressions := map[int][]string{}
 	for _, found := range patterns {
@@ -3080,7 +3101,7 @@ func reachOf(patterns []*rulePattern) []groupReach {
 		if !hasMethod {
 			path = found.pattern
 		}
-		ending := `(?:\.[^/]*)?/?$`
+		ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
 		if strings.HasSuffix(path, "/") {
 			ending = "(?:/|" + ending + ")"
 		}
@@ -3098,9 +3119,6 @@ func reachOf(patterns []*rulePattern) []groupReach {
 	}
 	var reach []groupReach
 	for group, ofGroup := range expressions {
-		if len(ofGroup) > maxReach {
-			ofGroup = []string{""}
-		}
 		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
 		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
 	}
