@@ -2372,8 +2372,8 @@ type rules struct {
 	// was Guest when this was made, so it removes a name of every pattern that can close anything.
 	withoutClosingNames *strings.Replacer
 
-	reach      []groupReach // of the patterns, for each group that rules require; nil if there are too many patterns
-	reachWidth int          // see widthOf
+	reach      []groupReach // of the patterns, for each group that rules require
+	reachLimit int          // bytes of paths, of which reach isn't asked if they are longer
 
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
@@ -2638,7 +2638,7 @@ func closablePaths(r *rules, paths string, required *rule) string {
 	if required.group == r.strictest.group {
 		return ""
 	}
-	if r.reach == nil || len(paths)*r.reachWidth > maxReachBytes {
+	if len(paths) > r.reachLimit {
 		return paths
 	}
 	var closable []string
@@ -2899,8 +2899,9 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	}
 	r.unclear = newUnclear(r.strictest)
 	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
-	if len(patterns) <= maxReachPatterns {
-		r.reach, r.reachWidth = reachOf(patterns), widthOf(patterns)
+	r.reachLimit = reachLimit(patterns)
+	if r.reachLimit > 0 {
+		r.reach = reachOf(patterns)
 	}
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
@@ -3077,19 +3078,22 @@ func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Repla
 // More than these would take longer to ask than the lookups that it saves.
 const (
 	maxReachPatterns = 20       // of all groups
-	maxReachBytes    = 16 << 10 // of all variants, times what widthOf returns
+	maxReachBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
 )
 
-// widthOf returns one more than the number of patterns with wildcards, all of which an expression may have to follow
-// through a whole path.
-func widthOf(patterns []*rulePattern) int {
-	width := 1
+// reachLimit returns of how many bytes of paths reach is asked, or 0 if it never is. An expression may have to follow
+// every pattern with a wildcard through a whole path.
+func reachLimit(patterns []*rulePattern) int {
+	if len(patterns) > maxReachPatterns {
+		return 0
+	}
+	followed := 1
 	for _, found := range patterns {
 		if strings.Contains(found.pattern, "{") {
-			width++
+			followed++
 		}
 	}
-	return width
+	return maxReachBytes / followed
 }
 
 // reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
@@ -3097,15 +3101,12 @@ func widthOf(patterns []*rulePattern) int {
 func reachOf(patterns []*rulePattern) []groupReach {
 	expressions := map[int][]string{}
 	for _, found := range patterns {
-		_, path, hasMethod := strings.Cut(found.pattern, " ")
-		if !hasMethod {
-			path = found.pattern
-		}
+		withoutMethod := found.pattern[strings.IndexByte(found.pattern, '/'):]
 		ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
-		if strings.HasSuffix(path, "/") {
+		if strings.HasSuffix(withoutMethod, "/") {
 			ending = "(?:/|" + ending + ")"
 		}
-		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(path)), "{$}"), "/")
+		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
 		expression := ""
 		for _, part := range patternPart.FindAllString(names, -1) {
 			if strings.HasPrefix(part, "{") {
