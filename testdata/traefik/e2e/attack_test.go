@@ -128,6 +128,7 @@ func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 		"files":  {"group": "User", "rules": []string{"/secret=Admin", "/vault/=Admin"}},
 		"folder": {"group": "User", "rules": []string{"/=Guest", "/api/=998"}},
 		"status": {"group": "Guest", "rules": []string{"/=Admin", "/status=Guest"}},
+		"spaces": {"group": "User", "rules": []string{"/secret%20=Admin", "/vault%20/=Admin"}},
 	})
 	for _, test := range []struct {
 		name, host, target string
@@ -170,6 +171,11 @@ func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 		{"encoded more often than anybody needs", "files", "/songs/%25252541", "bob", 403},
 		{"five kilobytes once decoded", "files", "/songs/" + strings.Repeat("la%20", 5<<10/3), "bob", 403},
 		{"eight kilobytes of nested encodings", "files", "/songs/%" + strings.Repeat("25", 8<<10/2) + "41", "bob", 403},
+
+		{"a name that ends in a space, with an extension", "spaces", "/secret%20.json", "bob", 403},
+		{"the same, encoded twice", "spaces", "/secret%2520.json", "bob", 403},
+		{"a folder whose name ends in a space, with an extension", "spaces", "/vault%20.json", "bob", 403},
+		{"a visitor whom the rule of that folder admits", "spaces", "/vault%20.json", "alice", 200},
 
 		{"a song with a question mark", "files", "/songs/Who%3F", "bob", 200},
 		{"a song with a slash", "files", "/songs/a%2Fb", "bob", 200},
@@ -525,8 +531,8 @@ func TestForgedPathHeaders(t *testing.T) {
 	}
 }
 
-// Traefik's middleware errors sends a refused request, with its headers, to a service of its own.
-// Traefik's detailed tracing copies a request between errors and the login, and both copies share their headers.
+// Traefik's middleware errors sends a refused request, with its headers, to a service of its own. Traefik's detailed
+// tracing copies a request between errors and the login, and both copies share their headers.
 func TestErrorPagesGetNoSession(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(service.Handler))
 	t.Cleanup(backend.Close)

@@ -374,6 +374,12 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 	closable := strings.Replace(mixed, "settings", "secret", 1)
 	protocols := http.Header{"Upgrade": {load.Fill(",", 900_000)}}
 	destination := http.Header{"Destination": {"https://" + load.Fill("a", 900_000)}}
+	var wildcards []string
+	for i := range 10 {
+		names := "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/private/" + strings.Repeat("x", 60)
+		wildcards = append(wildcards, fmt.Sprintf("%s%d=Admin", names, i))
+	}
+	longNames := "/" + strings.Repeat(strings.Repeat("y", 340)+"/", 8) + "private/" + strings.Repeat("x", 60) + "0-0%23%3b"
 	proxied := "https://example.com/" + strings.Repeat("c", 1600) + "%3Fb"
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
@@ -441,6 +447,10 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{
 			name: "a closed name that can be read in many ways", options: overlapping,
 			target: "/secret%2F/%20/%E6%97%A5%25%20/%2eyprivate%253b%2e%23" + strings.Repeat("y", 12), status: 401,
+		},
+		{
+			name: "long names, and rules of many wildcards", options: map[string]any{"Rules": wildcards}, target: longNames,
+			status: 401,
 		},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
