@@ -1424,10 +1424,11 @@ func isBrowser(req *http.Request) bool {
 // printf writes on standard output. Called by its own name, fmt.Printf takes eight allocations more.
 var printf = fmt.Printf
 
-// logAndStrip logs a refusal in one line, in which everything that a visitor chose is quoted and cut, so it can't look
-// like another line. Then it removes the cookies, what a key may come in, and forged headers, since Traefik's
-// middleware errors may send the request to a service of its own: no header may be read afterwards. The reason is an
-// error or a string. A function for each of the two steps would take eight allocations more, and asking clientAddress
+// logAndStrip logs a refusal in one line, and takes out of the request what the service must not get: Traefik's
+// middleware errors may send a refused request to a service of its own. Nothing may read a header afterwards.
+//
+// Everything that a visitor chose is quoted and cut in the line, so it can't look like another line. The reason is an
+// error or a string. A function for each of the two steps would take eight allocations more, and calling clientAddress
 // for everybody five.
 func logAndStrip(m *middleware, req *http.Request, status int, reason any, name string) {
 	headers := req.Header
@@ -1439,22 +1440,22 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 		"visitor=%.256q\n", m.name, status, req.Method, req.Host, req.URL.Path, address, reason, name)
 	req.URL.User = nil // a visitor can choose it, and the access log has it
 	delete(headers, "Cookie")
-	if m.acceptsPrograms {
-		delete(headers, "Authorization")
-		delete(headers, keyHeader)
-	}
 	if headers.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
-		stripReserved(m, req)
+		stripHeaders(m, headers)
 	}
 }
 
-// stripReserved takes forged headers out of a refused request, or all headers if there are too many to look at one by
-// one. Another middleware's request may share them, so they are removed where they are.
-func stripReserved(m *middleware, req *http.Request) {
-	if len(req.Header) > maxHeaders {
-		reflect.ValueOf(req.Header).Clear()
-	} else {
-		removeReserved(m.headers, req.Header)
+// stripHeaders takes out of a refused request the headers that only the plugin may set, and Authorization where a
+// session or a key may come in it. If there are too many headers to look at one by one, it takes out all. It changes
+// the map itself, since another middleware's request may share it.
+func stripHeaders(m *middleware, headers http.Header) {
+	if len(headers) > maxHeaders {
+		reflect.ValueOf(headers).Clear()
+		return
+	}
+	removeReserved(m.headers, headers)
+	if m.acceptsPrograms {
+		delete(headers, "Authorization")
 	}
 }
 
