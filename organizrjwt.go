@@ -423,13 +423,18 @@ func ownerOf(m *middleware, token string, v *verifier) *visitor {
 		return entry.owner
 	}
 	verified, err := verify(v, token)
-	if err == errNotListed { //nolint:errorlint // verify returns it as it is
+	switch err {
+	case nil:
+		return newVisitor(m, verified)
+	case errNotListed: //nolint:errorlint // verify returns it as it is
 		return ownerOfNewcomer(m, token)
 	}
-	if err != nil {
-		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
-	}
-	return newVisitor(m, verified)
+	return newBadGuest(err)
+}
+
+// newBadGuest returns a guest who sent a token or a key that isn't good, with what is wrong with it.
+func newBadGuest(err error) *visitor {
+	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
 }
 
 // checkBinding returns a session's owner if the request comes from the address and the browser that it is bound to, and
@@ -437,7 +442,7 @@ func ownerOf(m *middleware, token string, v *verifier) *visitor {
 func checkBinding(bound *binding, owner *visitor, req *http.Request) *visitor {
 	err := bound.check(owner.session.listed, clientAddress(req), strings.Join(req.Header["User-Agent"], ", "))
 	if err != nil {
-		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+		return newBadGuest(err)
 	}
 	return owner
 }
@@ -449,7 +454,7 @@ func ownerOfNewcomer(m *middleware, token string) *visitor {
 	m.setAside()
 	m.refresh()
 	if err != nil {
-		return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+		return newBadGuest(err)
 	}
 	return newVisitor(m, verified)
 }
@@ -582,7 +587,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, v *veri
 	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
 		return nobody
 	}
-	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
+	return newBadGuest(err)
 }
 
 // findKey returns the key with this text, or nil, and the text's hash.
