@@ -139,7 +139,7 @@ func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
 	}
-	seconds := float64(now().UnixNano()) / 1e9
+	seconds := unixNow()
 	notBefore, isNumber := claims.NotBefore.(float64)
 	switch {
 	case claims.Issuer != "Organizr" || claims.Audience != "Organizr" && !isInList(claims.Audience, "Organizr"):
@@ -298,6 +298,9 @@ var (
 	now       = time.Now
 	afterFunc = time.AfterFunc
 )
+
+// unixNow returns the time in Unix seconds, in which a session's end is given.
+func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
 
 // A source says what a poller follows, and all else that decides whom its verifier accepts. Middlewares with equal
 // sources share a poller. Of secret, secretFile and configFile one is set. uuid wins over the one in config.php.

@@ -646,9 +646,6 @@ const (
 	maxCachedPath        = 256     // bytes
 )
 
-// unixNow returns the time in Unix seconds, as sessions have it.
-func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
-
 // A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
 // visitors in use.
 type sessionCache struct {
