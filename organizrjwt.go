@@ -238,7 +238,7 @@ var failingWriter = (*os.File)(nil)
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	m.RLock()
 	sender := m.byCredentials[credentials]
-	v := m.current
+	v := m.verifiedBy
 	m.RUnlock()
 	if sender == nil {
 		sender = identify(m, req, credentials, v)
@@ -646,8 +646,8 @@ const (
 	maxCachedPath        = 256     // bytes
 )
 
-// A sessionCache has the visitors of one middleware. While it is set aside, current is nil and nobody is among the
-// visitors in use.
+// A sessionCache has the visitors of one middleware. Requests look them up in the embedded knownVisitors, which are
+// empty while the cache is set aside.
 type sessionCache struct {
 	poller   *poller
 	freeRank int // at this rank and above, no path and no tab can refuse a visitor
@@ -656,10 +656,8 @@ type sessionCache struct {
 	guestCredentials string          // those of a request that has none
 
 	sync.RWMutex                         // guards all that follows
-	knownVisitors                        // in use: visitors, or none
-	current       *verifier              // in use: verifier, or nil
-	visitors      knownVisitors          // all that are cached
-	verifier      *verifier              // by which all of them were verified; nil while Organizr's files can't be used
+	knownVisitors                        // those in use: all that are cached, or none
+	cached        knownVisitors          // all, also while the cache is set aside
 	tabs          *tabs                  // nil unless the option group is a tab
 	setAsideAt    float64                // when the newest timer sets the cache aside, in Unix seconds
 	entries       map[string]*cacheEntry // by visitor.cacheKey
@@ -671,6 +669,7 @@ type sessionCache struct {
 
 // knownVisitors are visitors by the credentials they sent.
 type knownVisitors struct {
+	verifiedBy    *verifier           // the one verifier of all of them; nil if Organizr's files can't be used
 	admitted      map[string]*visitor // get in whatever the path
 	byCredentials map[string]*visitor
 }
@@ -689,17 +688,16 @@ func (c *sessionCache) refresh() *verifier {
 	c.Lock()
 	defer c.Unlock()
 	latest, latestTabs, validFor := c.poller.inForce()
-	if c.verifier != latest || c.entries == nil || c.firstExpiry <= unixNow() {
+	if c.cached.verifiedBy != latest || c.entries == nil || c.firstExpiry <= unixNow() {
 		c.reset(latest)
 	}
 	if c.tabs != latestTabs {
 		c.tabs = latestTabs
 		c.tabRules = map[string]*rule{}
 	}
-	if c.current == nil {
-		c.current = c.verifier
-		c.knownVisitors = c.visitors
-		if c.current != nil {
+	if c.verifiedBy == nil {
+		c.knownVisitors = c.cached
+		if c.verifiedBy != nil {
 			c.setAsideAfter(validFor)
 		}
 	}
@@ -717,7 +715,6 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 	afterFunc(time.Duration((planned-moment)*1e9), func() {
 		c.Lock()
 		if c.setAsideAt == planned { // otherwise another timer has been set since
-			c.current = nil
 			c.knownVisitors = knownVisitors{}
 		}
 		c.Unlock()
@@ -727,33 +724,34 @@ func (c *sessionCache) setAsideAfter(duration time.Duration) {
 // setAside makes the next request refresh the cache.
 func (c *sessionCache) setAside() {
 	c.Lock()
-	c.current = nil
 	c.knownVisitors = knownVisitors{}
 	c.Unlock()
 }
 
 // reset empties the cache and goes on with this verifier.
 func (c *sessionCache) reset(latest *verifier) {
-	c.visitors = knownVisitors{admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{}}
+	before := c.cached.verifiedBy
+	if before == nil || latest == nil || string(before.secret) != string(latest.secret) {
+		c.reported = map[string]bool{}
+	}
+	isInUse := c.verifiedBy != nil
+	c.cached = knownVisitors{
+		verifiedBy: latest, admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{},
+	}
+	if isInUse {
+		c.knownVisitors = c.cached
+	}
 	c.entries = map[string]*cacheEntry{}
 	c.pathRules = map[string]*rule{}
 	c.tabRules = map[string]*rule{}
-	if c.current != nil {
-		c.current = latest
-		c.knownVisitors = c.visitors
-	}
 	c.firstExpiry = math.Inf(1)
-	if c.verifier == nil || latest == nil || string(c.verifier.secret) != string(latest.secret) {
-		c.reported = map[string]bool{}
-	}
-	c.verifier = latest
 	if latest == nil {
 		return
 	}
 	guest := &visitor{rank: guestRank, whyNoSession: latest.errNoCookie, harmlessHeaders: c.harmlessHeaders}
-	c.visitors.byCredentials[c.guestCredentials] = guest
+	c.cached.byCredentials[c.guestCredentials] = guest
 	if c.freeRank == guestRank {
-		c.visitors.admitted[c.guestCredentials] = guest
+		c.cached.admitted[c.guestCredentials] = guest
 	}
 }
 
@@ -761,7 +759,7 @@ func (c *sessionCache) reset(latest *verifier) {
 func (c *sessionCache) cachedVerifier() *verifier {
 	c.RLock()
 	defer c.RUnlock()
-	return c.verifier
+	return c.cached.verifiedBy
 }
 
 // visitorForRequest returns a copy of a session's owner for this request, with what the service gets of the request's
@@ -779,7 +777,7 @@ func visitorForRequest(
 		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
 	}
 	m.Lock()
-	if m.verifier == owner.session.verifier {
+	if m.cached.verifiedBy == owner.session.verifier {
 		entry := m.entries[owner.cacheKey]
 		if entry == nil {
 			entry = newEntry(m, owner)
@@ -800,7 +798,7 @@ func visitorForRequest(
 // newEntry adds a session or a key to the cache and returns its entry. At maxEntries the cache is emptied first.
 func newEntry(m *middleware, owner *visitor) *cacheEntry {
 	if len(m.entries) >= maxEntries {
-		m.reset(m.verifier)
+		m.reset(m.cached.verifiedBy)
 	}
 	entry := &cacheEntry{owner: owner}
 	m.entries[owner.cacheKey] = entry
@@ -845,23 +843,23 @@ func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 // addCredentials lets a visitor be found by all their credentials. If sessions are bound to an address, credentials
 // alone don't say who is there, so it does nothing.
 func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
-	if m.verifier.isBound {
+	if m.cached.verifiedBy.isBound {
 		return
 	}
 	entry.hasVisitor = true
-	m.visitors.byCredentials[entry.credentials] = forRequest
+	m.cached.byCredentials[entry.credentials] = forRequest
 	if forRequest.values == nil { // then all their requests must pass screen, which takes the credentials out
 		return
 	}
 	if forRequest.rank >= m.freeRank {
-		m.visitors.admitted[entry.credentials] = forRequest
+		m.cached.admitted[entry.credentials] = forRequest
 	}
 }
 
 // replaceCredentials undoes addCredentials, and notes the latest credentials instead.
 func replaceCredentials(m *middleware, entry *cacheEntry, latest string) {
-	delete(m.visitors.byCredentials, entry.credentials)
-	delete(m.visitors.admitted, entry.credentials)
+	delete(m.cached.byCredentials, entry.credentials)
+	delete(m.cached.admitted, entry.credentials)
 	entry.hasVisitor = false
 	entry.credentials = ""
 	if len(latest) <= maxCachedCredentials {

@@ -96,7 +96,7 @@ func pluginOf(t testing.TB, handler http.Handler) *middleware {
 func cachedEntries(t testing.TB, handler http.Handler) int {
 	t.Helper()
 	cache := pluginOf(t, handler)
-	return len(cache.visitors.byCredentials) + len(cache.entries)
+	return len(cache.cached.byCredentials) + len(cache.entries)
 }
 
 // cachedSession returns a function that puts the session of a token, as it is cached now, into the cache once more: as
