@@ -540,7 +540,7 @@ func (p *poller) readSecret() error {
 	option, path := "secretFile", p.source.secretFile
 	if p.source.configFile != "" {
 		option, path = "configFile", p.source.configFile
-		settings, err = parseConfig(text)
+		settings, err = parseConfigPHP(text)
 		if err != nil {
 			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
 				path, err, configPlaces)
@@ -626,9 +626,9 @@ var (
 	phpWords = map[string]string{"true": "1", "false": "", "null": ""}
 )
 
-// parseConfig returns the texts, numbers and words of the outermost array of a config.php, by their keys. As in PHP,
+// parseConfigPHP returns the texts, numbers and words of the outermost array of a config.php, by their keys. As in PHP,
 // the last of two equal keys counts. It returns an error for anything that Organizr doesn't write.
-func parseConfig(text string) (map[string]string, error) {
+func parseConfigPHP(text string) (map[string]string, error) {
 	beginning := phpBeginning.FindStringSubmatch(text)
 	if beginning == nil {
 		return nil, errors.New(`it doesn't begin with "<?php return ["`)

@@ -120,7 +120,7 @@ func blockPolling(t testing.TB, handler http.Handler) (unblock func()) {
 }
 
 // readConfigPHP returns the texts in the outermost array of a config.php.
-func readConfigPHP(text string) (map[string]string, error) { return parseConfig(text) }
+func readConfigPHP(text string) (map[string]string, error) { return parseConfigPHP(text) }
 
 // A listedUser is the user whose session the database lists.
 type listedUser struct {
