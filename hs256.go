@@ -84,7 +84,7 @@ var base64url = base64.RawURLEncoding.Strict()
 type verifier struct {
 	cookieName      string                   // of the cookie that carries a session
 	cookieStart     string                   // what stands between other cookies and the value of that one
-	isSessionCookie func(cookie string) bool // see isCookieOf
+	isSessionCookie func(cookie string) bool // see cookieMatcher; whether or not the session is good
 	secret          []byte                   // organizrHash as it stands, never blank
 	database        *database                // nil if no database is followed: then the token alone counts
 	isBound         bool                     // sessions are bound to an address or a browser
@@ -102,10 +102,10 @@ type session struct {
 	validUntil float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
-// isCookieOf returns a function that reports whether a cookie, with the spaces around it, has a name that the
-// expression matches.
-func isCookieOf(name string) func(cookie string) bool {
-	return regexp.MustCompile(`^[ \t]*` + name + `[ \t]*(?:=|$)`).MatchString
+// cookieMatcher returns a function that reports whether a cookie has a name that the regular expression matches. The
+// function takes one element of a Cookie header, with the spaces around it.
+func cookieMatcher(nameExpression string) func(cookie string) bool {
+	return regexp.MustCompile(`^[ \t]*` + nameExpression + `[ \t]*(?:=|$)`).MatchString
 }
 
 // verify returns the session that the token stands for now, or an error that says what is wrong with it. The third part
@@ -490,7 +490,7 @@ func (p *poller) publish(until time.Time) {
 	}
 	p.current.verifier = &verifier{
 		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
-		isSessionCookie: isCookieOf(regexp.QuoteMeta(cookieName)),
+		isSessionCookie: cookieMatcher(regexp.QuoteMeta(cookieName)),
 		errNoCookie:     errors.New("the request has no cookie " + cookieName),
 		secret:          []byte(secret), database: p.database, binding: bound, isBound: bound != nil,
 	}

@@ -919,8 +919,8 @@ var (
 	// notAlphanumeric matches what a service may take for a hyphen in a header's name.
 	notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
 
-	// isAnySession reports whether a cookie is of any Organizr.
-	isAnySession = isCookieOf(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
+	// isAnySessionCookie reports whether a cookie has the name of any Organizr's session.
+	isAnySessionCookie = cookieMatcher(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
 )
 
 // expand returns the header's text for a session or a key, or nothing if it has placeholders and all of them are empty.
@@ -994,10 +994,10 @@ func stripSessionCookies(cookies string, v *verifier) string {
 	if len(cookies) > maxCredentials && (v == nil || strings.Contains(cookies, v.cookieName)) {
 		return ""
 	}
-	isSession := isAnySession
+	isSessionCookie := isAnySessionCookie
 	name := cookiePrefix
 	if v != nil {
-		isSession = v.isSessionCookie
+		isSessionCookie = v.isSessionCookie
 		name = v.cookieName
 	}
 	if !strings.Contains(cookies, name) {
@@ -1008,7 +1008,7 @@ func stripSessionCookies(cookies string, v *verifier) string {
 	}
 	var others []string
 	for _, cookie := range strings.Split(cookies, ";") {
-		if !isSession(cookie) {
+		if !isSessionCookie(cookie) {
 			others = append(others, cookie)
 		}
 	}
