@@ -566,7 +566,7 @@ var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*
 // wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
 func identifyByKey(m *middleware, req *http.Request, credentials string, v *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
-	user, text, isBasic := passwordIn(strings.Join(lines, "\n"))
+	user, text, isBasic := parseAuthorization(strings.Join(lines, "\n"))
 	found, hash := findKey(m.keys, text)
 	err := errNoKey
 	if isBasic && found != nil && found.name != user {
@@ -600,9 +600,9 @@ func findKey(keys keyring, text string) (found *key, hash string) {
 	return keys[hash], hash
 }
 
-// passwordIn returns the password in a line of Authorization, which may be a key. Basic has a user with it, Bearer
-// hasn't. All are empty if the line is neither.
-func passwordIn(line string) (user, password string, isBasic bool) {
+// parseAuthorization returns the user and the password in a line of Authorization. Bearer has no user, and its token is
+// the password. All results are empty for any other line.
+func parseAuthorization(line string) (user, password string, isBasic bool) {
 	if bearer := bearerToken.FindStringSubmatch(line); bearer != nil {
 		return "", bearer[1], false
 	}
@@ -888,7 +888,7 @@ type headerPolicy struct {
 	cookieIndex         int             // of Cookie in names, or -1 if it is forwarded as it came
 	authorizationIndex  int             // of Authorization, likewise
 	setsAuthorization   bool            // the option headers has it
-	stripsAuthorization bool            // Authorization may hold a session or a key, which the service mustn't get
+	stripsAuthorization bool            // Authorization may contain a session or a key that the service mustn't get
 	stripsSessions      bool            // acceptBearer without forwardToken
 	keys                keyring         // that Authorization may hold
 	reserved            map[string]bool // names that a visitor must not send, as canonicalForCGI has them
@@ -1015,16 +1015,16 @@ func stripSessionCookies(cookies string, v *verifier) string {
 	return strings.TrimLeft(strings.Join(others, ";"), " \t")
 }
 
-// stripAuthorization returns the lines of Authorization that hold no key and, unless sessions are forwarded, no session
-// of this Organizr, whether or not it is the one that counts. Of more than four lines it returns none, and it drops a
-// line of more than 16 KiB.
+// stripAuthorization returns the lines of Authorization that contain no key and, unless sessions are forwarded, no
+// session of this Organizr, be it the visitor's or another. It drops lines of more than 16 KiB, and all lines if there
+// are more than four.
 func (p *headerPolicy) stripAuthorization(lines []string, v *verifier) []string {
 	if len(lines) > maxAuthorizations {
 		return nil
 	}
 	var others []string
 	for _, line := range lines {
-		if len(line) > 2*maxTokenLength || p.holdsKey(line) || p.stripsSessions && holdsSession(line, v) {
+		if len(line) > 2*maxTokenLength || p.containsKey(line) || p.stripsSessions && containsSession(line, v) {
 			continue
 		}
 		others = append(others, line)
@@ -1032,20 +1032,20 @@ func (p *headerPolicy) stripAuthorization(lines []string, v *verifier) []string 
 	return others[:len(others):len(others)] // it is cached, so an append by a later handler must not write into it
 }
 
-// holdsKey reports whether a line of Authorization holds a key, whatever the user that comes with it.
-func (p *headerPolicy) holdsKey(line string) bool {
+// containsKey reports whether a line of Authorization has a key as its password or as its user.
+func (p *headerPolicy) containsKey(line string) bool {
 	if p.keys == nil {
 		return false
 	}
-	user, password, _ := passwordIn(line)
-	sentAsPassword, _ := findKey(p.keys, password)
-	sentAsUser, _ := findKey(p.keys, user)
-	return sentAsPassword != nil || sentAsUser != nil
+	user, password, _ := parseAuthorization(line)
+	asPassword, _ := findKey(p.keys, password)
+	asUser, _ := findKey(p.keys, user)
+	return asPassword != nil || asUser != nil
 }
 
-// holdsSession reports whether a text holds a token that this Organizr signed, whatever stands before and after it.
-// Without a verifier, every token with Organizr's header counts. So does a text with too many beginnings to look at.
-func holdsSession(text string, v *verifier) bool {
+// containsSession reports whether a text has a token in it that this Organizr signed. Without a verifier, any token
+// with the header of Organizr's tokens counts. A text with more beginnings of tokens than are looked at counts, too.
+func containsSession(text string, v *verifier) bool {
 	prefixes := tokenPrefix.FindAllStringIndex(text, maxTokenPrefixes)
 	for _, prefix := range prefixes {
 		parts := strings.SplitN(text[prefix[0]:], ".", 4)
@@ -1056,7 +1056,7 @@ func holdsSession(text string, v *verifier) bool {
 			continue
 		}
 		_, err := verify(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength])
-		isSigned := !errors.Is(err, errMalformed) && !errors.Is(err, errWrongSignature)
+		isSigned := !errors.Is(err, errMalformed) && !errors.Is(err, errWrongSignature) // verify looks at all else later
 		if isSigned {
 			return true
 		}
