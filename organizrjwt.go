@@ -322,7 +322,8 @@ var errLongCredentials = errors.New("the request's cookies and Authorization are
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
 var bearerToken = regexp.MustCompile(`^[ \t]*(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
 
-// A visitor is who sent a request.
+// A visitor is somebody who sends requests. A variable called owner has the visitor as their session describes them, a
+// variable called sender as one request does.
 type visitor struct {
 	account     *account      // nil if nobody is logged in
 	session     *session      // nil if account is nil
@@ -353,7 +354,7 @@ func identify(m *middleware, req *http.Request, credentials string, v *verifier)
 	if owner.account == nil {
 		return owner
 	}
-	return visitorForRequest(m, req, credentials, owner, true)
+	return cacheSender(m, req, credentials, owner, true)
 }
 
 // pollAndIdentify returns who sent a request that comes while no verifier is in use. It has the files polled first.
@@ -393,7 +394,7 @@ func identifyUnusual(
 			owner = checkBinding(v.binding, owner, req)
 		}
 		if owner.account != nil {
-			return visitorForRequest(m, req, credentials, owner, candidate.Name != "")
+			return cacheSender(m, req, credentials, owner, candidate.Name != "")
 		}
 		sender = owner
 	}
@@ -579,7 +580,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, v *veri
 		found, hash = findKey(m.keys, text)
 	}
 	if found != nil {
-		return visitorForRequest(m, req, credentials, newKeyHolder(m, found, hash, v), isBasic)
+		return cacheSender(m, req, credentials, newKeyHolder(m, found, hash, v), isBasic)
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
@@ -678,7 +679,7 @@ type knownVisitors struct {
 type cacheEntry struct {
 	owner       *visitor
 	credentials string // that it came with last
-	hasVisitor  bool   // a visitor is cached by those credentials
+	hasSender   bool   // a sender is cached by those credentials
 }
 
 // refresh polls the files if it is time to, puts the cache back in use, and returns the verifier that is in force, or
@@ -762,19 +763,19 @@ func (c *sessionCache) cachedVerifier() *verifier {
 	return c.cached.verifiedBy
 }
 
-// visitorForRequest returns a copy of a session's owner for this request, with what the service gets of the request's
-// other cookies and Authorization, and whether a browser sent the session.
+// cacheSender returns the sender of this request: a session's owner, with what the service gets of the request's other
+// cookies and Authorization, and whether a browser sent the session.
 //
-// It caches the owner by their session, and the copy by its credentials when these come twice in a row: a client whose
-// other cookies change with every request never gets that far, so it can't evict others. An owner who was verified
-// before the files changed isn't cached.
-func visitorForRequest(
+// It caches the owner by their session, and the sender by their credentials once these have come twice in a row. So a
+// client whose other cookies change with every request can't evict others. Nothing is cached of an owner who was
+// verified before the files changed.
+func cacheSender(
 	m *middleware, req *http.Request, credentials string, owner *visitor, fromBrowser bool,
 ) *visitor {
-	forRequest := *owner
-	forRequest.fromBrowser = fromBrowser
+	sender := *owner
+	sender.fromBrowser = fromBrowser
 	if owner.values != nil {
-		forRequest.values = valuesForRequest(m.headers, owner, req.Header)
+		sender.values = valuesForRequest(m.headers, owner, req.Header)
 	}
 	m.Lock()
 	if m.cached.verifiedBy == owner.session.verifier {
@@ -784,15 +785,15 @@ func visitorForRequest(
 		}
 		switch {
 		case entry.credentials == credentials:
-			addCredentials(m, entry, &forRequest)
-		case entry.hasVisitor:
+			addCredentials(m, entry, &sender)
+		case entry.hasSender:
 			replaceCredentials(m, entry, credentials)
 		case len(credentials) <= maxCachedCredentials:
 			entry.credentials = credentials
 		}
 	}
 	m.Unlock()
-	return &forRequest
+	return &sender
 }
 
 // newEntry adds a session or a key to the cache and returns its entry. At maxEntries the cache is emptied first.
@@ -840,19 +841,19 @@ func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 	c.tabRules[host] = required
 }
 
-// addCredentials lets a visitor be found by all their credentials. If sessions are bound to an address, credentials
+// addCredentials lets the sender be found by all their credentials. If sessions are bound to an address, credentials
 // alone don't say who is there, so it does nothing.
-func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
+func addCredentials(m *middleware, entry *cacheEntry, sender *visitor) {
 	if m.cached.verifiedBy.isBound {
 		return
 	}
-	entry.hasVisitor = true
-	m.cached.byCredentials[entry.credentials] = forRequest
-	if forRequest.values == nil { // then all their requests must pass screen, which takes the credentials out
+	entry.hasSender = true
+	m.cached.byCredentials[entry.credentials] = sender
+	if sender.values == nil { // then all their requests must pass screen, which takes the credentials out
 		return
 	}
-	if forRequest.rank >= m.freeRank {
-		m.cached.admitted[entry.credentials] = forRequest
+	if sender.rank >= m.freeRank {
+		m.cached.admitted[entry.credentials] = sender
 	}
 }
 
@@ -860,7 +861,7 @@ func addCredentials(m *middleware, entry *cacheEntry, forRequest *visitor) {
 func replaceCredentials(m *middleware, entry *cacheEntry, latest string) {
 	delete(m.cached.byCredentials, entry.credentials)
 	delete(m.cached.admitted, entry.credentials)
-	entry.hasVisitor = false
+	entry.hasSender = false
 	entry.credentials = ""
 	if len(latest) <= maxCachedCredentials {
 		entry.credentials = latest

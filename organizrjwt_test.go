@@ -106,7 +106,7 @@ func cachedSession(t testing.TB, handler http.Handler, token string) (cacheAgain
 	cache := pluginOf(t, handler)
 	owner := cache.entries[token].owner
 	return func(credentials string) {
-		visitorForRequest(cache, newRequest(t, "GET /", "Cookie", credentials), credentials, owner, true)
+		cacheSender(cache, newRequest(t, "GET /", "Cookie", credentials), credentials, owner, true)
 	}
 }
 
