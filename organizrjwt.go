@@ -91,7 +91,7 @@ func CreateConfig() *Config {
 type middleware struct {
 	name            string
 	next            http.Handler
-	required        *rule      // what the option group requires; Guest if that is a tab, which then decides
+	groupRule       *rule      // what the option group requires; Guest if that is a tab, which then decides
 	tab             *tabOption // nil unless the option group is a tab
 	rules           *rules     // nil if there are none
 	allow, deny     conditions
@@ -124,11 +124,11 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.harmlessHeaders = m.headers.harmless
 	m.tab = parseTab(errs, config.Group, followed.databaseFile != "")
 	if m.tab == nil {
-		m.required = newRule(parseGroup(errs, "group", config.Group))
+		m.groupRule = newRule(parseGroup(errs, "group", config.Group))
 	} else {
-		m.required = newRule(guestGroup) // a tab can require any group
+		m.groupRule = newRule(guestGroup) // a tab can require any group
 	}
-	m.rules = parseRules(errs, config.Rules, m.required)
+	m.rules = parseRules(errs, config.Rules, m.groupRule)
 	m.allow = parseConditions(errs, "allow", config.Allow, followed.databaseFile != "")
 	m.deny = parseConditions(errs, "deny", config.Deny, followed.databaseFile != "")
 	if err := errs.join(); err != nil {
@@ -157,7 +157,7 @@ func (m *middleware) rankOfAllPaths() int {
 	case m.rules != nil:
 		return maxRank - m.rules.strictest.group
 	default:
-		return maxRank - m.required.group
+		return maxRank - m.groupRule.group
 	}
 }
 
@@ -243,7 +243,7 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 	if sender == nil {
 		sender = identify(m, req, credentials, v)
 	}
-	required := m.required
+	required := m.groupRule
 	if m.hasTab {
 		required = requiredByTab(m, req, sender)
 	}
@@ -289,7 +289,7 @@ func checkRequest(m *middleware, sender *visitor, req *http.Request) *refusal {
 // requiredFor returns what a visitor's request requires. decide has these lines of its own: a call would take every
 // visitor under rules 14 allocations more.
 func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
-	required := m.required
+	required := m.groupRule
 	if m.hasTab {
 		required = requiredByTab(m, req, sender)
 	}
