@@ -1227,7 +1227,7 @@ func (r *databaseReader) readState(path string, state databaseState) error {
 	if err != nil {
 		return err
 	}
-	err = r.parse(pages)
+	err = r.takeExtract(pages)
 	if !isOneState(pages, path, copied) {
 		return errBusy
 	}
@@ -1245,7 +1245,7 @@ func (r *databaseReader) copyPages(pages *pageSource, path string, state databas
 	} else if err := pages.settle(path, r.wanted); err != nil {
 		return state, err
 	}
-	openErr := pages.open()
+	headerErr := pages.readHeaders()
 	copied, err := stateOf(path)
 	if err != nil {
 		return copied, err
@@ -1260,7 +1260,7 @@ func (r *databaseReader) copyPages(pages *pageSource, path string, state databas
 		}
 		copied.identity = "" // what is copied later belongs to another state
 	}
-	return copied, openErr
+	return copied, headerErr
 }
 
 // isOneState reports whether all pages that were read belong to the state that was copied.
@@ -1273,8 +1273,8 @@ func isOneState(pages *pageSource, path string, copied databaseState) bool {
 	return err == nil && (isSame || parsed.continues(copied) && !pages.hasLatePages)
 }
 
-// parse makes another extract. What is the same as in the last one has the same pointer.
-func (r *databaseReader) parse(pages *pageSource) error {
+// takeExtract replaces the latest extract by one of these pages. What is the same in both has the same pointer.
+func (r *databaseReader) takeExtract(pages *pageSource) error {
 	next, err := r.readTables(pages)
 	if err != nil {
 		for chunk := range pages.chunks {
@@ -1453,8 +1453,9 @@ func (s *pageSource) settleWritten(path string, written map[int64]bool) bool {
 	return false
 }
 
-// open reads the log's index and the header (sections 1.3 and 4).
-func (s *pageSource) open() error {
+// readHeaders reads the file's header and which pages the log has (sections 1.3 and 4). It returns errFormat if this
+// isn't a database as Organizr has one, and errBusy while the log is being written.
+func (s *pageSource) readHeaders() error {
 	s.walHeader = textAt(s.wal, 0, walHeaderSize)
 	logged, err := readLog(s.wal, s.walHeader)
 	if err != nil {
@@ -1628,8 +1629,9 @@ type tablePage struct {
 	chunks   map[int64]bool     // numbers of the chunks that all this is in
 }
 
-// want sets the columns that count, in the order in which a row has them.
-func (t *table) want(names ...string) error {
+// selectColumns sets the columns that count, in the order in which a row has them. It returns an error if the table
+// lacks one.
+func (t *table) selectColumns(names []string) error {
 	t.width = len(names)
 	t.rowid = slices.Index(t.columns, "id")
 	last := -1
@@ -1659,7 +1661,7 @@ func findTable(schema [][]string, name string, columns []string) (*table, error)
 			found.columns = columnsOf(sql)
 		}
 	}
-	if err := found.want(columns...); err != nil {
+	if err := found.selectColumns(columns); err != nil {
 		return nil, err
 	}
 	return found, nil
@@ -1737,7 +1739,7 @@ func (t *table) readPage(pages *pageSource, number int, before *tablePage, depth
 	pages.seen[number] = true
 	page := before
 	if before == nil || !pages.areSame(before.numbers) {
-		parsed, err := t.parse(pages, number)
+		parsed, err := t.parsePage(pages, number)
 		if err != nil {
 			return nil, err
 		}
@@ -1779,8 +1781,8 @@ func (t *table) readBelow(pages *pageSource, interior, before *tablePage, depth 
 	return page, nil
 }
 
-// parse returns what is on a page of the table.
-func (t *table) parse(pages *pageSource, number int) (*tablePage, error) {
+// parsePage returns what is on a page of the table, without the pages below it.
+func (t *table) parsePage(pages *pageSource, number int) (*tablePage, error) {
 	const interior, leaf = 5, 13
 	content, err := pages.page(number)
 	if err != nil {

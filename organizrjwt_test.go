@@ -139,10 +139,10 @@ func readDatabaseAt(path string) (map[string]listedUser, error) {
 func readDatabaseFrom(content, wal io.ReaderAt, size int64) (map[string]listedUser, error) {
 	reader := newDatabaseReader(false)
 	pages := newPageSource(content, wal, size, reader.latest)
-	if err := pages.open(); err != nil {
+	if err := pages.readHeaders(); err != nil {
 		return nil, err
 	}
-	err := reader.parse(pages)
+	err := reader.takeExtract(pages)
 	if err == nil {
 		reader.interpret()
 	}
