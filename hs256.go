@@ -736,14 +736,14 @@ func (l listedSession) until(seconds float64) (float64, error) {
 // somebody switched them on.
 type binding struct {
 	address, browser bool
-	localAddresses   []addressRange // from where any session is taken
+	localRanges      []addressRange // from where any session is taken
 }
 
 // An addressRange is a range of IPv4 addresses, both included.
 type addressRange struct{ first, last int64 }
 
-// localAddresses has the ranges that Organizr takes for local (its localIPRanges).
-var localAddresses = []addressRange{
+// organizrLocalRanges has the addresses that every Organizr takes for local (its localIPRanges).
+var organizrLocalRanges = []addressRange{
 	{0x0a000000, 0x0affffff}, // 10.0.0.0/8
 	{0xac100000, 0xac1fffff}, // 172.16.0.0/12
 	{0xc0a80000, 0xc0a8ffff}, // 192.168.0.0/16
@@ -753,13 +753,13 @@ var localAddresses = []addressRange{
 // newBinding returns to what the settings of config.php bind sessions, or nil for nothing.
 func newBinding(settings map[string]string) *binding {
 	isOn := func(name string) bool { return settings[name] != "" && settings[name] != "0" } // as in PHP
-	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localAddresses: localAddresses}
+	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localRanges: organizrLocalRanges}
 	if !b.address && !b.browser {
 		return nil
 	}
 	for _, text := range strings.Split(settings["localIPList"], ",") {
 		if local, ok := parseAddressRange(strings.TrimSpace(text)); ok {
-			b.localAddresses = append(b.localAddresses[:len(b.localAddresses):len(b.localAddresses)], local)
+			b.localRanges = append(b.localRanges[:len(b.localRanges):len(b.localRanges)], local)
 		}
 	}
 	return b
@@ -813,7 +813,7 @@ func (b *binding) check(listed listedSession, address, browser string) error {
 // isLocal reports whether the address is one from where any session is taken. No IPv6 address is.
 func (b *binding) isLocal(address string) bool {
 	number, ok := ipv4Number(address)
-	for _, local := range b.localAddresses {
+	for _, local := range b.localRanges {
 		if ok && local.first <= number && number <= local.last {
 			return true
 		}
