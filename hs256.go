@@ -202,14 +202,15 @@ func isInList(claim any, text string) bool {
 }
 
 // accountFromClaims returns the account that the claims describe, or nil if groupID isn't a group's number. The claim
-// group is left out: users can set that text themselves.
-func accountFromClaims(c *tokenClaims) *account {
-	name := c.Username
+// group is left out, since users can set that text themselves.
+func accountFromClaims(claims *tokenClaims) *account {
+	name := claims.Username
 	if name == "" {
-		name = c.Name
+		name = claims.Name
 	}
 	return newAccount(map[string]string{
-		"username": name, "email": c.Email, "image": c.Image, "userID": string(c.UserID), "groupID": fmt.Sprint(c.GroupID),
+		"username": name, "email": claims.Email, "image": claims.Image,
+		"userID": string(claims.UserID), "groupID": fmt.Sprint(claims.GroupID),
 	})
 }
 

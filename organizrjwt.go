@@ -949,18 +949,18 @@ func (h *header) expand(verified *session) string {
 
 // guestValues returns the values of the headers that the plugin sets for a guest or a restricted visitor. What they
 // sent as Authorization isn't ours, even if the option headers sets one for everybody else.
-func guestValues(p *headerPolicy, headers http.Header, v *verifier) [][]string {
-	values := make([][]string, len(p.names))
-	if p.cookieIndex >= 0 {
+func guestValues(policy *headerPolicy, headers http.Header, v *verifier) [][]string {
+	values := make([][]string, len(policy.names))
+	if policy.cookieIndex >= 0 {
 		others := stripSessionCookies(strings.Join(headers["Cookie"], "; "), v)
 		if others != "" {
-			values[p.cookieIndex] = []string{others}
+			values[policy.cookieIndex] = []string{others}
 		}
 	}
-	if p.stripsAuthorization {
-		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], v)
-	} else if p.setsAuthorization {
-		values[p.authorizationIndex] = headers["Authorization"]
+	if policy.stripsAuthorization {
+		values[policy.authorizationIndex] = policy.stripAuthorization(headers["Authorization"], v)
+	} else if policy.setsAuthorization {
+		values[policy.authorizationIndex] = headers["Authorization"]
 	}
 	return values
 }
@@ -970,10 +970,10 @@ func guestValues(p *headerPolicy, headers http.Header, v *verifier) [][]string {
 //
 // A visitor whose other cookies change at every request comes here each time. stripSessionCookies would add a third to
 // what they cost, and isn't needed if the only cookie of Organizr's name is that of the session.
-func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]string {
+func valuesForRequest(policy *headerPolicy, owner *visitor, headers http.Header) [][]string {
 	own := owner.session
 	values := append([][]string{}, owner.values...)
-	if p.cookieIndex >= 0 {
+	if policy.cookieIndex >= 0 {
 		cookies := strings.Join(headers["Cookie"], "; ")
 		others := strings.Replace("; "+cookies+"; ", own.cookie, "; ", 1)
 		others = strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
@@ -981,20 +981,20 @@ func valuesForRequest(p *headerPolicy, owner *visitor, headers http.Header) [][]
 			others = stripSessionCookies(cookies, own.verifier)
 		}
 		if others != "" {
-			values[p.cookieIndex] = []string{others}
+			values[policy.cookieIndex] = []string{others}
 		}
 	}
-	if p.stripsAuthorization {
-		keepOtherAuthorization(p, values, headers, own.verifier)
+	if policy.stripsAuthorization {
+		keepOtherAuthorization(policy, values, headers, own.verifier)
 	}
 	return values
 }
 
 // keepOtherAuthorization sets Authorization, among the values, to what came beside a session, unless the option headers
 // sets it.
-func keepOtherAuthorization(p *headerPolicy, values [][]string, headers http.Header, v *verifier) {
-	if !p.setsAuthorization {
-		values[p.authorizationIndex] = p.stripAuthorization(headers["Authorization"], v)
+func keepOtherAuthorization(policy *headerPolicy, values [][]string, headers http.Header, v *verifier) {
+	if !policy.setsAuthorization {
+		values[policy.authorizationIndex] = policy.stripAuthorization(headers["Authorization"], v)
 	}
 }
 
@@ -1077,10 +1077,10 @@ func containsSession(text string, v *verifier) bool {
 
 // removeReserved removes the headers that only the plugin may set, in every spelling that a service could take for one.
 // Authorization stays: stripAuthorization deals with it.
-func removeReserved(p *headerPolicy, headers http.Header) {
+func removeReserved(policy *headerPolicy, headers http.Header) {
 	for name := range headers {
-		if !p.harmless[name] && name != "Authorization" && p.reservedLengths[len(name)] &&
-			p.reserved[canonicalForCGI(name)] {
+		if !policy.harmless[name] && name != "Authorization" && policy.reservedLengths[len(name)] &&
+			policy.reserved[canonicalForCGI(name)] {
 			delete(headers, name)
 		}
 	}
