@@ -248,10 +248,10 @@ var failingWriter = (*os.File)(nil)
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	m.RLock()
 	sender := m.byCredentials[credentials]
-	v := m.verifiedBy
+	current := m.verifiedBy
 	m.RUnlock()
 	if sender == nil {
-		sender = identify(m, req, credentials, v)
+		sender = identify(m, req, credentials, current)
 	}
 	required := m.groupRule
 	if m.hasTab {
@@ -352,15 +352,15 @@ type visitor struct {
 
 // identify returns who sent the request. A token or a key may come in another header than a cookie, and a browser may
 // send two cookies: Organizr sets one for its domain and one for its host, and one of them can be stale.
-func identify(m *middleware, req *http.Request, credentials string, v *verifier) *visitor {
-	if v == nil {
+func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
+	if current == nil {
 		return pollAndIdentify(m, req, credentials)
 	}
-	candidates := req.CookiesNamed(v.cookieName)
-	if m.acceptsPrograms || v.isBound || len(candidates) != 1 || len(credentials) > maxCredentials {
-		return identifyUnusual(m, req, credentials, v, candidates)
+	candidates := req.CookiesNamed(current.cookieName)
+	if m.acceptsPrograms || current.isBound || len(candidates) != 1 || len(credentials) > maxCredentials {
+		return identifyUnusual(m, req, credentials, current, candidates)
 	}
-	owner := ownerOf(m, candidates[0].Value, v)
+	owner := ownerOf(m, candidates[0].Value, current)
 	if owner.account == nil {
 		return owner
 	}
@@ -369,8 +369,8 @@ func identify(m *middleware, req *http.Request, credentials string, v *verifier)
 
 // pollAndIdentify returns who sent a request that comes while no verifier is in use. It has the files polled first.
 func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visitor {
-	v := m.refresh()
-	if v == nil {
+	current := m.refresh()
+	if current == nil {
 		return &visitor{rank: guestRank, restriction: notReady}
 	}
 	m.RLock()
@@ -379,15 +379,15 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 	if cached != nil {
 		return cached
 	}
-	return identify(m, req, credentials, v)
+	return identify(m, req, credentials, current)
 }
 
 // identifyUnusual returns who sent a request in which more than one cookie or header can say so, or whose session may
 // be bound to an address. The first good session counts, and a key if there is none.
 func identifyUnusual(
-	m *middleware, req *http.Request, credentials string, v *verifier, candidates []*http.Cookie,
+	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
-	sender := &visitor{rank: guestRank, whyNoSession: v.errNoCookie}
+	sender := &visitor{rank: guestRank, whyNoSession: current.errNoCookie}
 	if len(credentials) > maxCredentials {
 		sender.whyNoSession = errLongCredentials
 		return sender
@@ -399,9 +399,9 @@ func identifyUnusual(
 		candidates = addBearerToken(candidates, req)
 	}
 	for _, candidate := range candidates {
-		owner := ownerOf(m, candidate.Value, v)
-		if owner.account != nil && v.isBound {
-			owner = checkBinding(v.binding, owner, req)
+		owner := ownerOf(m, candidate.Value, current)
+		if owner.account != nil && current.isBound {
+			owner = checkBinding(current.binding, owner, req)
 		}
 		if owner.account != nil {
 			return cacheSender(m, req, credentials, owner, candidate.Name != "")
@@ -409,7 +409,7 @@ func identifyUnusual(
 		sender = owner
 	}
 	if m.keys != nil {
-		return identifyByKey(m, req, credentials, v, sender)
+		return identifyByKey(m, req, credentials, current, sender)
 	}
 	return sender
 }
@@ -426,14 +426,14 @@ func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie
 
 // ownerOf returns the owner of the session that a token stands for: from the cache if they are there, otherwise after
 // verifying it. If the token stands for no session, it returns a guest with what is wrong with it.
-func ownerOf(m *middleware, token string, v *verifier) *visitor {
+func ownerOf(m *middleware, token string, current *verifier) *visitor {
 	m.RLock()
 	entry := m.entries[token]
 	m.RUnlock()
 	if entry != nil {
 		return entry.owner
 	}
-	verified, err := verify(v, token)
+	verified, err := verify(current, token)
 	switch err {
 	case nil:
 		return newVisitor(m, verified)
@@ -575,7 +575,7 @@ var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*
 
 // identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
 // wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
-func identifyByKey(m *middleware, req *http.Request, credentials string, v *verifier, nobody *visitor) *visitor {
+func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
 	lines, given := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := parseAuthorization(strings.Join(lines, "\n"))
 	found, hash := findKey(m.keys, text)
@@ -590,7 +590,7 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, v *veri
 		found, hash = findKey(m.keys, text)
 	}
 	if found != nil {
-		return cacheSender(m, req, credentials, newKeyHolder(m, found, hash, v), isBasic)
+		return cacheSender(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
@@ -627,14 +627,14 @@ func parseAuthorization(line string) (user, password string, isBasic bool) {
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
-func newKeyHolder(m *middleware, held *key, hash string, v *verifier) *visitor {
+func newKeyHolder(m *middleware, held *key, hash string, current *verifier) *visitor {
 	number := strconv.Itoa(held.group)
 	claims := map[string]string{"username": held.name, "groupID": number, "email": "", "image": "", "userID": ""}
-	if v.database != nil {
-		claims["group"] = v.database.groups[number]
+	if current.database != nil {
+		claims["group"] = current.database.groups[number]
 	}
 	holder := newVisitor(m, &session{
-		cookie: v.cookieStart + "; ", account: newAccount(claims), verifier: v, validUntil: math.Inf(1),
+		cookie: current.cookieStart + "; ", account: newAccount(claims), verifier: current, validUntil: math.Inf(1),
 	})
 	holder.cacheKey = "\x01" + hash // so it isn't a token: anybody may read the hash in a label
 	return holder
