@@ -362,15 +362,15 @@ var (
 	pollers      = map[source]*poller{}
 )
 
-// watch returns the poller that follows the source, after a look at its files if one is due.
-func watch(files source, name string) *poller {
+// watch returns the poller that follows the source, after it has looked at the files if that is due.
+func watch(followed source, name string) *poller {
 	pollersMutex.Lock()
-	p := pollers[files]
+	p := pollers[followed]
 	if p == nil {
-		p = &poller{source: files, middleware: name, reader: newDatabaseReader(files.tabs)}
+		p = &poller{source: followed, middleware: name, reader: newDatabaseReader(followed.tabs)}
 		p.due.Store(true)
-		pollers[files] = p
-		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, files.describe())
+		pollers[followed] = p
+		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, followed.describe())
 	}
 	pollersMutex.Unlock()
 	p.Lock()
@@ -679,44 +679,44 @@ type database struct {
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID, expires  string // as Organizr writes them; see until
+	userID, expires  string // as Organizr writes them; see validUntil
 	browser, address string // with which it was made
 }
 
 // checkListing returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
-// ended it. Name, group and lock are what the database says, not the token.
-func checkListing(d *database, s *session, seconds float64) (*session, error) {
-	row := d.sessions[s.token]
-	if row == nil && d.ended[s.token] {
+// ended it. Name, group and lock are what the database says, not the token. Times are in Unix seconds.
+func checkListing(db *database, verified *session, seconds float64) (*session, error) {
+	row := db.sessions[verified.token]
+	if row == nil && db.ended[verified.token] {
 		return nil, errEnded
 	}
 	if row == nil {
 		return nil, errNotListed
 	}
 	listed := listedSession{userID: row[1], expires: row[2], browser: row[3], address: row[4]}
-	user := d.accounts[listed.userID]
-	if user == nil || listed.userID != s.account.claims["userID"] {
+	user := db.accounts[listed.userID]
+	if user == nil || listed.userID != verified.account.claims["userID"] {
 		return nil, errNotListed
 	}
-	until, err := listed.until(seconds)
+	validUntil, err := listed.validUntil(seconds)
 	if err != nil {
 		return nil, err
 	}
-	s.account = user
-	s.listed = listed
-	if until < s.validUntil {
-		s.validUntil = until
+	verified.account = user
+	verified.listed = listed
+	if validUntil < verified.validUntil {
+		verified.validUntil = validUntil
 	}
-	return s, nil
+	return verified, nil
 }
 
-// until returns when the database ends the session or must be asked again, or errExpired if it has ended. Times are in
-// Unix seconds.
+// validUntil returns when the database ends the session or must be asked again, or errExpired if it has ended. Times
+// are in Unix seconds.
 //
 // Organizr compares tokens.validUntil, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
-func (l listedSession) until(seconds float64) (float64, error) {
+func (l listedSession) validUntil(seconds float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
 	isNumber := strings.Trim(l.expires, "0123456789") == ""
 	if isNumber || l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) {

@@ -573,20 +573,21 @@ var (
 // service gets it without the spaces around it, which HTTP/2 can have.
 var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
 
-// identifyByKey returns who sent a request without a session: the program whose key it has, or nobody, with what is
-// wrong with the key. A key that came by Basic counts as sent by a browser, which sends Basic unasked, like a cookie.
-func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, nobody *visitor) *visitor {
-	lines, given := req.Header["Authorization"], req.Header[keyHeader]
-	user, text, isBasic := parseAuthorization(strings.Join(lines, "\n"))
+// identifyByKey returns who sent a request without a session: the program whose key it has, or a guest. The given guest
+// has what is wrong with the session; if a key is what is wrong, another one says so. A key that came by Basic counts
+// as sent by a browser, since browsers send Basic unasked, like a cookie.
+func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, guest *visitor) *visitor {
+	authorization, keyLines := req.Header["Authorization"], req.Header[keyHeader]
+	user, text, isBasic := parseAuthorization(strings.Join(authorization, "\n"))
 	found, hash := findKey(m.keys, text)
 	err := errNoKey
 	if isBasic && found != nil && found.name != user {
 		found = nil
 		err = errKeyUser
 	}
-	if found == nil && len(given) == 1 {
+	if found == nil && len(keyLines) == 1 {
 		isBasic = false
-		text = given[0]
+		text = keyLines[0]
 		found, hash = findKey(m.keys, text)
 	}
 	if found != nil {
@@ -595,8 +596,8 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if m.keys[strings.ToLower(text)] != nil {
 		err = errKeyAsHash
 		m.reportOnce("a program was refused", err)
-	} else if len(lines) == 0 && len(given) == 0 || nobody.badCredentials {
-		return nobody
+	} else if len(authorization) == 0 && len(keyLines) == 0 || guest.badCredentials {
+		return guest
 	}
 	return newBadGuest(err)
 }
