@@ -1560,20 +1560,6 @@ type login struct {
 	siblingSuffix string
 }
 
-// warnedOfStrangers has the domains that warnOfStrangers has logged: Traefik makes new middlewares all the time.
-var warnedOfStrangers sync.Map
-
-// warnOfStrangers logs, once for each domain, that Organizr's cookie reaches strangers, if it does.
-func (l *login) warnOfStrangers(name string) {
-	if !strangersDomains[l.cookieDomain] {
-		return
-	}
-	if _, warned := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !warned {
-		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
-			"Organizr's cookie to all of them; use a domain of your own", name, l.cookieDomain)
-	}
-}
-
 // sendToLogin sends a browser to Organizr, from where it comes back logged in, or says why that wouldn't help.
 //
 // Organizr decodes the value of return three times, each time a little differently (its js/custom.js). Escaped like
@@ -1626,19 +1612,6 @@ func refuseBadCredentials(e *exchange) bool {
 	return false
 }
 
-// refuseUnreachable refuses the request if a login can't help at this address, and reports whether it did.
-func refuseUnreachable(e *exchange, host string) bool {
-	obstacle := e.m.login.obstacle(externalURL(e.req, host))
-	if obstacle == "" {
-		return false
-	}
-	unreachable := *loginUnreachable
-	unreachable.Hint = obstacle
-	unreachable.reason += ": " + obstacle
-	sendRefusalAs(e, &unreachable, true)
-	return true
-}
-
 // unverifiable has what can be wrong with the token of somebody who may well be logged in at Organizr.
 var unverifiable = []error{
 	errWrongSignature, errWrongHeader, errWrongClaims, errWrongIssuer, errNotYetValid, errOddGroup,
@@ -1660,6 +1633,25 @@ func (m *middleware) reportOnce(what string, err error) {
 	if isNew {
 		log.Printf("organizrjwt: middleware=%q %s: %v", m.name, what, err)
 	}
+}
+
+// finalDot matches the dot at the end of a host, in front of its port.
+var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
+
+// withoutFinalDot returns the host without its final dot: with it, browsers send no cookies of the name without it.
+func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
+
+// refuseUnreachable refuses the request if a login can't help at this address, and reports whether it did.
+func refuseUnreachable(e *exchange, host string) bool {
+	obstacle := e.m.login.obstacle(externalURL(e.req, host))
+	if obstacle == "" {
+		return false
+	}
+	unreachable := *loginUnreachable
+	unreachable.Hint = obstacle
+	unreachable.reason += ": " + obstacle
+	sendRefusalAs(e, &unreachable, true)
+	return true
 }
 
 // externalURL returns the address of the request as the browser knows it. Traefik says in X-Forwarded-… how it was
@@ -1697,12 +1689,6 @@ func isSecure(req *http.Request) bool {
 // isSecureProtocol reports whether the first protocol of a list is https, or its WebSockets.
 var isSecureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`).MatchString
 
-// finalDot matches the dot at the end of a host, in front of its port.
-var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
-
-// withoutFinalDot returns the host without its final dot: with it, browsers send no cookies of the name without it.
-func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
-
 // obstacle returns why a login would not let a visitor in to an address, or nothing if it could or if the address can't
 // be parsed.
 func (l *login) obstacle(address string) string {
@@ -1728,6 +1714,16 @@ func (l *login) obstacle(address string) string {
 		"Use such names, or put this service under a path of %s.", l.host, reach, host, l.host)
 }
 
+// givenPort returns the port of a URL, or nothing if it is the one that the scheme implies: behind a proxy that
+// ends TLS, http and https are the same address.
+func givenPort(parsed *url.URL) string {
+	port := parsed.Port()
+	if parsed.Scheme == "https" && port == "443" || parsed.Scheme == "http" && port == "80" {
+		return ""
+	}
+	return port
+}
+
 // reaches reports whether a host gets Organizr's cookie.
 func (l *login) reaches(host string) bool {
 	return host == l.host || !l.hostOnly && isUnder(host, l.cookieDomain)
@@ -1747,16 +1743,6 @@ func (l *login) shareCookie(own, other string) bool {
 // isUnder reports whether a host is a domain or under it.
 func isUnder(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
-}
-
-// givenPort returns the port of a URL, or nothing if it is the one that the scheme implies: behind a proxy that
-// ends TLS, http and https are the same address.
-func givenPort(parsed *url.URL) string {
-	port := parsed.Port()
-	if parsed.Scheme == "https" && port == "443" || parsed.Scheme == "http" && port == "80" {
-		return ""
-	}
-	return port
 }
 
 // domainOfCookie returns the domain of Organizr's cookie, for a host where Organizr is opened: that host and all under
@@ -1864,6 +1850,20 @@ var strangersDomains = nameSet(`
 	selfhost.eu selfhost.me sslip.io strangled.net tplinkdns.com traefik.me twilightparadox.com twodns.de uk.to
 	undo.it us.to v6.army v6.navy v6.rocks work.gd
 `)
+
+// warnedOfStrangers has the domains that warnOfStrangers has logged: Traefik makes new middlewares all the time.
+var warnedOfStrangers sync.Map
+
+// warnOfStrangers logs, once for each domain, that Organizr's cookie reaches strangers, if it does.
+func (l *login) warnOfStrangers(name string) {
+	if !strangersDomains[l.cookieDomain] {
+		return
+	}
+	if _, warned := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !warned {
+		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
+			"Organizr's cookie to all of them; use a domain of your own", name, l.cookieDomain)
+	}
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
