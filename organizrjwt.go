@@ -329,9 +329,6 @@ const (
 // errLongCredentials is why a visitor has no session whose credentials aren't looked through.
 var errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
 
-// bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
-var bearerToken = regexp.MustCompile(`^[ \t]*(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
-
 // A visitor is somebody who sends requests. A variable called owner has the visitor as their session describes them, a
 // variable called sender as one request does.
 type visitor struct {
@@ -414,6 +411,9 @@ func identifyUnusual(
 	return sender
 }
 
+// bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
+var bearerToken = regexp.MustCompile(`^[ \t]*(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
+
 // addBearerToken adds the bearer token to the cookies that may hold a session, as a cookie without a name: one with a
 // name counts as sent by a browser.
 func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie {
@@ -443,6 +443,18 @@ func ownerOf(m *middleware, token string, current *verifier) *visitor {
 	return newBadGuest(err)
 }
 
+// ownerOfNewcomer returns the owner of a session that the database didn't list when it was read last, or a guest. The
+// database is read again: the visitor may have logged in a moment ago.
+func ownerOfNewcomer(m *middleware, token string) *visitor {
+	verified, err := m.poller.readAndVerify(token)
+	m.setAside()
+	m.refresh()
+	if err != nil {
+		return newBadGuest(err)
+	}
+	return newVisitor(m, verified)
+}
+
 // newBadGuest returns a guest who sent a token or a key that isn't good, with what is wrong with it.
 func newBadGuest(err error) *visitor {
 	return &visitor{rank: guestRank, whyNoSession: err, badCredentials: true}
@@ -456,18 +468,6 @@ func checkBinding(bound *binding, owner *visitor, req *http.Request) *visitor {
 		return newBadGuest(err)
 	}
 	return owner
-}
-
-// ownerOfNewcomer returns the owner of a session that the database didn't list when it was read last, or a guest. The
-// database is read again: the visitor may have logged in a moment ago.
-func ownerOfNewcomer(m *middleware, token string) *visitor {
-	verified, err := m.poller.readAndVerify(token)
-	m.setAside()
-	m.refresh()
-	if err != nil {
-		return newBadGuest(err)
-	}
-	return newVisitor(m, verified)
 }
 
 // newVisitor returns the visitor whose session this is, with the rights that it gives here. deny isn't asked about a
@@ -569,10 +569,6 @@ var (
 		"printf %s KEY | sha256sum")
 )
 
-// basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2). A
-// service gets it without the spaces around it, which HTTP/2 can have.
-var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
-
 // identifyByKey returns who sent a request without a session: the program whose key it has, or a guest. The given guest
 // has what is wrong with the session; if a key is what is wrong, another one says so. A key that came by Basic counts
 // as sent by a browser, since browsers send Basic unasked, like a cookie.
@@ -602,15 +598,9 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	return newBadGuest(err)
 }
 
-// findKey returns the key with this text, or nil, and the text's hash.
-func findKey(keys keyring, text string) (found *key, hash string) {
-	if len(text) < minKeyLength {
-		return nil, ""
-	}
-	sum := sha256.Sum256([]byte(text))
-	hash = hex.EncodeToString(sum[:])
-	return keys[hash], hash
-}
+// basicCredentials matches the one line of Authorization that carries a name and a password (RFC 7617, section 2). A
+// service gets it without the spaces around it, which HTTP/2 can have.
+var basicCredentials = regexp.MustCompile(`^[ \t]*(?i:Basic)[ \t]+([^ \t\n=]+)=*[ \t]*$`)
 
 // parseAuthorization returns the user and the password in a line of Authorization. Bearer has no user, and its token is
 // the password. All results are empty for any other line.
@@ -625,6 +615,16 @@ func parseAuthorization(line string) (user, password string, isBasic bool) {
 	decoded, _ := base64.RawStdEncoding.DecodeString(basic[1]) // up to the first mistake, as lenient services do
 	user, password, _ = strings.Cut(string(decoded), ":")
 	return user, password, true
+}
+
+// findKey returns the key with this text, or nil, and the text's hash.
+func findKey(keys keyring, text string) (found *key, hash string) {
+	if len(text) < minKeyLength {
+		return nil, ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	hash = hex.EncodeToString(sum[:])
+	return keys[hash], hash
 }
 
 // newKeyHolder returns the visitor who has a key: a user of its name and group, without address, id and image.
