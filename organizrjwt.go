@@ -828,30 +828,6 @@ func (c *sessionCache) expireAt(moment float64) {
 	}
 }
 
-// cachePathRule keeps what the rules require for a path. At maxCachedRules all are dropped.
-func (c *sessionCache) cachePathRule(requested string, required *rule) {
-	c.Lock()
-	defer c.Unlock()
-	if len(c.pathRules) >= maxCachedRules {
-		c.pathRules = map[string]*rule{}
-	}
-	c.pathRules[requested] = required
-}
-
-// cacheTabRule keeps the rule that these tabs have for a host, unless other tabs are in use by now. At maxCachedRules
-// all are dropped.
-func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
-	c.Lock()
-	defer c.Unlock()
-	if c.tabs != known {
-		return
-	}
-	if len(c.tabRules) >= maxCachedRules {
-		c.tabRules = map[string]*rule{}
-	}
-	c.tabRules[host] = required
-}
-
 // addCredentials lets the sender be found by all their credentials. If sessions are bound to an address, credentials
 // alone don't say who is there, so it does nothing.
 func addCredentials(m *middleware, entry *cacheEntry, sender *visitor) {
@@ -877,6 +853,30 @@ func replaceCredentials(m *middleware, entry *cacheEntry, latest string) {
 	if len(latest) <= maxCachedCredentials {
 		entry.credentials = latest
 	}
+}
+
+// cachePathRule keeps what the rules require for a path. At maxCachedRules all are dropped.
+func (c *sessionCache) cachePathRule(requested string, required *rule) {
+	c.Lock()
+	defer c.Unlock()
+	if len(c.pathRules) >= maxCachedRules {
+		c.pathRules = map[string]*rule{}
+	}
+	c.pathRules[requested] = required
+}
+
+// cacheTabRule keeps the rule that these tabs have for a host, unless other tabs are in use by now. At maxCachedRules
+// all are dropped.
+func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
+	c.Lock()
+	defer c.Unlock()
+	if c.tabs != known {
+		return
+	}
+	if len(c.tabRules) >= maxCachedRules {
+		c.tabRules = map[string]*rule{}
+	}
+	c.tabRules[host] = required
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
