@@ -921,20 +921,6 @@ type header struct {
 	onlyClaim           string   // the one of them that is all of the text; or empty
 }
 
-var (
-	// placeholder matches the placeholders of the option headers; claimPlaceholder those that an account has a claim for.
-	placeholder      = regexp.MustCompile(claimPlaceholder.String() + `|\{token\}`)
-	claimPlaceholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image)\}`)
-
-	tokenPrefix = regexp.MustCompile(`ey`) // the beginning of a JSON object in base64url
-
-	// notAlphanumeric matches what a service may take for a hyphen in a header's name.
-	notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
-
-	// isAnySessionCookie reports whether a cookie has the name of any Organizr's session.
-	isAnySessionCookie = cookieMatcher(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
-)
-
 // expand returns the header's text for a session or a key, or nothing if it has placeholders and all of them are empty.
 func (h *header) expand(verified *session) string {
 	pairs := []string{"{token}", verified.token}
@@ -999,6 +985,9 @@ func keepOtherAuthorization(policy *headerPolicy, values [][]string, headers htt
 	}
 }
 
+// isAnySessionCookie reports whether a cookie has the name of any Organizr's session.
+var isAnySessionCookie = cookieMatcher(regexp.QuoteMeta(cookiePrefix) + "[^ \t=]*")
+
 // stripSessionCookies returns the Cookie header without the cookies of Organizr's name, and leaves the others byte for
 // byte. If there is such a cookie in more than 32 KiB, or among more than 200, it returns nothing. Without a verifier
 // it removes the cookies of every Organizr, and more than 32 KiB of any cookies.
@@ -1055,6 +1044,9 @@ func (p *headerPolicy) containsKey(line string) bool {
 	return asPassword != nil || asUser != nil
 }
 
+// tokenPrefix matches what a token begins with: the beginning of a JSON object in base64url.
+var tokenPrefix = regexp.MustCompile(`ey`)
+
 // containsSession reports whether a text has a token in it that this Organizr signed. Without a verifier, any token
 // with the header of Organizr's tokens counts. A text with more beginnings of tokens than are looked at counts, too.
 func containsSession(text string, v *verifier) bool {
@@ -1086,6 +1078,9 @@ func removeReserved(policy *headerPolicy, headers http.Header) {
 		}
 	}
 }
+
+// notAlphanumeric matches what a service may take for a hyphen in a header's name.
+var notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
 
 // canonicalForCGI returns what a header's name means to a service that ignores case and kinds of separators.
 func canonicalForCGI(name string) string {
@@ -2299,6 +2294,10 @@ func parseHeaders(errs *configErrors, raw map[string]string) []*header {
 }
 
 var (
+	// placeholder matches the placeholders of the option headers; claimPlaceholder those that an account has a claim for.
+	placeholder      = regexp.MustCompile(claimPlaceholder.String() + `|\{token\}`)
+	claimPlaceholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image)\}`)
+
 	anyBraces = regexp.MustCompile(`\{[^{}]*\}`)
 
 	// ownHeaders matches headers that belong to the connection, to the form of the request, or to the plugin.
