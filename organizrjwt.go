@@ -1878,70 +1878,6 @@ func (e *configErrors) join() error {
 	return errors.New("organizrjwt: " + strings.Join(e.texts, " | "))
 }
 
-// parseSource returns what to follow: the files and the secret that the middleware's own options name, and for what
-// they don't say, the environment of Traefik. The secret has one source only.
-func parseSource(errs *configErrors, config *Config) source {
-	parsed := source{
-		uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
-		tabs: tabText.MatchString(config.Group),
-	}
-	names := "secret, secretFile and configFile"
-	if parsed.secret == "" && parsed.secretFile == "" && parsed.configFile == "" {
-		parsed.secret = os.Getenv("ORGANIZR_SECRET")
-		parsed.secretFile = os.Getenv("ORGANIZR_SECRET_FILE")
-		parsed.configFile = os.Getenv("ORGANIZR_CONFIG_FILE")
-		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
-	}
-	if config.ConfigFile == "" {
-		parsed.uuid = firstNonEmpty(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
-	}
-	parsed.uuid = strings.TrimPrefix(parsed.uuid, cookiePrefix)
-	parsed.databaseFile = strings.TrimSpace(firstNonEmpty(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
-	if parsed.databaseFile == "none" {
-		parsed.databaseFile = ""
-	}
-	checkUUID(errs, parsed)
-	checkSecretSource(errs, parsed, names)
-	if parsed.databaseFile == "auto" && parsed.configFile == "" {
-		errs.addf(`databaseFile: "auto" needs Organizr's config.php, which says where the database is; give configFile, ` +
-			`or the database's path, or "none" if ORGANIZR_DATABASE_FILE is for others`)
-	}
-	return parsed
-}
-
-// checkUUID reports a uuid that is missing, or that no cookie's name can have.
-func checkUUID(errs *configErrors, parsed source) {
-	isMissing := parsed.uuid == "" && parsed.configFile == ""
-	switch {
-	case isMissing && os.Getenv("ORGANIZR_CONFIG_FILE") != "":
-		errs.addf("uuid: missing; ORGANIZR_CONFIG_FILE doesn't count for a middleware with a secret or secretFile of its " +
-			"own; take that away, or give Organizr's uuid too")
-	case isMissing:
-		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	case !httpToken.MatchString(cookiePrefix + parsed.uuid):
-		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
-	}
-}
-
-// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
-func checkSecretSource(errs *configErrors, parsed source, names string) {
-	sources := 0
-	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
-		if given != "" {
-			sources++
-		}
-	}
-	switch {
-	case sources == 0:
-		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
-			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
-	case sources > 1:
-		errs.addf("secret: more than one source; give only one of %s", names)
-	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
-		errs.addf("secret: blank; give Organizr's organizrHash")
-	}
-}
-
 // misspelledVariables are warned of once.
 var misspelledVariables sync.Once
 
@@ -2031,6 +1967,70 @@ func editDistance(one, other string) int {
 	return row[len(other)]
 }
 
+// parseSource returns what to follow: the files and the secret that the middleware's own options name, and for what
+// they don't say, the environment of Traefik. The secret has one source only.
+func parseSource(errs *configErrors, config *Config) source {
+	parsed := source{
+		uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
+		tabs: tabText.MatchString(config.Group),
+	}
+	names := "secret, secretFile and configFile"
+	if parsed.secret == "" && parsed.secretFile == "" && parsed.configFile == "" {
+		parsed.secret = os.Getenv("ORGANIZR_SECRET")
+		parsed.secretFile = os.Getenv("ORGANIZR_SECRET_FILE")
+		parsed.configFile = os.Getenv("ORGANIZR_CONFIG_FILE")
+		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
+	}
+	if config.ConfigFile == "" {
+		parsed.uuid = firstNonEmpty(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
+	}
+	parsed.uuid = strings.TrimPrefix(parsed.uuid, cookiePrefix)
+	parsed.databaseFile = strings.TrimSpace(firstNonEmpty(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	if parsed.databaseFile == "none" {
+		parsed.databaseFile = ""
+	}
+	checkUUID(errs, parsed)
+	checkSecretSource(errs, parsed, names)
+	if parsed.databaseFile == "auto" && parsed.configFile == "" {
+		errs.addf(`databaseFile: "auto" needs Organizr's config.php, which says where the database is; give configFile, ` +
+			`or the database's path, or "none" if ORGANIZR_DATABASE_FILE is for others`)
+	}
+	return parsed
+}
+
+// checkUUID reports a uuid that is missing, or that no cookie's name can have.
+func checkUUID(errs *configErrors, parsed source) {
+	isMissing := parsed.uuid == "" && parsed.configFile == ""
+	switch {
+	case isMissing && os.Getenv("ORGANIZR_CONFIG_FILE") != "":
+		errs.addf("uuid: missing; ORGANIZR_CONFIG_FILE doesn't count for a middleware with a secret or secretFile of its " +
+			"own; take that away, or give Organizr's uuid too")
+	case isMissing:
+		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	case !httpToken.MatchString(cookiePrefix + parsed.uuid):
+		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
+	}
+}
+
+// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
+func checkSecretSource(errs *configErrors, parsed source, names string) {
+	sources := 0
+	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
+		if given != "" {
+			sources++
+		}
+	}
+	switch {
+	case sources == 0:
+		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
+			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
+	case sources > 1:
+		errs.addf("secret: more than one source; give only one of %s", names)
+	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
+		errs.addf("secret: blank; give Organizr's organizrHash")
+	}
+}
+
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
 func parseLogin(errs *configErrors, raw string) *login {
 	if raw == "" || raw == "none" {
@@ -2057,93 +2057,6 @@ func parseLogin(errs *configErrors, raw string) *login {
 // isHost reports whether a text can be a host: there is a name between all its dots, apart from a final one.
 func isHost(text string) bool {
 	return text != "" && text[0] != '.' && !strings.Contains(text, "..")
-}
-
-// parseGroup returns the number of a group that is given as a number or a name. Case, spaces, hyphens and underscores
-// of a name don't matter. After a mistake it returns 0, which lets in nobody but Admin.
-func parseGroup(errs *configErrors, option, raw string) int {
-	raw = strings.TrimSpace(raw)
-	if number, ok := groupNumber(raw); ok {
-		return number
-	}
-	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
-		"groups of your own go by the number that Organizr's list of groups shows"
-	if option == "group" {
-		right += "; or tab, for the group that Organizr's tab has"
-	}
-	if raw == "" {
-		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
-	} else {
-		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
-	}
-	return 0
-}
-
-// groupNumber returns the number of a group that is given as number or name, or false if it is neither.
-func groupNumber(text string) (int, bool) {
-	if number, ok := groupNumbers[text]; ok {
-		return number, true
-	}
-	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
-	for number, name := range groupNames {
-		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(text)) {
-			return number, true
-		}
-	}
-	return 0, false
-}
-
-// tabText matches tab and tab=NAME.
-var tabText = regexp.MustCompile(`(?is)^\s*tab\s*(=.*)?$`)
-
-// parseTab returns what the option group says about tabs, or nil if it is a group.
-func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
-	parts := tabText.FindStringSubmatch(raw)
-	if parts == nil {
-		return nil
-	}
-	name := strings.TrimSpace(strings.TrimPrefix(parts[1], "="))
-	if !hasDatabase {
-		errs.addf("group: %q needs databaseFile, since Organizr has its tabs there; give it, or a group", raw)
-	}
-	if parts[1] != "" && name == "" {
-		errs.addf("group: %q has no name; give one like tab=Sonarr, or tab for the tab of the request's host", raw)
-	}
-	return &tabOption{name: name}
-}
-
-var (
-	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
-	nextCondition  = regexp.MustCompile(`^=|[;,|&\s]\s*(username|email|group|groupID|userID)\s*=`)
-	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
-)
-
-// parseConditions returns the conditions that an option lists. Without a database the claim group isn't one, since
-// users can set that text themselves.
-func parseConditions(errs *configErrors, option string, raw []string, hasDatabase bool) conditions {
-	var parsed conditions
-	for _, text := range raw {
-		parts := conditionParts.FindStringSubmatch(text)
-		switch {
-		case parts == nil:
-			errs.addf("%s: %q isn't claim=value; give one like username=alice, "+
-				"with username, email, group, groupID or userID", option, text)
-		case parts[1] == "group" && !hasDatabase:
-			errs.addf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
-				"give the group's number instead, like groupID=5", option, text)
-		case strings.ContainsAny(parts[2][:1], "\"'`"):
-			errs.addf("%s: %q has quotes around its value; give one like username=alice", option, text)
-		case nextCondition.MatchString(parts[2]):
-			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
-		case isUnprintable(parts[2]):
-			errs.addf("%s: %q has an invisible character in its value; take it out", option, text)
-		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
-			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
-		default:
-			parsed = append(parsed, condition{claim: parts[1], value: parts[2], foldCase: option == "deny"})
-		}
-	}
-	return parsed
 }
 
 var (
@@ -2185,6 +2098,20 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 		keys[hash] = &key{name: name, group: group}
 	}
 	return keys
+}
+
+// groupNumber returns the number of a group that is given as number or name, or false if it is neither.
+func groupNumber(text string) (int, bool) {
+	if number, ok := groupNumbers[text]; ok {
+		return number, true
+	}
+	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
+	for number, name := range groupNames {
+		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(text)) {
+			return number, true
+		}
+	}
+	return 0, false
 }
 
 // ordinaryHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
@@ -2247,23 +2174,6 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 		p.harmless["Authorization"] = false
 	}
 	return p
-}
-
-// addCredentialHeaders adds the headers that may hold a session or a key to those that are set.
-func (p *headerPolicy) addCredentialHeaders(config *Config) {
-	if !config.ForwardToken {
-		p.cookieIndex = len(p.names)
-		p.names = append(p.names, "Cookie")
-	}
-	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
-	p.stripsAuthorization = p.stripsSessions || p.keys != nil
-	if p.stripsAuthorization && !p.setsAuthorization {
-		p.authorizationIndex = len(p.names)
-		p.names = append(p.names, "Authorization")
-	}
-	if p.keys != nil {
-		p.names = append(p.names, keyHeader) // without a value for anybody
-	}
 }
 
 // parseHeaders returns the headers that the option lists. One that means the same as a default one replaces it.
@@ -2329,6 +2239,96 @@ func parseHeader(errs *configErrors, name, text string) *header {
 		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	}
 	return h
+}
+
+// addCredentialHeaders adds the headers that may hold a session or a key to those that are set.
+func (p *headerPolicy) addCredentialHeaders(config *Config) {
+	if !config.ForwardToken {
+		p.cookieIndex = len(p.names)
+		p.names = append(p.names, "Cookie")
+	}
+	p.stripsSessions = config.AcceptBearer && !config.ForwardToken
+	p.stripsAuthorization = p.stripsSessions || p.keys != nil
+	if p.stripsAuthorization && !p.setsAuthorization {
+		p.authorizationIndex = len(p.names)
+		p.names = append(p.names, "Authorization")
+	}
+	if p.keys != nil {
+		p.names = append(p.names, keyHeader) // without a value for anybody
+	}
+}
+
+// tabText matches tab and tab=NAME.
+var tabText = regexp.MustCompile(`(?is)^\s*tab\s*(=.*)?$`)
+
+// parseTab returns what the option group says about tabs, or nil if it is a group.
+func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
+	parts := tabText.FindStringSubmatch(raw)
+	if parts == nil {
+		return nil
+	}
+	name := strings.TrimSpace(strings.TrimPrefix(parts[1], "="))
+	if !hasDatabase {
+		errs.addf("group: %q needs databaseFile, since Organizr has its tabs there; give it, or a group", raw)
+	}
+	if parts[1] != "" && name == "" {
+		errs.addf("group: %q has no name; give one like tab=Sonarr, or tab for the tab of the request's host", raw)
+	}
+	return &tabOption{name: name}
+}
+
+// parseGroup returns the number of a group that is given as a number or a name. Case, spaces, hyphens and underscores
+// of a name don't matter. After a mistake it returns 0, which lets in nobody but Admin.
+func parseGroup(errs *configErrors, option, raw string) int {
+	raw = strings.TrimSpace(raw)
+	if number, ok := groupNumber(raw); ok {
+		return number
+	}
+	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
+		"groups of your own go by the number that Organizr's list of groups shows"
+	if option == "group" {
+		right += "; or tab, for the group that Organizr's tab has"
+	}
+	if raw == "" {
+		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
+	} else {
+		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
+	}
+	return 0
+}
+
+var (
+	conditionParts = regexp.MustCompile(`(?s)^\s*(username|email|group|groupID|userID)\s*=\s*(\S|\S.*\S)\s*$`)
+	nextCondition  = regexp.MustCompile(`^=|[;,|&\s]\s*(username|email|group|groupID|userID)\s*=`)
+	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+)
+
+// parseConditions returns the conditions that an option lists. Without a database the claim group isn't one, since
+// users can set that text themselves.
+func parseConditions(errs *configErrors, option string, raw []string, hasDatabase bool) conditions {
+	var parsed conditions
+	for _, text := range raw {
+		parts := conditionParts.FindStringSubmatch(text)
+		switch {
+		case parts == nil:
+			errs.addf("%s: %q isn't claim=value; give one like username=alice, "+
+				"with username, email, group, groupID or userID", option, text)
+		case parts[1] == "group" && !hasDatabase:
+			errs.addf("%s: %q needs databaseFile, since without it users can choose that text themselves; "+
+				"give the group's number instead, like groupID=5", option, text)
+		case strings.ContainsAny(parts[2][:1], "\"'`"):
+			errs.addf("%s: %q has quotes around its value; give one like username=alice", option, text)
+		case nextCondition.MatchString(parts[2]):
+			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
+		case isUnprintable(parts[2]):
+			errs.addf("%s: %q has an invisible character in its value; take it out", option, text)
+		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
+			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
+		default:
+			parsed = append(parsed, condition{claim: parts[1], value: parts[2], foldCase: option == "deny"})
+		}
+	}
+	return parsed
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
