@@ -851,14 +851,24 @@ func (p *poller) readDatabase() error {
 	return nil
 }
 
-// noteFree notes that nobody is writing the database.
-func (p *poller) noteFree() {
-	if p.busyTimer != nil {
-		p.busyTimer.Stop()
-		p.busyTimer = nil
+// databasePath returns where the database is: as databaseFile says, or as config.php does. For a link it is the target,
+// beside which SQLite puts its journal and its log.
+func (p *poller) databasePath() (string, error) {
+	path, folder, name := p.source.databaseFile, p.settings["dbLocation"], p.settings["dbName"]
+	driver := p.settings["driver"]
+	switch {
+	case driver != "" && driver != "sqlite3":
+		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; "+
+			`set databaseFile to "none"`, p.source.configFile, driver)
+	case path == "auto" && (folder == "" || name == ""):
+		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", p.source.configFile)
+	case path == "auto":
+		path = folder + name
 	}
-	p.databaseBusy = false
-	p.databaseOld = false
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	return path, nil
 }
 
 // throttle makes newcomers wait before the database is read for them again: three times as long as the last reading
@@ -903,24 +913,14 @@ func (p *poller) noteBusy(path string) error {
 	return nil
 }
 
-// databasePath returns where the database is: as databaseFile says, or as config.php does. For a link it is the target,
-// beside which SQLite puts its journal and its log.
-func (p *poller) databasePath() (string, error) {
-	path, folder, name := p.source.databaseFile, p.settings["dbLocation"], p.settings["dbName"]
-	driver := p.settings["driver"]
-	switch {
-	case driver != "" && driver != "sqlite3":
-		return "", fmt.Errorf("databaseFile: %q says that Organizr's database is %s, and only SQLite can be followed; "+
-			`set databaseFile to "none"`, p.source.configFile, driver)
-	case path == "auto" && (folder == "" || name == ""):
-		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", p.source.configFile)
-	case path == "auto":
-		path = folder + name
+// noteFree notes that nobody is writing the database.
+func (p *poller) noteFree() {
+	if p.busyTimer != nil {
+		p.busyTimer.Stop()
+		p.busyTimer = nil
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	return path, nil
+	p.databaseBusy = false
+	p.databaseOld = false
 }
 
 // groupsFromRows returns the names of the groups by their numbers, from rows of the table groups (group_id, group). A
