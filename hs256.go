@@ -1206,13 +1206,6 @@ func hasJournal(path string) bool {
 	return err == nil && journal.Size() > 0
 }
 
-// continues reports whether the log has at most grown since an earlier state. SQLite copies pages of a log into the
-// file only while they are still in the log. So what was copied in that state, and then what is in the log, belong
-// together.
-func (s databaseState) continues(earlier databaseState) bool {
-	return earlier.walHeader != "" && s.walHeader == earlier.walHeader
-}
-
 // readState reads the database, which was in the given state a moment ago.
 func (r *databaseReader) readState(path string, state databaseState) error {
 	file, err := os.Open(path)
@@ -1272,6 +1265,13 @@ func isOneState(pages *pageSource, path string, copied databaseState) bool {
 	parsed, err := stateOf(path)
 	isSame := parsed.identity == copied.identity && copied.identity != ""
 	return err == nil && (isSame || parsed.continues(copied) && !pages.hasLatePages)
+}
+
+// continues reports whether the log has at most grown since an earlier state. SQLite copies pages of a log into the
+// file only while they are still in the log. So what was copied in that state, and then what is in the log, belong
+// together.
+func (s databaseState) continues(earlier databaseState) bool {
+	return earlier.walHeader != "" && s.walHeader == earlier.walHeader
 }
 
 // takeExtract replaces the latest extract by one of these pages. What is the same in both has the same pointer.
@@ -1487,6 +1487,58 @@ func (s *pageSource) readHeaders() error {
 	return nil
 }
 
+// readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
+// is written last: if its checksum is wrong, the log is being written.
+func readLog(wal io.ReaderAt, walHeader string) (map[int]int64, error) {
+	const magic, magicOfBigEndian = 0x377f0682, 0x377f0683
+	if walHeader == "" {
+		return nil, nil
+	}
+	length := frameHeaderSize + bigEndian(walHeader, 8, 4)
+	if bigEndian(walHeader, 0, 4) == magicOfBigEndian {
+		return nil, errFormat
+	}
+	if len(walHeader) < walHeaderSize || bigEndian(walHeader, 0, 4) != magic || length < 512 || length > 1<<17 {
+		return nil, errBusy
+	}
+	salts, sums := walHeader[16:24], walHeader[24:]
+	logged, uncommitted := map[int]int64{}, map[int]int64{}
+	last, sumsBeforeLast := int64(0), "" // of the last commit
+	for offset := int64(walHeaderSize); ; offset += int64(length) {
+		frame := textAt(wal, offset, frameHeaderSize)
+		if len(frame) < frameHeaderSize || frame[8:16] != salts {
+			break
+		}
+		uncommitted[bigEndian(frame, 0, 4)] = offset + frameHeaderSize
+		if isCommit := bigEndian(frame, 4, 4) > 0; isCommit {
+			for page, newer := range uncommitted {
+				logged[page] = newer
+			}
+			uncommitted = map[int]int64{}
+			last, sumsBeforeLast = offset, sums
+		}
+		sums = frame[16:]
+	}
+	if last > 0 && !isValidFrame(textAt(wal, last, length), sumsBeforeLast, length) {
+		return nil, errBusy
+	}
+	return logged, nil
+}
+
+// isValidFrame reports whether a frame is whole and has the right checksum, which continues that of the frame before
+// (section 4.2).
+func isValidFrame(frame, sumsBefore string, length int) bool {
+	if len(frame) < length {
+		return false
+	}
+	first, second := uint32(bigEndian(sumsBefore, 0, 4)), uint32(bigEndian(sumsBefore, 4, 4))
+	for words := []byte(frame[:8] + frame[frameHeaderSize:]); len(words) > 7; words = words[8:] {
+		first += binary.LittleEndian.Uint32(words) + second
+		second += binary.LittleEndian.Uint32(words[4:]) + first
+	}
+	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
+}
+
 // noteLogged notes the pages that have come into the log since the last reading, or aren't in it any more.
 func (s *pageSource) noteLogged() {
 	for _, logged := range []map[int]int64{s.logged, s.last.logged} {
@@ -1555,58 +1607,6 @@ func (s *pageSource) page(number int) (string, error) {
 	return text, nil
 }
 
-// readLog returns the offsets of the pages that a write-ahead log has committed (section 4). The last frame of a commit
-// is written last: if its checksum is wrong, the log is being written.
-func readLog(wal io.ReaderAt, walHeader string) (map[int]int64, error) {
-	const magic, magicOfBigEndian = 0x377f0682, 0x377f0683
-	if walHeader == "" {
-		return nil, nil
-	}
-	length := frameHeaderSize + bigEndian(walHeader, 8, 4)
-	if bigEndian(walHeader, 0, 4) == magicOfBigEndian {
-		return nil, errFormat
-	}
-	if len(walHeader) < walHeaderSize || bigEndian(walHeader, 0, 4) != magic || length < 512 || length > 1<<17 {
-		return nil, errBusy
-	}
-	salts, sums := walHeader[16:24], walHeader[24:]
-	logged, uncommitted := map[int]int64{}, map[int]int64{}
-	last, sumsBeforeLast := int64(0), "" // of the last commit
-	for offset := int64(walHeaderSize); ; offset += int64(length) {
-		frame := textAt(wal, offset, frameHeaderSize)
-		if len(frame) < frameHeaderSize || frame[8:16] != salts {
-			break
-		}
-		uncommitted[bigEndian(frame, 0, 4)] = offset + frameHeaderSize
-		if isCommit := bigEndian(frame, 4, 4) > 0; isCommit {
-			for page, newer := range uncommitted {
-				logged[page] = newer
-			}
-			uncommitted = map[int]int64{}
-			last, sumsBeforeLast = offset, sums
-		}
-		sums = frame[16:]
-	}
-	if last > 0 && !isValidFrame(textAt(wal, last, length), sumsBeforeLast, length) {
-		return nil, errBusy
-	}
-	return logged, nil
-}
-
-// isValidFrame reports whether a frame is whole and has the right checksum, which continues that of the frame before
-// (section 4.2).
-func isValidFrame(frame, sumsBefore string, length int) bool {
-	if len(frame) < length {
-		return false
-	}
-	first, second := uint32(bigEndian(sumsBefore, 0, 4)), uint32(bigEndian(sumsBefore, 4, 4))
-	for words := []byte(frame[:8] + frame[frameHeaderSize:]); len(words) > 7; words = words[8:] {
-		first += binary.LittleEndian.Uint32(words) + second
-		second += binary.LittleEndian.Uint32(words[4:]) + first
-	}
-	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
-}
-
 // A table is a B-tree of pages, of which some columns count (section 1.6).
 type table struct {
 	name    string
@@ -1630,6 +1630,22 @@ type tablePage struct {
 	chunks   map[int64]bool     // numbers of the chunks that all this is in
 }
 
+// findTable returns the table of a name from the rows of the schema, of which these columns count.
+func findTable(schema [][]string, name string, columns []string) (*table, error) {
+	found := &table{name: name}
+	for _, row := range schema {
+		kind, rowName, root, sql := row[0], row[1], row[2], row[3]
+		if kind == "table" && strings.EqualFold(rowName, name) {
+			found.root, _ = strconv.Atoi(root)
+			found.columns = columnsOf(sql)
+		}
+	}
+	if err := found.selectColumns(columns); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 // selectColumns sets the columns that count, in the order in which a row has them. It returns an error if the table
 // lacks one.
 func (t *table) selectColumns(names []string) error {
@@ -1650,22 +1666,6 @@ func (t *table) selectColumns(names []string) error {
 		}
 	}
 	return nil
-}
-
-// findTable returns the table of a name from the rows of the schema, of which these columns count.
-func findTable(schema [][]string, name string, columns []string) (*table, error) {
-	found := &table{name: name}
-	for _, row := range schema {
-		kind, rowName, root, sql := row[0], row[1], row[2], row[3]
-		if kind == "table" && strings.EqualFold(rowName, name) {
-			found.root, _ = strconv.Atoi(root)
-			found.columns = columnsOf(sql)
-		}
-	}
-	if err := found.selectColumns(columns); err != nil {
-		return nil, err
-	}
-	return found, nil
 }
 
 var (
@@ -1863,6 +1863,32 @@ func readRecords(pages *pageSource, page *tablePage, content string, cells []int
 	return records, nil
 }
 
+// readOverflowing returns a record that doesn't fit into the rest of its leaf page and goes on in overflow pages
+// (section 1.6), or its first 32 KiB and what is on their last page.
+func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64) (string, error) {
+	minLocal := (pages.usable-12)*32/255 - 23
+	local := minLocal + int((size-int64(minLocal))%int64(pages.usable-4))
+	if local > pages.usable-35 {
+		local = minLocal
+	}
+	if local+4 > len(rest) {
+		return "", errDamaged
+	}
+	text := rest[:local]
+	for next := bigEndian(rest, local, 4); int64(len(text)) < size && len(text) < maxRowLength; {
+		overflow, err := pages.page(next)
+		pages.maxOverflow -= int64(pages.pageSize)
+		if err != nil || pages.maxOverflow < 0 {
+			return "", errDamaged
+		}
+		page.numbers = append(page.numbers, next)
+		page.chunks[pages.chunkOf(next)] = true
+		next = bigEndian(overflow, 0, 4)
+		text += overflow[4:pages.usable]
+	}
+	return text, nil
+}
+
 // rowsOf returns the columns that count of each record. A column's type is a number of one to nine bytes, seven bits in
 // each. Behind the last type there may be columns that were added later. Nothing is called for most columns: calls are
 // slow in Yaegi, and there can be a hundred thousand rows.
@@ -1925,32 +1951,6 @@ func numberOf(value string, serialType int64) string {
 		return strconv.FormatInt(number, 10)
 	}
 	return ""
-}
-
-// readOverflowing returns a record that doesn't fit into the rest of its leaf page and goes on in overflow pages
-// (section 1.6), or its first 32 KiB and what is on their last page.
-func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64) (string, error) {
-	minLocal := (pages.usable-12)*32/255 - 23
-	local := minLocal + int((size-int64(minLocal))%int64(pages.usable-4))
-	if local > pages.usable-35 {
-		local = minLocal
-	}
-	if local+4 > len(rest) {
-		return "", errDamaged
-	}
-	text := rest[:local]
-	for next := bigEndian(rest, local, 4); int64(len(text)) < size && len(text) < maxRowLength; {
-		overflow, err := pages.page(next)
-		pages.maxOverflow -= int64(pages.pageSize)
-		if err != nil || pages.maxOverflow < 0 {
-			return "", errDamaged
-		}
-		page.numbers = append(page.numbers, next)
-		page.chunks[pages.chunkOf(next)] = true
-		next = bigEndian(overflow, 0, 4)
-		text += overflow[4:pages.usable]
-	}
-	return text, nil
 }
 
 // beginningOf returns the first bytes of a file, or nothing if it can't be read.
