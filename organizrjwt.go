@@ -119,7 +119,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	checkUnknown(errs, config.Unknown)
 	followed := parseSource(errs, config)
 	hasDatabase := followed.databaseFile != ""
-	m.login = parseLogin(errs, firstNonEmpty(config.OrganizrURL, os.Getenv("ORGANIZR_URL")))
+	m.login = parseLogin(errs, optionOrVariable("organizrURL", config.OrganizrURL, "ORGANIZR_URL"))
 	m.keys = parseKeys(errs, config.Keys)
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
 	m.tab = parseTab(errs, config.Group, hasDatabase)
@@ -1967,39 +1967,54 @@ func editDistance(one, other string) int {
 	return row[len(other)]
 }
 
+// A setting is a value with the name under which it was given: that of an option, or of a variable in Traefik's
+// environment.
+type setting struct{ name, value string }
+
+// optionOrVariable returns the option, or the variable if only that was given.
+func optionOrVariable(option, value, variable string) setting {
+	fromEnvironment := os.Getenv(variable)
+	if value == "" && fromEnvironment != "" {
+		return setting{variable, fromEnvironment}
+	}
+	return setting{option, value}
+}
+
 // parseSource returns what to follow: the files and the secret that the middleware's own options name, and for what
 // they don't say, the environment of Traefik. The secret has one source only.
 func parseSource(errs *configErrors, config *Config) source {
 	parsed := source{
-		uuid: config.UUID, secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
+		secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
 		tabs: tabText.MatchString(config.Group),
 	}
-	names := "secret, secretFile and configFile"
+	names := []string{"secret", "secretFile", "configFile"}
 	if parsed.secret == "" && parsed.secretFile == "" && parsed.configFile == "" {
-		parsed.secret = os.Getenv("ORGANIZR_SECRET")
-		parsed.secretFile = os.Getenv("ORGANIZR_SECRET_FILE")
-		parsed.configFile = os.Getenv("ORGANIZR_CONFIG_FILE")
-		names = "ORGANIZR_SECRET, ORGANIZR_SECRET_FILE and ORGANIZR_CONFIG_FILE"
+		names = []string{"ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE", "ORGANIZR_CONFIG_FILE"}
+		parsed.secret = os.Getenv(names[0])
+		parsed.secretFile = os.Getenv(names[1])
+		parsed.configFile = os.Getenv(names[2])
 	}
-	if config.ConfigFile == "" {
-		parsed.uuid = firstNonEmpty(parsed.uuid, os.Getenv("ORGANIZR_UUID"))
+	uuid := setting{"uuid", config.UUID}
+	if config.ConfigFile == "" { // it has a uuid, which may not be that of the variable
+		uuid = optionOrVariable("uuid", config.UUID, "ORGANIZR_UUID")
 	}
-	parsed.uuid = strings.TrimPrefix(parsed.uuid, cookiePrefix)
-	parsed.databaseFile = strings.TrimSpace(firstNonEmpty(config.DatabaseFile, os.Getenv("ORGANIZR_DATABASE_FILE")))
+	parsed.uuid = strings.TrimPrefix(uuid.value, cookiePrefix)
+	checkUUID(errs, parsed, uuid.name)
+	checkSecretSource(errs, parsed, names)
+	databaseFile := optionOrVariable("databaseFile", config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
+	parsed.databaseFile = strings.TrimSpace(databaseFile.value)
 	if parsed.databaseFile == "none" {
 		parsed.databaseFile = ""
 	}
-	checkUUID(errs, parsed)
-	checkSecretSource(errs, parsed, names)
 	if parsed.databaseFile == "auto" && parsed.configFile == "" {
-		errs.addf(`databaseFile: "auto" needs Organizr's config.php, which says where the database is; give configFile, ` +
-			`or the database's path, or "none" if ORGANIZR_DATABASE_FILE is for others`)
+		errs.addf(`%s: "auto" needs Organizr's config.php, which says where the database is; give configFile, `+
+			`or the database's path as databaseFile, or "none"`, databaseFile.name)
 	}
 	return parsed
 }
 
 // checkUUID reports a uuid that is missing, or that no cookie's name can have.
-func checkUUID(errs *configErrors, parsed source) {
+func checkUUID(errs *configErrors, parsed source, name string) {
 	isMissing := parsed.uuid == "" && parsed.configFile == ""
 	switch {
 	case isMissing && os.Getenv("ORGANIZR_CONFIG_FILE") != "":
@@ -2008,12 +2023,13 @@ func checkUUID(errs *configErrors, parsed source) {
 	case isMissing:
 		errs.addf("uuid: missing; give Organizr's uuid, or its config.php as configFile or ORGANIZR_CONFIG_FILE")
 	case !httpToken.MatchString(cookiePrefix + parsed.uuid):
-		errs.addf("uuid: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", parsed.uuid)
+		errs.addf("%s: %q can't be part of a cookie's name; give Organizr's uuid as its config.php has it", name, parsed.uuid)
 	}
 }
 
-// checkSecretSource reports a secret that is missing or blank, or has more than one of the named sources.
-func checkSecretSource(errs *configErrors, parsed source, names string) {
+// checkSecretSource reports a secret that is missing or blank, or has more than one source. The names are those of the
+// secret, its file and config.php, as options or as variables.
+func checkSecretSource(errs *configErrors, parsed source, names []string) {
 	sources := 0
 	for _, given := range []string{parsed.secret, parsed.secretFile, parsed.configFile} {
 		if given != "" {
@@ -2025,22 +2041,23 @@ func checkSecretSource(errs *configErrors, parsed source, names string) {
 		errs.addf("secret: missing; give Organizr's organizrHash as secret or secretFile, " +
 			"or its config.php as configFile or ORGANIZR_CONFIG_FILE")
 	case sources > 1:
-		errs.addf("secret: more than one source; give only one of %s", names)
+		errs.addf("secret: more than one source; give only one of %s, %s and %s", names[0], names[1], names[2])
 	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
-		errs.addf("secret: blank; give Organizr's organizrHash")
+		errs.addf("%s: blank; give Organizr's organizrHash", names[0])
 	}
 }
 
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
-func parseLogin(errs *configErrors, raw string) *login {
+func parseLogin(errs *configErrors, given setting) *login {
+	raw := given.value
 	if raw == "" || raw == "none" {
 		return nil
 	}
 	parsed, err := url.Parse(raw)
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || !isHost(parsed.Hostname()) ||
 		parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" || strings.ContainsAny(raw, " \t\r\n") {
-		errs.addf("organizrURL: %q must be an http or https URL without user, query and fragment, "+
-			"like https://organizr.example.com", raw)
+		errs.addf("%s: %q must be an http or https URL without user, query and fragment, "+
+			"like https://organizr.example.com", given.name, raw)
 		return nil
 	}
 	parsed = parsed.JoinPath("/")

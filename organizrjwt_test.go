@@ -3032,11 +3032,13 @@ func TestSecretSources(t *testing.T) {
 			"",
 			"give only one of secret, secretFile and configFile",
 		},
-		{"a blank one in the environment", Config{UUID: "x"}, "SECRET= ", "secret: blank"},
+		{"a URL in the environment", Config{UUID: "x", Secret: hash}, "URL=x", `ORGANIZR_URL: "x" must be an http`},
+		{"a uuid in the environment", Config{Secret: hash}, "UUID=a b", `ORGANIZR_UUID: "a b" can't be part`},
+		{"a blank one in the environment", Config{UUID: "x"}, "SECRET= ", "ORGANIZR_SECRET: blank"},
 		{
 			"databaseFile auto without a config file",
 			Config{UUID: uuid, SecretFile: hashFile},
-			"DATABASE_FILE=auto", `databaseFile: "auto"`,
+			"DATABASE_FILE=auto", `ORGANIZR_DATABASE_FILE: "auto"`,
 		},
 	} {
 		run(t, test.name, func(t *testing.T) {
