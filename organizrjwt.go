@@ -1599,7 +1599,7 @@ func refuseBadCredentials(e *exchange) bool {
 	case e.m.keys != nil && isProgram:
 		sendRefusalAs(e, loginNeeded, false)
 		return true
-	case isUnverifiable(err):
+	case slices.Contains(unverifiable, err):
 		e.m.reportOnce("a visitor who seems to be logged in to Organizr was refused", err)
 		sendRefusalAs(e, sessionUnverifiable, true)
 		return true
@@ -1610,11 +1610,6 @@ func refuseBadCredentials(e *exchange) bool {
 // unverifiable has what can be wrong with the token of somebody who may well be logged in at Organizr.
 var unverifiable = []error{
 	errWrongSignature, errWrongHeader, errWrongClaims, errWrongIssuer, errNotYetValid, errOddGroup,
-}
-
-// isUnverifiable reports whether an error is one of unverifiable.
-func isUnverifiable(err error) bool {
-	return slices.Contains(unverifiable, err)
 }
 
 // reportOnce logs that somebody was refused for what may be a wrong option: visitors whose sessions can't be checked,
