@@ -102,6 +102,16 @@ type session struct {
 	validUntil float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
+// newVerifier returns the verifier of sessions that come in this cookie. The database and the binding can be nil.
+func newVerifier(cookieName, secret string, db *database, bound *binding) *verifier {
+	return &verifier{
+		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
+		isSessionCookie: cookieMatcher(regexp.QuoteMeta(cookieName)),
+		errNoCookie:     errors.New("the request has no cookie " + cookieName),
+		secret:          []byte(secret), database: db, binding: bound, isBound: bound != nil,
+	}
+}
+
 // cookieMatcher returns a function that reports whether a cookie has a name that the regular expression matches. The
 // function takes one element of a Cookie header, with the spaces around it.
 func cookieMatcher(nameExpression string) func(cookie string) bool {
@@ -489,12 +499,7 @@ func (p *poller) publish(until time.Time) {
 		before.database == p.database && reflect.DeepEqual(before.binding, bound) {
 		return
 	}
-	p.current.verifier = &verifier{
-		cookieName: cookieName, cookieStart: "; " + cookieName + "=",
-		isSessionCookie: cookieMatcher(regexp.QuoteMeta(cookieName)),
-		errNoCookie:     errors.New("the request has no cookie " + cookieName),
-		secret:          []byte(secret), database: p.database, binding: bound, isBound: bound != nil,
-	}
+	p.current.verifier = newVerifier(cookieName, secret, p.database, bound)
 }
 
 // log logs what is wrong with the files, once until that changes.
