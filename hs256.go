@@ -10,6 +10,8 @@ package organizrjwt
 //   - The database: what counts of it, and how often it is read.
 //   - Tabs: which group Organizr shows a service to.
 //   - SQLite: reading a database that somebody else may be writing.
+//   - Pages: what SQLite's file and its write-ahead log consist of.
+//   - Tables: the rows on those pages.
 //
 // The middleware follows a source by watch and poll, gets what is in force by inForce, and turns a token into a session
 // by verify. Groups, accounts and what is printable are described here, since tokens and the database have them.
@@ -92,16 +94,6 @@ type verifier struct {
 	errNoCookie     error                    // what is wrong with a request without that cookie
 }
 
-// A session is a verified token, or stands for a key, and then token is empty.
-type session struct {
-	token      string
-	cookie     string // that carries it, between other cookies; without a value for a key
-	account    *account
-	verifier   *verifier // that verified it
-	listed     listedSession
-	validUntil float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
-}
-
 // newVerifier returns the verifier of sessions that come in this cookie. The database and the binding can be nil.
 func newVerifier(cookieName, secret string, db *database, bound *binding) *verifier {
 	return &verifier{
@@ -116,6 +108,16 @@ func newVerifier(cookieName, secret string, db *database, bound *binding) *verif
 // function takes one element of a Cookie header, with the spaces around it.
 func cookieMatcher(nameExpression string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + nameExpression + `[ \t]*(?:=|$)`).MatchString
+}
+
+// A session is a verified token, or stands for a key, and then token is empty.
+type session struct {
+	token      string
+	cookie     string // that carries it, between other cookies; without a value for a key
+	account    *account
+	verifier   *verifier // that verified it
+	listed     listedSession
+	validUntil float64 // when it ends or must be checked again, in Unix seconds; infinite for a key
 }
 
 // verify returns the session that the token stands for now, or an error that says what is wrong with it. The third part
@@ -1064,18 +1066,9 @@ func hostOfTab(address string) string {
 // (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
 
 const (
-	chunkSize       = 64 << 10 // bytes that are copied at once; a multiple of every page size
-	maxReadings     = 4        // in a row, while somebody is writing
-	maxRounds       = 4        // of one reading, each with more chunks that somebody is writing
-	maxSettlings    = 100      // attempts to catch a moment at which nobody writes
-	settlingPause   = 200 * time.Microsecond
-	maxRowLength    = 32 << 10 // bytes, and a page more
-	maxValueLength  = maxTokenLength
-	maxTreeDepth    = 20  // of a tree of pages, as in SQLite
-	headerSize      = 100 // bytes at the beginning of the file
-	walHeaderSize   = 32
-	frameHeaderSize = 24     // of each page in the write-ahead log
-	unreadable      = "\x00" // stands for a value that is too long
+	maxReadings   = 4   // in a row, while somebody is writing
+	headerSize    = 100 // bytes at the beginning of the file
+	walHeaderSize = 32  // bytes at the beginning of the write-ahead log
 )
 
 var (
@@ -1372,6 +1365,20 @@ func (r *databaseReader) interpret() {
 	r.database = read
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Pages
+//
+// SQLite's file consists of pages of one size, and is read in chunks of several. A page may have a newer version in the
+// write-ahead log.
+
+const (
+	chunkSize       = 64 << 10 // bytes that are copied at once; a multiple of every page size
+	maxRounds       = 4        // of one reading, each with more chunks that somebody is writing
+	maxSettlings    = 100      // attempts to catch a moment at which nobody writes
+	settlingPause   = 200 * time.Microsecond
+	frameHeaderSize = 24 // bytes before each page in the write-ahead log
+)
+
 // A pageSource returns the pages of a database.
 type pageSource struct {
 	file, wal    io.ReaderAt
@@ -1611,6 +1618,16 @@ func (s *pageSource) page(number int) (string, error) {
 	}
 	return text, nil
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tables
+
+const (
+	maxRowLength   = 32 << 10       // bytes that are read of a row, and at most a page more
+	maxValueLength = maxTokenLength // bytes
+	maxTreeDepth   = 20             // of a tree of pages, as in SQLite
+	unreadable     = "\x00"         // stands for a value that is too long
+)
 
 // A table is a B-tree of pages, of which some columns count (section 1.6).
 type table struct {
