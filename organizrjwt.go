@@ -3,8 +3,8 @@
 // the one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
-// The middleware. From top to bottom: what a request meets, up to its refusal; then what the options become that it is
-// compared with; last the page.
+// This file is the middleware. From top to bottom: what a request meets, up to its refusal; how the options become what
+// it is compared with; and the page.
 //
 //   - Configuration: the options, and New.
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
@@ -21,11 +21,11 @@ package organizrjwt
 //   - Paths: what services may take a path for.
 //   - The page that people see.
 //
-// What Yaegi, Traefik's interpreter, makes of Go decides the form of a few functions. A call allocates a slot for every
-// expression of the function, even for those that are never reached, and calling a method takes five times as many
-// allocations as calling a function. So what runs for a returning visitor, for one whose other cookies change, for a
-// path with rules and for a refused program is in short plain functions, and so is most of what they call. What is
-// seldom called is in methods. CONTRIBUTING.md lists what else Yaegi makes of Go.
+// Traefik interprets this file by Yaegi, and that decides the form of some functions. A call allocates a slot for every
+// expression in the function, reached or not, and a call of a method takes five times as many allocations as one of a
+// function. So what runs for most requests is in short plain functions: for returning visitors, for those whose other
+// cookies change, for paths with rules, and for refused programs. Their first parameter is often what would be the
+// receiver, under a receiver's short name. What runs seldom is in methods. CONTRIBUTING.md says more about Yaegi.
 
 import (
 	"context"
@@ -79,8 +79,8 @@ type Config struct {
 	Unknown map[string]any `json:"-" mapstructure:",remain"` // options that don't exist
 }
 
-// CreateConfig returns the default options. They let nobody in, since group is required. The headers are those with
-// which Organizr's own check answers (its api/v2/auth).
+// CreateConfig returns the default options. New doesn't accept them as they are, since group has no default. The
+// headers are those with which Organizr's own check answers (its api/v2/auth).
 func CreateConfig() *Config {
 	return &Config{Headers: map[string]string{
 		"X-Organizr-User": "{username}", "X-Organizr-Email": "{email}", "X-Organizr-Group": "{groupID}",
@@ -207,13 +207,13 @@ func (m *middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // acceptBearer is on.
 type programMiddleware struct{ *middleware }
 
-// ServeHTTP does what that of middleware does, but looks visitors up by all headers that can say who they are. Two
+// ServeHTTP does the same as the one of middleware, but looks visitors up by all headers that can say who they are. Two
 // lookups, the first by the cookies alone, would take a program 128 allocations instead of 93. A function that both
 // ServeHTTPs share would take every visitor ten more.
 func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	m := p.middleware
 	headers := req.Header
-	// No header can contain the bytes between them, so no other headers make the same text.
+	// No header can contain the bytes between them, so none can look like two.
 	credentials := strings.Join(headers["Authorization"], "\x00") + "\x01" + strings.Join(headers[keyHeader], "\x00") +
 		"\x01" + strings.Join(headers["Cookie"], "; ")
 	m.RLock()
@@ -238,13 +238,13 @@ func (p *programMiddleware) ServeHTTP(rw http.ResponseWriter, req *http.Request)
 	m.next.ServeHTTP(rw, req)
 }
 
-// failingWriter makes WriteSubset report, in one compiled call, whether there is a header beside the harmless ones: it
-// skips those and fails at the first other one, since nothing can be written to a nil file. A loop over the headers
-// takes 34 allocations, this takes 14.
+// failingWriter makes WriteSubset report, in one compiled call, whether a request has a header that isn't harmless.
+// WriteSubset skips the harmless ones, and fails at the first other one, since nothing can be written to a nil file. A
+// loop over the headers takes 34 allocations, this takes 14.
 var failingWriter = (*os.File)(nil)
 
-// decide finds out what the path requires and who sent the request. It returns the visitor, or refuses the request and
-// returns nil.
+// decide finds out who sent the request and which group it requires. It returns the sender if they may enter. Otherwise
+// it refuses the request and returns nil.
 func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credentials string) *visitor {
 	m.RLock()
 	sender := m.byCredentials[credentials]
@@ -267,8 +267,9 @@ func decide(m *middleware, rw http.ResponseWriter, req *http.Request, credential
 	return sender
 }
 
-// screen handles an unusual request of a visitor who may enter: it checks for other sites and for forged headers. It
-// returns the visitor whose headers the service gets, or refuses the request and returns nil.
+// screen handles an unusual request of a visitor who may enter. If it comes from another site's page, or has too many
+// headers, screen refuses it and returns nil. Otherwise it removes forged headers, and returns the visitor whose values
+// the service gets.
 func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) *visitor {
 	why := checkRequest(m, sender, req)
 	if why != nil {
@@ -278,7 +279,7 @@ func screen(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Re
 	if req.Header.WriteSubset(failingWriter, m.harmlessHeaders) != nil {
 		removeReserved(m.headers, req.Header)
 	}
-	if sender.values == nil { // a guest or a restricted visitor: nothing else of them is needed any more
+	if sender.values == nil { // a guest or a restricted visitor, of whom nothing but the values is needed from here on
 		return &visitor{values: guestValues(m.headers, req.Header, m.cachedVerifier())}
 	}
 	return sender
@@ -296,7 +297,7 @@ func checkRequest(m *middleware, sender *visitor, req *http.Request) *refusal {
 	return nil
 }
 
-// requiredFor returns what a visitor's request requires. decide has these lines of its own: a call would take every
+// requiredFor returns what a visitor's request requires. decide repeats these lines, since a call would take every
 // visitor under rules 14 allocations more.
 func requiredFor(m *middleware, req *http.Request, sender *visitor) *rule {
 	required := m.groupRule
@@ -319,36 +320,35 @@ const (
 )
 
 // A visitor's rank is 1000 minus the number of their group, 1000 for Admin and 1 for guests, unless allow, deny or a
-// restriction changes it. A visitor whose rank isn't set never gets in, and a rule whose group isn't set lets in nobody
-// but Admin.
+// restriction changes it. What isn't set opens nothing: rank 0 gets in nowhere, and group 0 lets in nobody but Admin.
 const (
 	maxRank   = 1000
 	guestRank = maxRank - guestGroup
 )
 
-// errLongCredentials is why a visitor has no session whose credentials aren't looked through.
+// errLongCredentials is why a visitor has no session if their credentials are too long to be looked through.
 var errLongCredentials = errors.New("the request's cookies and Authorization are longer than 32 KiB")
 
-// A visitor is somebody who sends requests. A variable called owner has the visitor as their session describes them, a
-// variable called sender as one request does.
+// A visitor is somebody who sends requests. Variables called owner are visitors as their session or key describes them;
+// those called sender are visitors as one request shows them.
 type visitor struct {
 	account     *account      // nil if nobody is logged in
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
 	restriction *refusal      // why they get in only where guests do, or nowhere, whatever their group; usually nil
-	values      [][]string    // of headerPolicy.names; nil for guests and for newRestricted, whom screen deals with
+	values      [][]string    // of headerPolicy.names; nil for guests and restricted visitors, who get theirs in screen
 	urlUser     *url.Userinfo // the name, for Traefik's access log
 
 	harmlessHeaders map[string]bool // names of headers that screen needn't look at; nil for none
 
 	cacheKey       string // by which the cache knows them: the token, or \x01 and the hash of their key
-	fromBrowser    bool   // browsers send what lets them in with requests of any page
-	whyNoSession   error  // nil if there is a session, or if nobody can tell: Organizr's files aren't there
-	badCredentials bool   // what was sent as a token, or where there are keys as a password, isn't good
+	fromBrowser    bool   // a browser may have sent the session or key unasked, with a request of any site's page
+	whyNoSession   error  // nil if there is a session, or if Organizr's files aren't there to tell
+	badCredentials bool   // what was sent as a token or, where there are keys, as a key isn't good
 }
 
-// identify returns who sent the request. A token or a key may come in another header than a cookie, and a browser may
-// send two cookies: Organizr sets one for its domain and one for its host, and one of them can be stale.
+// identify returns who sent the request. Nearly all requests with a session have it in one cookie, and nothing else
+// that could say who sent them.
 func identify(m *middleware, req *http.Request, credentials string, current *verifier) *visitor {
 	if current == nil {
 		return pollAndIdentify(m, req, credentials)
@@ -379,8 +379,9 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 	return identify(m, req, credentials, current)
 }
 
-// identifyUnusual returns who sent a request in which more than one cookie or header can say so, or whose session may
-// be bound to an address. The first good session counts, and a key if there is none.
+// identifyUnusual returns who sent a request that doesn't have exactly one session cookie, that may have a bearer token
+// or a key, or whose session may be bound to an address. The first good session counts, and a key if there is none.
+// Organizr sets two cookies, one for its domain and one for its host, and one of them can be stale.
 func identifyUnusual(
 	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
