@@ -484,10 +484,10 @@ func newVisitor(m *middleware, verified *session) *visitor {
 		}
 	}
 	values := make([][]string, len(m.headerNames))
-	for i, set := range m.headers.set {
-		text := user.claims[set.onlyClaim]
-		if set.onlyClaim == "" {
-			text = set.expand(verified)
+	for i, configured := range m.headers.configured {
+		text := user.claims[configured.onlyClaim]
+		if configured.onlyClaim == "" {
+			text = configured.expand(verified)
 		}
 		if text != "" {
 			values[i] = []string{text}
@@ -896,8 +896,8 @@ const (
 
 // A headerPolicy says which headers of a request reach the service.
 type headerPolicy struct {
-	set                 []*header
-	names               []string        // of the headers that are set: those, then Cookie, Authorization and keyHeader
+	configured          []*header       // the option headers
+	names               []string        // of the headers that the plugin sets: those, Cookie, Authorization, keyHeader
 	cookieIndex         int             // of Cookie in names, or -1 if it is forwarded as it came
 	authorizationIndex  int             // of Authorization, likewise
 	setsAuthorization   bool            // the option headers has it
@@ -2151,19 +2151,19 @@ var pathHeaders = strings.Fields(`
 // headers.
 func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *headerPolicy {
 	p := &headerPolicy{
-		set: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
+		configured: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
 		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, harmless: map[string]bool{},
 	}
 	reserved := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
-	for i, set := range p.set {
-		p.names = append(p.names, set.name)
-		for _, claim := range set.claims {
+	for i, configured := range p.configured {
+		p.names = append(p.names, configured.name)
+		for _, claim := range configured.claims {
 			if claim != "groupID" && !slices.Contains(p.checkedClaims, claim) {
 				p.checkedClaims = append(p.checkedClaims, claim)
 			}
 		}
-		reserved = append(reserved, set.name)
-		if set.name == "Authorization" {
+		reserved = append(reserved, configured.name)
+		if configured.name == "Authorization" {
 			p.authorizationIndex = i
 			p.setsAuthorization = true
 		}
