@@ -1545,23 +1545,24 @@ func refuseProgram(m *middleware, sender *visitor, rw http.ResponseWriter, req *
 
 const maxReturnURL = 2 << 10 // bytes of an address that a visitor comes back to
 
-// A login is where visitors log in.
+// A login is the Organizr where visitors log in, and the hosts that its cookie reaches.
 type login struct {
 	url          string
 	parsedURL    *url.URL
 	host         string // without port
-	cookieDomain string // the hosts that get Organizr's cookie: this one and all under it
+	cookieDomain string // this host and all under it get Organizr's cookie
 	hostOnly     bool   // only the host itself gets it
 
-	// siblingSuffix is what the names of all other hosts that get the cookie end in. Nearly every visitor comes from one
-	// of them, and then no address needs to be parsed.
+	// siblingSuffix is what every other host under cookieDomain ends in. Nearly all visitors come from such a host, and
+	// then no address needs to be parsed.
 	siblingSuffix string
 }
 
-// sendToLogin sends a browser to Organizr, from where it comes back logged in, or says why that wouldn't help.
+// sendToLogin sends a browser to Organizr, from where it comes back logged in, or refuses the request if that wouldn't
+// help.
 //
 // Organizr decodes the value of return three times, each time a little differently (its js/custom.js). Escaped like
-// this it comes back exactly, whatever is in it.
+// this, any address comes back exactly as it was.
 func sendToLogin(m *middleware, sender *visitor, rw http.ResponseWriter, req *http.Request) {
 	organizr := m.login
 	e := &exchange{m, sender, rw, req}
@@ -1591,9 +1592,9 @@ func sendToLogin(m *middleware, sender *visitor, rw http.ResponseWriter, req *ht
 	rw.WriteHeader(statusFound)
 }
 
-// refuseBadCredentials refuses a page's request where the token or key is bad and a login wouldn't help, and reports
-// whether it did. Somebody who is logged in already would only see Organizr's home page. A program gets a problem
-// document. A browser that sent the service's own Basic goes on to the login.
+// refuseBadCredentials refuses a request with a bad token or key if a login wouldn't help, and reports whether it did.
+// It wouldn't help somebody who is logged in already: they would only see Organizr's home page. Nor would it help a
+// program, which gets a problem document. A browser that sent the service's own Basic isn't refused.
 func refuseBadCredentials(e *exchange) bool {
 	err := e.sender.whyNoSession
 	headers := e.req.Header
@@ -1610,14 +1611,13 @@ func refuseBadCredentials(e *exchange) bool {
 	return false
 }
 
-// unverifiable has what can be wrong with the token of somebody who may well be logged in at Organizr.
+// unverifiable has the errors for tokens of people who may well be logged in to Organizr.
 var unverifiable = []error{
 	errWrongSignature, errWrongHeader, errWrongClaims, errWrongIssuer, errNotYetValid, errOddGroup,
 }
 
-// reportOnce logs that somebody was refused for what may be a wrong option: visitors whose sessions can't be checked,
-// or a program whose key stands where its hash must. It does so once, until the secret changes or the files were
-// unusable.
+// reportOnce logs that somebody was refused for an error that an option may be to blame for. It logs each error once,
+// until the secret changes or Organizr's files can't be used for a while.
 func (m *middleware) reportOnce(what string, err error) {
 	m.Lock()
 	isNew := !m.reported[err.Error()]
@@ -1631,7 +1631,8 @@ func (m *middleware) reportOnce(what string, err error) {
 // finalDot matches the dot at the end of a host, in front of its port.
 var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
 
-// withoutFinalDot returns the host without its final dot: with it, browsers send no cookies of the name without it.
+// withoutFinalDot returns the host without its final dot: to a name with it, browsers send no cookies of the name
+// without it.
 func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
 
 // refuseUnreachable refuses the request if a login can't help at this address, and reports whether it did.
@@ -1661,7 +1662,8 @@ func externalURL(req *http.Request, host string) string {
 	return scheme + host + req.URL.RequestURI()
 }
 
-// forwardedPrefix returns the beginning of the path that an earlier middleware has cut off, if it is one.
+// forwardedPrefix returns the beginning of the path that an earlier middleware has cut off, or nothing if the header
+// isn't the beginning of a path.
 func forwardedPrefix(req *http.Request) string {
 	prefix := strings.Join(req.Header["X-Forwarded-Prefix"], "")
 	if !strings.HasPrefix(prefix, "/") {
@@ -1670,7 +1672,7 @@ func forwardedPrefix(req *http.Request) string {
 	return prefix
 }
 
-// isSecure reports whether the browser asked by https.
+// isSecure reports whether the browser used https.
 func isSecure(req *http.Request) bool {
 	lines := req.Header["X-Forwarded-Proto"]
 	if len(lines) == 0 {
@@ -1679,11 +1681,11 @@ func isSecure(req *http.Request) bool {
 	return isSecureProtocol(lines[0])
 }
 
-// isSecureProtocol reports whether the first protocol of a list is https, or its WebSockets.
+// isSecureProtocol reports whether the first protocol in a list is https or wss.
 var isSecureProtocol = regexp.MustCompile(`^\s*(?i:https|wss)\s*(?:,|$)`).MatchString
 
-// obstacle returns why a login would not let a visitor in to an address, or nothing if it could or if the address can't
-// be parsed.
+// obstacle returns why a login can't let a visitor in at an address, or nothing if it can or the address can't be
+// parsed.
 func (l *login) obstacle(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {
@@ -1722,9 +1724,9 @@ func (l *login) reaches(host string) bool {
 	return host == l.host || !l.hostOnly && isUnder(host, l.cookieDomain)
 }
 
-// shareCookie reports whether a page of the other host may act on this one, because it gets Organizr's cookie itself.
-// On Organizr's own host and under it, only hosts under it are trusted: there the cookie comes along even if browsers
-// refused the one for the domain above.
+// shareCookie reports whether a page of the other host may act on the own one, since both get Organizr's cookie. If the
+// own host is Organizr's or under it, so must the other be: there the cookie comes along even if browsers refused the
+// one for the domain above.
 func (l *login) shareCookie(own, other string) bool {
 	domain := l.cookieDomain
 	if isUnder(own, l.host) {
@@ -1738,8 +1740,8 @@ func isUnder(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// domainOfCookie returns the domain of Organizr's cookie, for a host where Organizr is opened: that host and all under
-// it, or the domain above. With hostOnly the host alone gets it. This is what Organizr's parseDomain does (in its
+// domainOfCookie returns the domain of Organizr's cookie if Organizr is opened at this host: the host or the domain
+// above it, and whether the host alone gets the cookie. It does what Organizr's parseDomain does (in its
 // api/functions/normal-functions.php), minus what browsers refuse.
 func domainOfCookie(host string) (domain string, hostOnly bool) {
 	labels := strings.Split(host, ".")
@@ -1773,8 +1775,7 @@ func nameSet(list string) map[string]bool {
 	return names
 }
 
-// providersOrganizrKnows has the providers of dynamic DNS under which Organizr's parseDomain keeps the cookie to its
-// own host.
+// providersOrganizrKnows has the providers of dynamic DNS where Organizr's parseDomain returns the host itself.
 var providersOrganizrKnows = nameSet(`
 	3utilities.com bounceme.net ddns.net ddnsking.com freedynamicdns.net freedynamicdns.org gotdns.ch hopto.org
 	myddns.me myds.me myftp.biz myftp.org myvnc.com noip.com onthewifi.com redirectme.net serveblog.net
@@ -1834,8 +1835,8 @@ var publicSuffixes = nameSet(`
 	zapto.org zicp.fun
 `)
 
-// strangersDomains has domains where anybody can have a name but browsers don't know that, so that Organizr's cookie
-// reaches strangers.
+// strangersDomains has domains where anybody can have a name but browsers don't know it, so Organizr's cookie reaches
+// strangers.
 var strangersDomains = nameSet(`
 	3322.org asuscomm.com bot.nu chickenkiller.com crabdance.com ddns.info ddns.us ddo.jp dlinkddns.com dns.army
 	dns.navy dynamic-dns.net f3322.net fortiddns.com glddns.com hldns.ru homenet.org ignorelist.com jumpingcrab.com
@@ -1864,6 +1865,7 @@ func (l *login) warnOfStrangers(name string) {
 // configErrors are the mistakes in a configuration. Each names the option, what was given, and what would be right.
 type configErrors struct{ texts []string }
 
+// addf adds a mistake.
 func (e *configErrors) addf(format string, arguments ...any) {
 	e.texts = append(e.texts, fmt.Sprintf(format, arguments...))
 }
@@ -1876,11 +1878,11 @@ func (e *configErrors) join() error {
 	return errors.New("organizrjwt: " + strings.Join(e.texts, " | "))
 }
 
-// misspelledVariables are warned of once.
+// misspelledVariables has warnOfVariables called once, by the first middleware.
 var misspelledVariables sync.Once
 
-// warnOfVariables logs which variables of Traefik's environment look like the plugin's but aren't: without
-// ORGANIZR_DATABASE_FILE, say, log-outs don't count, and nothing else would say so.
+// warnOfVariables logs which variables of Traefik's environment look like the plugin's but aren't. If, for instance,
+// ORGANIZR_DATABASE_FILE is misspelled, log-outs don't count, and nothing else would say so.
 func warnOfVariables(name string) {
 	known := []string{
 		"ORGANIZR_CONFIG_FILE", "ORGANIZR_DATABASE_FILE", "ORGANIZR_UUID", "ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE",
@@ -1901,7 +1903,7 @@ func warnOfVariables(name string) {
 	}
 }
 
-// checkUnknown reports options that don't exist, and which ones were probably meant.
+// checkUnknown reports options that don't exist, and what was probably meant.
 func checkUnknown(errs *configErrors, given map[string]any) {
 	var unknown []string
 	for option := range given {
@@ -1919,10 +1921,11 @@ var optionNames = nameSet(`
 	acceptBearer allowCrossSite
 `)
 
-// maxTypos is how many characters may be wrong in a name for didYouMean to recognize it.
+// maxTypos is how many bytes may be wrong in a name for didYouMean to recognize it.
 const maxTypos = 3
 
-// didYouMean returns a question for the name that was probably meant, or nothing if no name is like the word.
+// didYouMean returns the end of an error, which asks whether the most similar name was meant, or nothing if no name is
+// similar to the word.
 func didYouMean(word string, names map[string]bool) string {
 	best, least := "", len(word)+20
 	for name := range names {
@@ -1938,7 +1941,7 @@ func didYouMean(word string, names map[string]bool) string {
 	return "; did you mean " + best + "?"
 }
 
-// editDistance returns how many characters must be added, removed or replaced to make one word of the other.
+// editDistance returns how many bytes must be added, removed or replaced to turn one word into the other.
 func editDistance(one, other string) int {
 	row := make([]int, len(other)+1)
 	for j := range row {
@@ -1978,8 +1981,8 @@ func optionOrVariable(option, value, variable string) setting {
 	return setting{option, value}
 }
 
-// parseSource returns what to follow: the files and the secret that the middleware's own options name, and for what
-// they don't say, the environment of Traefik. The secret has one source only.
+// parseSource returns what to follow: what the middleware's own options say, or what Traefik's environment says where
+// they say nothing. A secret, a secret file or a config.php of its own replaces all three of the environment.
 func parseSource(errs *configErrors, config *Config) source {
 	parsed := source{
 		secret: config.Secret, secretFile: config.SecretFile, configFile: config.ConfigFile,
@@ -2115,7 +2118,8 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 	return keys
 }
 
-// groupNumber returns the number of a group that is given as number or name, or false if it is neither.
+// groupNumber returns the number of a group that is given as number or name, or false if it is neither. Case, spaces,
+// hyphens and underscores of a name don't matter.
 func groupNumber(text string) (int, bool) {
 	if number, ok := groupNumbers[text]; ok {
 		return number, true
@@ -2129,8 +2133,8 @@ func groupNumber(text string) (int, bool) {
 	return 0, false
 }
 
-// ordinaryHeaders are the headers that nearly all requests are made of, apart from Upgrade. A request with another one
-// gets a closer look.
+// ordinaryHeaders has the headers that nearly all requests are made of, apart from Upgrade. A request with any other
+// one gets a closer look.
 var ordinaryHeaders = strings.Fields(`
 	Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length
 	Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority
@@ -2141,8 +2145,8 @@ var ordinaryHeaders = strings.Fields(`
 	X-Requested-With
 `)
 
-// pathHeaders are those by which a proxy can give services another path or method than the request has. A visitor could
-// get around the rules by them.
+// pathHeaders has headers that tell some services another path or method than the request has. With them, a visitor
+// could get around the rules.
 var pathHeaders = strings.Fields(`
 	X-Script-Name Script-Name X-Original-Uri X-Original-Url X-Rewrite-Url X-Request-Uri X-Path-Info Path-Info
 	X-Forwarded-Path X-Forwarded-Uri X-Original-Path
@@ -2191,7 +2195,8 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 	return p
 }
 
-// parseHeaders returns the headers that the option lists. One that means the same as a default one replaces it.
+// parseHeaders returns the headers that the option lists, in the order of their names. One that means the same to
+// services as a default one replaces it.
 func parseHeaders(errs *configErrors, raw map[string]string) []*header {
 	names := make([]string, 0, len(raw))
 	for name := range raw {
@@ -2276,7 +2281,7 @@ func (p *headerPolicy) addCredentialHeaders(config *Config) {
 // tabText matches tab and tab=NAME.
 var tabText = regexp.MustCompile(`(?is)^\s*tab\s*(=.*)?$`)
 
-// parseTab returns what the option group says about tabs, or nil if it is a group.
+// parseTab returns the tab that the option group gives, or nil if it gives a group.
 func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
 	parts := tabText.FindStringSubmatch(raw)
 	if parts == nil {
@@ -2292,8 +2297,8 @@ func parseTab(errs *configErrors, raw string, hasDatabase bool) *tabOption {
 	return &tabOption{name: name}
 }
 
-// parseGroup returns the number of a group that is given as a number or a name. Case, spaces, hyphens and underscores
-// of a name don't matter. After a mistake it returns 0, which lets in nobody but Admin.
+// parseGroup returns the number of the group that an option gives as number or name. After a mistake it returns 0,
+// which lets in nobody but Admin.
 func parseGroup(errs *configErrors, option, raw string) int {
 	raw = strings.TrimSpace(raw)
 	if number, ok := groupNumber(raw); ok {
@@ -2318,8 +2323,8 @@ var (
 	wholeNumber    = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 )
 
-// parseConditions returns the conditions that an option lists. Without a database the claim group isn't one, since
-// users can set that text themselves.
+// parseConditions returns the conditions that an option lists. Without a database it takes none on the claim group,
+// since users can set that text themselves.
 func parseConditions(errs *configErrors, option string, raw []string, hasDatabase bool) conditions {
 	var parsed conditions
 	for _, text := range raw {
