@@ -544,29 +544,9 @@ func (p *poller) readSecret() error {
 	if text == p.settingsText && p.settings != nil {
 		return nil
 	}
-	settings := map[string]string{"uuid": p.source.uuid, "organizrHash": text}
-	option, path := "secretFile", p.source.secretFile
-	if p.source.configFile != "" {
-		option, path = "configFile", p.source.configFile
-		settings, err = parseConfigPHP(text)
-		if err != nil {
-			return fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
-				path, err, configPlaces)
-		}
-		if p.source.uuid != "" && settings["uuid"] != "" && p.source.uuid != settings["uuid"] {
-			log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; take the option or "+
-				"ORGANIZR_UUID away, or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
-		}
-		settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
-	}
-	isBlank := strings.TrimSpace(settings["organizrHash"]) == ""
-	switch {
-	case isBlank && option == "secretFile":
-		return fmt.Errorf("secretFile: %q is blank; write Organizr's organizrHash into it", path)
-	case isBlank:
-		return fmt.Errorf("configFile: %q has no organizrHash; has Organizr been set up?", path)
-	case !httpToken.MatchString(settings["uuid"]):
-		return fmt.Errorf("configFile: %q has no uuid that can be part of a cookie's name; has Organizr been set up?", path)
+	settings, err := p.parseSettings(text)
+	if err != nil {
+		return err
 	}
 	p.warnOfSecret(settings["organizrHash"])
 	p.settings = settings
@@ -596,6 +576,36 @@ func (s source) secretText() (string, error) {
 		return "", fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// parseSettings returns the settings of the source, given what secretText returned: uuid and organizrHash, neither of
+// them blank, and all others that config.php has.
+func (p *poller) parseSettings(text string) (map[string]string, error) {
+	path := p.source.configFile
+	if path == "" {
+		if strings.TrimSpace(text) == "" {
+			return nil, fmt.Errorf("secretFile: %q is blank; write Organizr's organizrHash into it", p.source.secretFile)
+		}
+		return map[string]string{"uuid": p.source.uuid, "organizrHash": text}, nil
+	}
+	settings, err := parseConfigPHP(text)
+	if err != nil {
+		return nil, fmt.Errorf("configFile: %q isn't a config.php as Organizr writes it: %w; give Organizr's %s",
+			path, err, configPlaces)
+	}
+	if p.source.uuid != "" && settings["uuid"] != "" && p.source.uuid != settings["uuid"] {
+		log.Printf("organizrjwt: middleware=%q uuid: %q is given, but %q has %q; take the option or "+
+			"ORGANIZR_UUID away, or no session will be found", p.middleware, p.source.uuid, path, settings["uuid"])
+	}
+	settings["uuid"] = firstNonEmpty(p.source.uuid, settings["uuid"])
+	if strings.TrimSpace(settings["organizrHash"]) == "" {
+		return nil, fmt.Errorf("configFile: %q has no organizrHash; has Organizr been set up?", path)
+	}
+	if !httpToken.MatchString(settings["uuid"]) {
+		return nil, fmt.Errorf("configFile: %q has no uuid that can be part of a cookie's name; "+
+			"has Organizr been set up?", path)
+	}
+	return settings, nil
 }
 
 // warnOfSecret logs that a new secret isn't safe: everybody knows it, or can find it out offline from any session.
