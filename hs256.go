@@ -325,10 +325,8 @@ type source struct {
 // describe returns what the log says of the source: never the secret.
 func (s source) describe() string {
 	text := "the option secret"
-	if s.secretFile != "" {
-		text = fmt.Sprintf("secretFile %q", s.secretFile)
-	} else if s.configFile != "" {
-		text = fmt.Sprintf("configFile %q", s.configFile)
+	if option, path := s.secretPath(); path != "" {
+		text = fmt.Sprintf("%s %q", option, path)
 	}
 	if s.databaseFile == "" {
 		return text + " and no database, so a log-out in Organizr doesn't end a session here"
@@ -559,23 +557,32 @@ func (s source) secretText() (string, error) {
 	if s.secret != "" {
 		return s.secret, nil
 	}
-	option, path, help := "secretFile", s.secretFile, ""
-	if s.configFile != "" {
-		option, path, help = "configFile", s.configFile, "; give Organizr's "+configPlaces
-	}
+	option, path := s.secretPath()
 	info, err := os.Stat(path)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecretFileSize) {
 		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB; "+
 			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxSecretFileSize>>20)
 	}
 	content, err := os.ReadFile(path)
+	help := ""
 	if errors.Is(err, os.ErrPermission) {
 		help = "; let Traefik's user read it and its folders"
+	} else if option == "configFile" {
+		help = "; give Organizr's " + configPlaces
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// secretPath returns the path of the file that holds the secret, and the option that gave it. It is empty if the option
+// secret did.
+func (s source) secretPath() (option, path string) {
+	if s.configFile != "" {
+		return "configFile", s.configFile
+	}
+	return "secretFile", s.secretFile
 }
 
 // parseSettings returns the settings of the source, given what secretText returned: uuid and organizrHash, neither of
