@@ -347,7 +347,7 @@ type poller struct {
 		sync.RWMutex
 		verifier *verifier // nil as long as there is none
 		tabs     *tabs     // nil unless the source has them
-		until    time.Time // when the next poll is due, by the clock; for isOld and inForce
+		until    time.Time // when the next poll is due, by the clock; for isOverdue and inForce
 	}
 	due   atomic.Bool  // set by a timer when the next poll is due, so that requests needn't read the clock
 	polls atomic.Int64 // how many have begun
@@ -394,7 +394,7 @@ func watch(followed source, name string) *poller {
 // poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll,
 // unless nobody has come for so long that what is known is too old.
 func (p *poller) poll() {
-	if p.isOld() {
+	if p.isOverdue() {
 		p.Lock()
 	} else if !p.due.Load() || !p.TryLock() {
 		return
@@ -405,8 +405,8 @@ func (p *poller) poll() {
 	}
 }
 
-// isOld reports whether the last poll is so long ago that what it found must not count any more.
-func (p *poller) isOld() bool {
+// isOverdue reports whether the last poll is so long ago that what it found must not count any more.
+func (p *poller) isOverdue() bool {
 	p.current.RLock()
 	defer p.current.RUnlock()
 	return now().Sub(p.current.until) > maxIdle
@@ -475,7 +475,7 @@ func (p *poller) pollFiles() {
 		}
 	}
 	p.publish(now().Add(interval))
-	p.log(err)
+	p.report(err)
 }
 
 // publish puts in force what was read, once every file of the source was good.
@@ -502,8 +502,8 @@ func (p *poller) publish(until time.Time) {
 	p.current.verifier = newVerifier(cookieName, secret, p.database, bound)
 }
 
-// log logs what is wrong with the files, once until that changes.
-func (p *poller) log(err error) {
+// report logs what is wrong with the files, once until that changes.
+func (p *poller) report(err error) {
 	text := ""
 	if err != nil {
 		text = strings.ReplaceAll(err.Error(), "\n", "; ")
