@@ -1,10 +1,11 @@
 package organizrjwt
 
-// Who a token says its bearer is, and the files that decide whether that is still true. From top to bottom:
+// This file turns a token into a session: it checks who the token says its bearer is, and whether Organizr's files
+// still say the same. From top to bottom:
 //
 //   - Sessions: what a token is checked against, what can be wrong with it, and what it says.
 //   - Accounts: one of Organizr's users, as a token or the database describes it.
-//   - Following the files: how a change in Organizr counts within a second, without a goroutine of our own.
+//   - Following the files: how a change in Organizr counts within a second, without a goroutine that always runs.
 //   - The secret: Organizr's organizrHash and uuid, from an option, a file or config.php.
 //   - config.php: reading a PHP array without PHP.
 //   - The database: what counts of it, and how often it is read.
@@ -14,7 +15,8 @@ package organizrjwt
 //   - Tables: the rows on those pages.
 //
 // The middleware follows a source by watch and poll, gets what is in force by inForce, and turns a token into a session
-// by verify. Groups, accounts and what is printable are described here, since tokens and the database have them.
+// by verify. verify and what it calls are plain functions, since calls of methods are slow in Yaegi. Groups, accounts
+// and which texts are printable are here too, since tokens and the database need them.
 
 import (
 	"bytes"
@@ -59,7 +61,7 @@ const (
 	nbfLeeway       = 60          // seconds by which Organizr's clock may be ahead of ours
 )
 
-// What can be wrong with a token. No text quotes it.
+// What can be wrong with a token. No text quotes any of it, since texts are logged.
 var (
 	errMalformed      = errors.New("the token isn't three parts of base64url of at most 8 KiB")
 	errWrongSignature = errors.New("the token isn't signed by HS256 with this secret, " +
@@ -74,8 +76,8 @@ var (
 		"it was ended there, or the database belongs to another Organizr")
 )
 
-// errEnded is errNotListed for a session that was listed until the last change: it isn't a newcomer's, so the database
-// isn't read again for it.
+// errEnded says the same as errNotListed, but of a session that was listed until the last change. Nobody has just
+// logged in with it, so the database isn't read again.
 var errEnded = errors.New(errNotListed.Error())
 
 // base64url is how a token's parts are encoded (RFC 7515, section 2). Strict refuses stray bits in the last character.
@@ -85,7 +87,7 @@ var base64url = base64.RawURLEncoding.Strict()
 // When a file does, the poller makes another.
 type verifier struct {
 	cookieName      string                   // of the cookie that carries a session
-	cookieStart     string                   // what stands between other cookies and the value of that one
+	cookieStart     string                   // what stands between another cookie and the value of that one
 	isSessionCookie func(cookie string) bool // see cookieMatcher; whether or not the session is good
 	secret          []byte                   // organizrHash as it stands, never blank
 	database        *database                // nil if no database is followed: then the token alone counts
@@ -110,10 +112,10 @@ func cookieMatcher(nameExpression string) func(cookie string) bool {
 	return regexp.MustCompile(`^[ \t]*` + nameExpression + `[ \t]*(?:=|$)`).MatchString
 }
 
-// A session is a verified token, or stands for a key, and then token is empty.
+// A session is what a verified token stands for. One without a token stands for a key.
 type session struct {
 	token      string
-	cookie     string // that carries it, between other cookies; without a value for a key
+	cookie     string // that carries it, with what separates it from other cookies; without a value for a key
 	account    *account
 	verifier   *verifier // that verified it
 	listed     listedSession
@@ -176,8 +178,9 @@ func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 	return verified, nil
 }
 
-// isHS256Header reports whether a header that isn't Organizr's own means the same. Names of parameters match exactly.
-// crit lists extensions that must be understood (RFC 7515, section 4.1.11), and none are understood here.
+// isHS256Header reports whether the header of a token means the same as joseHeader, in whatever words. Names of
+// parameters match exactly. A header with crit is refused: it lists extensions that must be understood (RFC 7515,
+// section 4.1.11), and none are understood here.
 func isHS256Header(part string) bool {
 	var parameters map[string]any
 	text, err := base64url.DecodeString(part)
@@ -191,8 +194,8 @@ func isHS256Header(part string) bool {
 
 // tokenClaims are what counts of a token's payload (RFC 7519, section 4.1, and Organizr's own).
 type tokenClaims struct {
-	// encoding/json ignores case, so {"EXP": …} would set ExpiresAt. It prefers a field whose name is in that case,
-	// and nobody reads these.
+	// encoding/json ignores case, so {"EXP": …} would set ExpiresAt. It prefers a field whose name is in the same case,
+	// so these take such claims, and nothing reads them.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
 	Issuer    string      `json:"iss"`
@@ -273,9 +276,9 @@ func newAccount(claims map[string]string) *account {
 	return &account{claims: claims, groupID: number}
 }
 
-// isUnprintable reports whether services may read the text differently: it has a character that isn't printable (as
-// unicode.IsPrint has it) or stands for broken UTF-8, or a space at an end. A user can choose the name "alice\a", and
-// whatever strips that character takes them for alice.
+// isUnprintable reports whether services may read a text differently: if it has a character that isn't printable (as in
+// unicode.IsPrint), one that stands for broken UTF-8, or a space at its beginning or end. A user can choose the name
+// "alice\a", and a service that strips the last character takes them for alice.
 var isUnprintable = regexp.MustCompile(`[^\pL\pM\pN\pP\pS ]|\x{FFFD}|^ | $`).MatchString
 
 // firstNonEmpty returns the text, or the other one if it is empty.
@@ -290,8 +293,8 @@ func firstNonEmpty(text, other string) string {
 // Following the files
 //
 // Traefik makes a new middleware for every router at each change of its configuration, and doesn't say when an old one
-// is no longer used. A goroutine or ticker per middleware would leak. So the requests look at the files themselves, at
-// most once a second. Middlewares with the same source share one poller.
+// is no longer used. A goroutine or ticker per middleware would leak. So requests poll the files: once a second, and
+// more often while somebody is writing the database. Middlewares with the same source share one poller.
 //
 // Until every file of a source is there and good, nothing is in force. After that, what was good last stays in force
 // while a file is missing or broken, and the log says so once. Only a database that somebody is writing all the time
@@ -301,7 +304,7 @@ const (
 	pollInterval     = time.Second
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
-	maxIdle          = 2 * time.Second       // for which the last result still counts after a poll was due
+	maxIdle          = 2 * time.Second       // after a poll was due, for which the result of the last one still counts
 	maxNewcomerWait  = 3 * time.Second       // of a visitor whose session the database didn't list
 )
 
@@ -316,13 +319,14 @@ var (
 func unixNow() float64 { return float64(now().UnixNano()) / 1e9 }
 
 // A source says what a poller follows, and all else that decides whom its verifier accepts. Middlewares with equal
-// sources share a poller. Of secret, secretFile and configFile one is set. uuid wins over the one in config.php.
+// sources share a poller. Exactly one of secret, secretFile and configFile is set. The uuid wins over the one in
+// config.php.
 type source struct {
 	uuid, secret, secretFile, configFile, databaseFile string
 	tabs                                               bool // the table of tabs counts too
 }
 
-// describe returns what the log says of the source: never the secret.
+// describe returns what the log says of the source, which is never the secret.
 func (s source) describe() string {
 	text := "the option secret"
 	if option, path := s.secretPath(); path != "" {
@@ -357,12 +361,12 @@ type poller struct {
 	settingsText string            // the file that settings come from, as it was read
 	reader       *databaseReader
 	database     *database
-	databaseBusy bool  // somebody was writing it at the last poll
-	databaseOld  bool  // and had been for longer than maxAge
-	lastReadPoll int64 // the last poll that found nobody writing the database
-	throttled    bool  // newcomers don't have the database read: they would keep a core busy
-	busyTimer    *time.Timer
-	lastLogged   string
+	databaseBusy bool        // somebody was writing it at the last poll
+	databaseOld  bool        // somebody has been writing it for longer than maxAge
+	busyTimer    *time.Timer // which sets databaseOld; nil unless databaseBusy
+	lastReadPoll int64       // the last poll that found nobody writing the database
+	throttled    bool        // newcomers don't have the database read again, since that would keep a core busy
+	lastLogged   string      // what was wrong with the files at the last poll
 }
 
 // The pollers by their source. They outlive the middlewares: Organizr may be rewriting a file while Traefik makes new
@@ -391,8 +395,8 @@ func watch(followed source, name string) *poller {
 	return p
 }
 
-// poll looks at the files if it is time to. Others meanwhile go on with what is known: nobody waits for another's poll,
-// unless nobody has come for so long that what is known is too old.
+// poll looks at the files if that is due. While one request does, others go on with what is in force. They wait only if
+// the last poll is so long ago that this must not count any more.
 func (p *poller) poll() {
 	if p.isOverdue() {
 		p.Lock()
@@ -412,8 +416,8 @@ func (p *poller) isOverdue() bool {
 	return now().Sub(p.current.until) > maxIdle
 }
 
-// inForce returns the verifier that is in force, or nil if there is none yet; Organizr's tabs, if the source has them;
-// and how long they hold before the next poll, from busyPollInterval to pollInterval.
+// inForce returns the verifier that is in force, or nil if there is none; Organizr's tabs, if the source has them; and
+// for how long both count before the next poll, from busyPollInterval to pollInterval.
 func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 	p.current.RLock()
 	defer p.current.RUnlock()
@@ -426,10 +430,10 @@ func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 	return p.current.verifier, p.current.tabs, validFor
 }
 
-// readAndVerify returns the session of a token that the database didn't list when it was read last, or an error as
-// verify does. Organizr lists a session before it answers the login, so somebody who has just logged in can be here
-// within milliseconds. The database is read again, unless a poll that began after this request came has done so. That
-// can take a moment while somebody writes it.
+// readAndVerify returns what verify does for a token that the database didn't list when it was read last, after reading
+// it again. Organizr lists a session before it answers the login, so somebody who has just logged in can be here within
+// milliseconds. A poll that began after this call will do, and while somebody is writing the database or newcomers are
+// throttled, it waits for up to maxNewcomerWait.
 func (p *poller) readAndVerify(token string) (*session, error) {
 	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
@@ -444,8 +448,8 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 	return verify(v, token)
 }
 
-// readSince reads the files unless a later poll has found out what the database says, or newcomers are throttled. It
-// reports whether a later poll has.
+// readSince reports whether a poll after the one with this number has read the database. If none has, it polls first,
+// unless newcomers are throttled.
 func (p *poller) readSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
@@ -478,7 +482,8 @@ func (p *poller) pollFiles() {
 	p.report(err)
 }
 
-// publish puts in force what was read, once every file of the source was good.
+// publish puts in force what was read last of each file, if every file of the source has been good once, and nothing
+// otherwise or if the database is old. It keeps the verifier if nothing has changed.
 func (p *poller) publish(until time.Time) {
 	p.current.Lock()
 	defer p.current.Unlock()
