@@ -742,7 +742,7 @@ func checkListing(db *database, verified *session, seconds float64) (*session, e
 // validUntil returns when the database ends the session or must be asked again, or errExpired if it has ended. Times
 // are in Unix seconds.
 //
-// Organizr compares tokens.validUntil, which is like 2026-11-27 23:59:59, as text with its clock, which is like
+// Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
 func (l listedSession) validUntil(seconds float64) (float64, error) {
