@@ -557,7 +557,7 @@ func (p *poller) readSecret() error {
 	return nil
 }
 
-// secretText returns the secret, or the text of the file that holds it.
+// secretText returns the secret, or the text of the file that it is in, without the final newline.
 func (s source) secretText() (string, error) {
 	if s.secret != "" {
 		return s.secret, nil
@@ -581,8 +581,8 @@ func (s source) secretText() (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }
 
-// secretPath returns the path of the file that holds the secret, and the option that gave it. It is empty if the option
-// secret did.
+// secretPath returns the path of the file that the secret is in, with the option that names it. The path is empty if
+// the option secret has the secret itself.
 func (s source) secretPath() (option, path string) {
 	if s.configFile != "" {
 		return "configFile", s.configFile
@@ -620,7 +620,7 @@ func (p *poller) parseSettings(text string) (map[string]string, error) {
 	return settings, nil
 }
 
-// warnOfSecret logs that a new secret isn't safe: everybody knows it, or can find it out offline from any session.
+// warnOfSecret logs that a new secret isn't safe, if everybody knows it, or can find it by trying guesses on a token.
 func (p *poller) warnOfSecret(secret string) {
 	switch {
 	case secret == p.settings["organizrHash"]:
@@ -636,8 +636,8 @@ func (p *poller) warnOfSecret(secret string) {
 // ---------------------------------------------------------------------------------------------------------------------
 // config.php
 //
-// Organizr writes a PHP array: <?php, return, [, lines of 'key' => value, and ];. Only the outermost array counts. Any
-// Co-Admin can put a line that looks like 'organizrHash' => 'mine' into the text of customCss or into an inner array.
+// Organizr writes a PHP array: <?php, return, [, lines of 'key' => value, and ];. Only the outermost array counts,
+// since any Co-Admin can put a line like 'organizrHash' => 'mine' into the text of customCss or into an inner array.
 
 const maxArrayDepth = 100
 
@@ -702,8 +702,8 @@ func parseConfigPHP(text string) (map[string]string, error) {
 type database struct {
 	groups   map[string]string   // the names of the groups, by their numbers
 	accounts map[string]*account // by the user's id
-	sessions http.Header         // rows of the table tokens, by the token's text; Clone of http.Header is compiled
-	ended    map[string]bool     // tokens that were listed until the last change
+	sessions http.Header         // rows of the table tokens, by the token's text; a Header, whose Clone is compiled
+	ended    map[string]bool     // tokens that the last change has ended
 }
 
 // A listedSession is a row of the table tokens.
@@ -762,11 +762,11 @@ func (l listedSession) validUntil(seconds float64) (float64, error) {
 	return seconds + 1, nil // it is compared again then
 }
 
-// A binding says to what Organizr binds sessions: its settings matchUserIP and matchUserAgents, which are off unless
-// somebody switched them on.
+// A binding says what Organizr binds sessions to: an address if its setting matchUserIP is on, a browser if
+// matchUserAgents is. Both are off unless somebody switches them on.
 type binding struct {
 	address, browser bool
-	localRanges      []addressRange // from where any session is taken
+	localRanges      []addressRange // from these addresses, sessions of any address are accepted
 }
 
 // An addressRange is a range of IPv4 addresses, both included.
@@ -780,7 +780,7 @@ var organizrLocalRanges = []addressRange{
 	{0x7f000001, 0x7fffffff}, // 127.0.0.0/8 without its first address
 }
 
-// newBinding returns to what the settings of config.php bind sessions, or nil for nothing.
+// newBinding returns what the settings of config.php bind sessions to, or nil if to nothing.
 func newBinding(settings map[string]string) *binding {
 	isOn := func(name string) bool { return settings[name] != "" && settings[name] != "0" } // as in PHP
 	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localRanges: organizrLocalRanges}
@@ -823,7 +823,7 @@ func ipv4Number(text string) (int64, bool) {
 	return int64(binary.BigEndian.Uint32(address)), true
 }
 
-// What can be wrong with the visitor whose session is right.
+// What can be wrong with a visitor whose session is good.
 var (
 	errOtherAddress = errors.New("the session was made from another address, and Organizr's matchUserIP is on")
 	errOtherBrowser = errors.New("the session was made with another browser, and Organizr's matchUserAgents is on")
@@ -840,7 +840,7 @@ func (b *binding) check(listed listedSession, address, browser string) error {
 	return nil
 }
 
-// isLocal reports whether the address is one from where any session is taken. No IPv6 address is.
+// isLocal reports whether an address is in one of localRanges. No IPv6 address is.
 func (b *binding) isLocal(address string) bool {
 	number, ok := ipv4Number(address)
 	for _, local := range b.localRanges {
@@ -851,13 +851,13 @@ func (b *binding) isLocal(address string) bool {
 	return false
 }
 
-// readDatabase reads the database if it has changed. It returns nil if somebody is writing it, until that has taken too
-// long.
+// readDatabase reads the database if it has changed. While somebody is writing it, it keeps what was read before, and
+// returns no error until that has taken longer than maxAge.
 func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
 		p.noteFree()
-		p.throttled = false // no reading follows that would decide
+		p.throttled = false // throttle, which decides otherwise, isn't called
 		p.lastReadPoll = p.polls.Load()
 		return err
 	}
@@ -901,7 +901,7 @@ func (p *poller) databasePath() (string, error) {
 }
 
 // throttle makes newcomers wait before the database is read for them again: three times as long as the last reading
-// took, and at most a second.
+// took, up to a second, or not at all if it took less than a third of a millisecond.
 func (p *poller) throttle(took time.Duration) {
 	pause := 3 * took
 	if pause < time.Millisecond {
@@ -922,8 +922,8 @@ func (p *poller) throttle(took time.Duration) {
 	})
 }
 
-// noteBusy notes that somebody is writing the database. After five seconds of that it returns an error, and what was
-// read before isn't in force any more: Organizr may have ended sessions in the meantime.
+// noteBusy notes that somebody is writing the database. Once that has taken longer than maxAge, it returns an error,
+// and what was read before isn't in force any more: Organizr may have ended sessions in the meantime.
 func (p *poller) noteBusy(path string) error {
 	if p.databaseOld {
 		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
