@@ -1108,11 +1108,11 @@ type databaseReader struct {
 	identity string // of the state that was read last; empty if that may not identify it
 	err      error  // what was wrong with that state
 
-	wanted   map[int64]bool // the chunks that the tables are in, by their numbers
-	latest   *extract
-	current  *extract // the latest that is one state of the database
-	database *database
-	tabs     *tabs // nil unless they are wanted
+	wanted     map[int64]bool // the chunks that the tables are in, by their numbers
+	latest     *extract
+	consistent *extract // the latest that is one state of the database
+	database   *database
+	tabs       *tabs // nil unless they are wanted
 }
 
 // An extract is what was made of the database's pages. If somebody was writing them meanwhile, it isn't what the
@@ -1128,7 +1128,7 @@ type extract struct {
 // newDatabaseReader returns a reader that has read nothing yet.
 func newDatabaseReader(wantsTabs bool) *databaseReader {
 	return &databaseReader{
-		wantsTabs: wantsTabs, wanted: map[int64]bool{}, latest: &extract{}, current: &extract{},
+		wantsTabs: wantsTabs, wanted: map[int64]bool{}, latest: &extract{}, consistent: &extract{},
 		database: &database{sessions: http.Header{}},
 	}
 }
@@ -1363,8 +1363,8 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 // interpret makes of the latest extract what counts. What is in tables that haven't changed stays the same.
 func (r *databaseReader) interpret() {
 	latest := r.latest
-	before, after := r.current.roots, latest.roots
-	r.current = latest
+	before, after := r.consistent.roots, latest.roots
+	r.consistent = latest
 	if before["tabs"] != after["tabs"] {
 		r.tabs = newTabs(after["tabs"].rowsNotIn(nil))
 	}
