@@ -1011,15 +1011,15 @@ type tab struct {
 	enabled  bool
 }
 
-// tabs are Organizr's tabs by what they are looked up by. Of several that are found alike, the one with the most
-// privileged group counts.
+// tabs are Organizr's tabs, by host and by name. Of several with the same name, the one with the most privileged group
+// counts; of several with the same host, so does the one of those that are enabled, if any is.
 type tabs struct {
-	byHost map[string]*tab // in lower case, without port; a tab that isn't enabled only if no other has its host
+	byHost map[string]*tab // in lower case, without port
 	byName map[string]*tab // in lower case; enabled or not
 }
 
-// newTabs returns the tabs that these rows of the table are: name, url, url_local, enabled and group_id. Organizr
-// stores names escaped as HTML.
+// newTabs returns the tabs from rows of the table tabs (name, url, url_local, enabled, group_id). Organizr stores names
+// escaped as HTML.
 func newTabs(rows [][]string) *tabs {
 	all := &tabs{byHost: map[string]*tab{}, byName: map[string]*tab{}}
 	for _, row := range rows {
@@ -1076,16 +1076,17 @@ func hostOfTab(address string) string {
 // ---------------------------------------------------------------------------------------------------------------------
 // SQLite
 //
-// The file format is described at sqlite.org/fileformat2.html; section numbers below are that page's. It can be read
-// without SQLite's locks: what was read is one state of the database if no rollback journal was there at some moment
-// and none of it changed around that moment, or if its write-ahead log has at most grown.
+// The file format is described at sqlite.org/fileformat2.html; section numbers below are that page's. The file can be
+// read without SQLite's locks. What was read is one state of the database if, at some moment, there was no rollback
+// journal, and nothing of what was read changed around that moment. With a write-ahead log it is one state if the log
+// has at most grown since.
 //
-// So that a large database and busy writers don't get in each other's way, the file is read in chunks of 64 KiB. A
-// reading compares the chunks that the tables are in with what they were, which takes milliseconds. It waits for such a
-// moment only with the few chunks that somebody is writing, and parses only pages in chunks that have changed.
+// The file is read in chunks of 64 KiB. A reading first compares the chunks that the tables are in with what they were,
+// which takes milliseconds even for a large database. Only for the few chunks that somebody is writing does it wait for
+// such a moment, and it parses only pages in chunks that have changed.
 //
 // Nothing in the file is trusted. Whatever is out of place ends the reading with an error. A user can make rows long
-// (their picture, their browser's name), so no more than the first 32 KiB of a row are read.
+// (their picture, their browser's name), so of a row that doesn't fit into its page, not much more than 32 KiB is read.
 
 const (
 	maxReadings   = 4   // in a row, while somebody is writing
@@ -1115,12 +1116,12 @@ type databaseReader struct {
 	tabs       *tabs // nil unless they are wanted
 }
 
-// An extract is what was made of the database's pages. If somebody was writing them meanwhile, it isn't what the
-// database was at any moment; the next extract can still take from it what is made of pages that are the same.
+// An extract is what one reading found in the database's pages. If somebody was writing meanwhile, the database may
+// never have been like this. The next reading still takes over what hasn't changed since.
 type extract struct {
-	chunks    map[int64][]byte // that the tables are in, by their numbers
-	walHeader string
-	logged    map[int]int64
+	chunks    map[int64][]byte      // that the tables are in, by their numbers
+	walHeader string                // of the write-ahead log
+	logged    map[int]int64         // see pageSource
 	tables    map[string]*table     // by their names
 	roots     map[string]*tablePage // of the schema and of these tables
 }
@@ -1133,8 +1134,8 @@ func newDatabaseReader(wantsTabs bool) *databaseReader {
 	}
 }
 
-// read returns what counts of the database at the path. Callers compare the pointer to see a change: it is the same as
-// before if nothing has changed. It returns errBusy if somebody is writing.
+// read returns what counts of the database at the path, or errBusy if somebody is writing. The pointer is the same as
+// before if nothing has changed, so callers compare it.
 func (r *databaseReader) read(path string) (*database, error) {
 	for reading := 1; ; reading++ {
 		state, err := stateOf(path)
@@ -1170,8 +1171,8 @@ type databaseState struct {
 // stateOf returns the state of the database at the path, or an error if its files can't be read.
 //
 // With a write-ahead log the file's header needn't count changes (section 1.3.1), and a file that changes twice within
-// a tick of the file system's clock keeps its modification time. So such a state identifies nothing until a second
-// later.
+// a tick of the file system's clock keeps its modification time. So there the identity counts only if the last change
+// is more than a second ago.
 func stateOf(path string) (databaseState, error) {
 	isWritten := hasJournal(path)
 	info, err := os.Stat(path)
@@ -1205,8 +1206,8 @@ func stateOf(path string) (databaseState, error) {
 	return state, nil
 }
 
-// readWALHeader returns the header of the write-ahead log at the path, or nothing if there is no log or nothing in it.
-// SQLite removes the log and makes it again at any moment, so all is said of one open file.
+// readWALHeader returns what is known of the write-ahead log at the path, and its header, which is empty if there is no
+// log or nothing in it. SQLite may replace the log at any moment, so both are of one open file.
 func readWALHeader(path string) (os.FileInfo, string, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -1226,7 +1227,8 @@ func hasJournal(path string) bool {
 	return err == nil && journal.Size() > 0
 }
 
-// readState reads the database, which was in the given state a moment ago.
+// readState reads the database, which was in this state a moment ago. It returns errBusy if what it read may not be one
+// state of the database.
 func (r *databaseReader) readState(path string, state databaseState) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -1287,9 +1289,9 @@ func isOneState(pages *pageSource, path string, copied databaseState) bool {
 	return err == nil && (isSame || parsed.continues(copied) && !pages.hasLatePages)
 }
 
-// continues reports whether the log has at most grown since an earlier state. SQLite copies pages of a log into the
-// file only while they are still in the log. So what was copied in that state, and then what is in the log, belong
-// together.
+// continues reports whether the log has at most grown since an earlier state. Pages that SQLite copies from the log
+// into the file stay in the log until a new one begins. So what was read of the file in the earlier state, and of the
+// log since, belongs together.
 func (s databaseState) continues(earlier databaseState) bool {
 	return earlier.walHeader != "" && s.walHeader == earlier.walHeader
 }
@@ -1360,7 +1362,7 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 	return next, missing
 }
 
-// interpret makes of the latest extract what counts. What is in tables that haven't changed stays the same.
+// interpret makes the database and the tabs of the latest extract. What hasn't changed keeps its pointer.
 func (r *databaseReader) interpret() {
 	latest := r.latest
 	before, after := r.consistent.roots, latest.roots
@@ -1409,7 +1411,7 @@ type pageSource struct {
 	usable       int              // bytes of a page that aren't reserved
 	walHeader    string           // of the write-ahead log
 	logged       map[int]int64    // offsets in the log of the pages that it has committed
-	last         *extract         // with what was in the file before
+	last         *extract         // of the last reading
 	chunks       map[int64][]byte // by their numbers
 	changed      map[int64]bool   // numbers of those with pages that may have changed since the last reading
 	moved        map[int]bool     // pages that have moved into the log or out of it since then
@@ -1418,7 +1420,7 @@ type pageSource struct {
 	maxOverflow  int64            // bytes of overflow pages that can still be read
 }
 
-// newPageSource returns the pages of a file of so many bytes and of its log.
+// newPageSource returns a source of the pages in a file of this size and in its log. Nothing has been read yet.
 func newPageSource(file, wal io.ReaderAt, size int64, last *extract) *pageSource {
 	return &pageSource{
 		file: file, wal: wal, size: size, last: last,
@@ -1426,8 +1428,8 @@ func newPageSource(file, wal io.ReaderAt, size int64, last *extract) *pageSource
 	}
 }
 
-// copyChunks copies the wanted chunks, except for some, and returns those that have changed since they were copied
-// before, in this reading or the last one. What hasn't changed is compared, and not copied again.
+// copyChunks copies the wanted chunks, apart from the excepted ones. It returns those that had been copied before, in
+// this reading or the last one, and have changed since. Of a chunk that hasn't changed it keeps the earlier copy.
 func (s *pageSource) copyChunks(wanted, except map[int64]bool) (changed map[int64]bool) {
 	changed = map[int64]bool{}
 	buffer := make([]byte, chunkSize)
@@ -1457,8 +1459,8 @@ func (s *pageSource) copyChunks(wanted, except map[int64]bool) (changed map[int6
 // settle copies the wanted chunks as they were at a moment when no transaction was half written. It returns errBusy if
 // there was no such moment.
 //
-// Of a large file most chunks are the same before and after the moment. Those that somebody is writing are few enough
-// to be copied between two transactions.
+// In a large file, most chunks don't change around that moment. Those that somebody is writing are few enough to be
+// copied between two transactions.
 func (s *pageSource) settle(path string, wanted map[int64]bool) error {
 	written := s.copyChunks(wanted, nil) // since the last reading, and maybe right now
 	for round := 0; round < maxRounds; round++ {
@@ -1476,7 +1478,8 @@ func (s *pageSource) settle(path string, wanted map[int64]bool) error {
 	return errBusy
 }
 
-// settleWritten is settle for the chunks that somebody is writing. It reports whether there was such a moment.
+// settleWritten does what settle does for the few chunks that somebody is writing. It reports whether there was such a
+// moment.
 func (s *pageSource) settleWritten(path string, written map[int64]bool) bool {
 	for attempt := 0; attempt < maxSettlings; attempt++ {
 		s.copyChunks(written, nil)
@@ -1645,13 +1648,13 @@ func (s *pageSource) page(number int) (string, error) {
 // Tables
 
 const (
-	maxRowLength   = 32 << 10       // bytes that are read of a row, and at most a page more
+	maxRowLength   = 32 << 10       // bytes of a row, after which no further page is read for it
 	maxValueLength = maxTokenLength // bytes
 	maxTreeDepth   = 20             // of a tree of pages, as in SQLite
 	unreadable     = "\x00"         // stands for a value that is too long
 )
 
-// A table is a B-tree of pages, of which some columns count (section 1.6).
+// A table is a B-tree of pages (section 1.6). Only some of its columns count.
 type table struct {
 	name    string
 	root    int // the number of its first page
@@ -1661,11 +1664,11 @@ type table struct {
 	width   int   // how many columns count
 }
 
-// schemaTable is the table of tables (section 2.6): type, name, rootpage and sql of each.
+// schemaTable is the table that lists all tables (section 2.6). Of its columns type, name, rootpage and sql count.
 var schemaTable = &table{name: "sqlite_schema", root: 1, indexes: []int{0, 1, -1, 2, 3}, rowid: -1, width: 4}
 
-// A tablePage is what was made of a page of a table and of all below it. It doesn't change. Rows are in no order. Each
-// has the columns that count, as text. What is missing, NULL, or neither text nor a whole number is empty.
+// A tablePage is what a page of a table and all pages below it say. It doesn't change. Its rows are in no order, and
+// have the columns that count, as text. What is missing, NULL, or neither text nor a whole number is empty.
 type tablePage struct {
 	numbers  []int // of the page, and of those where its rows go on
 	rows     [][]string
@@ -1674,7 +1677,7 @@ type tablePage struct {
 	chunks   map[int64]bool     // numbers of the chunks that all this is in
 }
 
-// findTable returns the table of a name from the rows of the schema, of which these columns count.
+// findTable returns the table with this name, given the rows of the schema and the columns that count.
 func findTable(schema [][]string, name string, columns []string) (*table, error) {
 	found := &table{name: name}
 	for _, row := range schema {
@@ -1724,7 +1727,7 @@ var (
 )
 
 // columnsOf returns the names of the columns that a CREATE TABLE defines, in lower case, or none if it isn't
-// understood: a column too many or too few would make a group of somebody's name.
+// understood: with a column too many or too few, somebody's name might be read as their group.
 func columnsOf(sql string) []string {
 	_, body, _ := strings.Cut(sql, "(")
 	end := strings.LastIndexByte(body, ')')
@@ -1753,8 +1756,8 @@ func columnsOf(sql string) []string {
 	return columns
 }
 
-// rowsNotIn returns the rows of a page and of those below it, except for pages that another one has as well. Both can
-// be nil.
+// rowsNotIn returns the rows of a page and of those below it, apart from pages that the other page has too. Both can be
+// nil.
 func (p *tablePage) rowsNotIn(other *tablePage) [][]string {
 	if p == nil || p == other {
 		return nil
