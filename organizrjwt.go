@@ -1055,19 +1055,21 @@ func containsSession(text string, v *verifier) bool {
 	prefixes := tokenPrefix.FindAllStringIndex(text, maxTokenPrefixes)
 	for _, prefix := range prefixes {
 		parts := strings.SplitN(text[prefix[0]:], ".", 4)
-		if v == nil && parts[0] == joseHeader {
-			return true
-		}
-		if v == nil || len(parts) < 3 || len(parts[2]) < signatureLength {
-			continue
-		}
-		_, err := verify(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength])
-		isSigned := !errors.Is(err, errMalformed) && !errors.Is(err, errWrongSignature) // verify looks at all else later
-		if isSigned {
+		if v == nil && parts[0] == joseHeader || v != nil && isSigned(v, parts) {
 			return true
 		}
 	}
 	return len(prefixes) == maxTokenPrefixes
+}
+
+// isSigned reports whether the first three parts are a token that this Organizr signed, apart from what follows its
+// signature. Any other error than these two means that the signature is right.
+func isSigned(v *verifier, parts []string) bool {
+	if len(parts) < 3 || len(parts[2]) < signatureLength {
+		return false
+	}
+	_, err := verify(v, parts[0]+"."+parts[1]+"."+parts[2][:signatureLength])
+	return !errors.Is(err, errMalformed) && !errors.Is(err, errWrongSignature)
 }
 
 // removeReserved removes the headers that only the plugin may set, in every spelling that a service could take for one.
