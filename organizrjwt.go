@@ -101,7 +101,7 @@ type middleware struct {
 	acceptBearer   bool
 	allowCrossSite bool
 
-	// What follows from the fields above. To read these takes requests fewer allocations.
+	// What follows from the fields above. Requests read these in fewer allocations.
 	headerNames     []string // headers.names
 	hasTab          bool
 	hasRules        bool
@@ -364,7 +364,8 @@ func identify(m *middleware, req *http.Request, credentials string, current *ver
 	return cacheSender(m, req, credentials, owner, true)
 }
 
-// pollAndIdentify returns who sent a request that comes while no verifier is in use. It has the files polled first.
+// pollAndIdentify returns who sent a request that comes while no verifier is in use: the cache is set aside, or
+// Organizr's files weren't usable. It refreshes the cache first.
 func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visitor {
 	current := m.refresh()
 	if current == nil {
@@ -471,8 +472,8 @@ func checkBinding(bound *binding, owner *visitor, req *http.Request) *visitor {
 	return owner
 }
 
-// newVisitor returns the visitor whose session this is, with the rights that it gives here. deny isn't asked about a
-// restricted visitor: without the session they would get just as far.
+// newVisitor returns the owner of a session, with the rights that it gives them here. deny isn't asked about restricted
+// visitors, who get in only where guests do.
 func newVisitor(m *middleware, verified *session) *visitor {
 	user := verified.account
 	if user.locked {
@@ -530,7 +531,7 @@ type condition struct {
 	foldCase     bool // many services ignore the case of names, so deny does
 }
 
-// matchesAny reports whether the account fulfils one of the conditions.
+// matchesAny reports whether the account meets one of the conditions.
 func (c conditions) matchesAny(user *account) bool {
 	for _, wanted := range c {
 		claim := user.claims[wanted.claim]
@@ -897,13 +898,13 @@ const (
 // A headerPolicy says which headers of a request reach the service.
 type headerPolicy struct {
 	configured          []*header       // the option headers
-	names               []string        // of the headers that the plugin sets: those, Cookie, Authorization, keyHeader
+	names               []string        // of the headers that the plugin sets: the configured ones, then credentials
 	cookieIndex         int             // of Cookie in names, or -1 if it is forwarded as it came
 	authorizationIndex  int             // likewise of Authorization
 	setsAuthorization   bool            // the option headers has it
 	stripsAuthorization bool            // Authorization may contain a session or a key that the service mustn't get
 	stripsSessions      bool            // acceptBearer without forwardToken
-	keys                keyring         // that Authorization may hold
+	keys                keyring         // nil if there are none
 	reserved            map[string]bool // names of headers that only the plugin may set, as canonicalForCGI writes them
 	reservedLengths     map[int]bool    // lengths of those names
 	harmless            map[string]bool // names of headers that need no closer look
