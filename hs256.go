@@ -328,7 +328,7 @@ type source struct {
 
 // describe returns what the log says of the source, which is never the secret.
 func (s source) describe() string {
-	text := "the option secret"
+	text := "the given secret"
 	if option, path := s.secretPath(); path != "" {
 		text = fmt.Sprintf("%s %q", option, path)
 	}
@@ -582,7 +582,7 @@ func (s source) secretText() (string, error) {
 }
 
 // secretPath returns the path of the file that the secret is in, with the option that names it. The path is empty if
-// the option secret has the secret itself.
+// the secret itself was given.
 func (s source) secretPath() (option, path string) {
 	if s.configFile != "" {
 		return "configFile", s.configFile

@@ -3104,7 +3104,7 @@ func TestSourceLogLines(t *testing.T) {
 		{
 			"without a database",
 			Config{UUID: "followed-1", Secret: "a secret of 20 bytes or more"},
-			"follows the option secret and no database, so a log-out in Organizr doesn't end a session here\n",
+			"follows the given secret and no database, so a log-out in Organizr doesn't end a session here\n",
 		},
 		{
 			"with one",
