@@ -1319,7 +1319,8 @@ type exchange struct {
 	req    *http.Request
 }
 
-// refuse answers a request of a visitor who may not enter.
+// refuse answers a request of a visitor who may not enter. A visitor with a session is told why that isn't enough; of
+// those without one, browsers are sent to log in, and programs are refused.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
 	switch {
 	case sender.whyNoSession == nil:
@@ -1331,8 +1332,9 @@ func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWrit
 	}
 }
 
-// isNavigation reports whether a browser opens a page, rather than a script or a WebSocket asking. Not every browser
-// sends Sec-Fetch-Mode, and over plain http none does. An Android app sends its own name in X-Requested-With.
+// isNavigation reports whether a browser opens a page with the request, rather than a script or a WebSocket. Not every
+// browser sends Sec-Fetch-Mode, and over plain http none does. Pages in an Android app have the app's name in
+// X-Requested-With, so only XMLHttpRequest counts there.
 func isNavigation(req *http.Request) bool {
 	headers := req.Header
 	modes := headers["Sec-Fetch-Mode"]
@@ -1366,8 +1368,8 @@ func insufficientGroup(user *account, required *rule) *refusal {
 	return &why
 }
 
-// sendRefusal answers with a page if a person waits for it, and with a problem document otherwise. refuse asks the same
-// as it, since a function of their own would take every refused program four allocations more.
+// sendRefusal answers with a page if a person waits for it, and with a problem document otherwise. refuse tests the
+// headers in the same way: a function for both would take every refused program four allocations more.
 func sendRefusal(e *exchange, why *refusal) {
 	sendRefusalAs(e, why, acceptsHTML(e.req.Header.Get("Accept")) && isNavigation(e.req))
 }
@@ -1638,7 +1640,7 @@ var finalDot = regexp.MustCompile(`\.(:[0-9]+)?$`)
 // without it.
 func withoutFinalDot(host string) string { return finalDot.ReplaceAllString(host, "$1") }
 
-// refuseUnreachable refuses the request if a login can't help at this address, and reports whether it did.
+// refuseUnreachable refuses a request if no login can reach its address, at this host, and reports whether it did.
 func refuseUnreachable(e *exchange, host string) bool {
 	obstacle := e.m.login.obstacle(externalURL(e.req, host))
 	if obstacle == "" {
@@ -3510,6 +3512,7 @@ type refusalPageData struct {
 	Login       string // Organizr's address
 }
 
+// refusalPage is the template of the page, for refusalPageData.
 var refusalPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
