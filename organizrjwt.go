@@ -2138,65 +2138,16 @@ func groupNumber(text string) (int, bool) {
 	return 0, false
 }
 
-// ordinaryHeaders has the headers that nearly all requests are made of, apart from Upgrade. A request with any other
-// one gets a closer look.
-var ordinaryHeaders = strings.Fields(`
-	Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length
-	Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority
-	Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
-	Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key Sec-Websocket-Protocol
-	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For
-	X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip
-	X-Requested-With
-`)
-
-// pathHeaders has headers that tell some services another path or method than the request has. With them, a visitor
-// could get around the rules.
-var pathHeaders = strings.Fields(`
-	X-Script-Name Script-Name X-Original-Uri X-Original-Url X-Rewrite-Url X-Request-Uri X-Path-Info Path-Info
-	X-Forwarded-Path X-Forwarded-Uri X-Original-Path
-	X-Http-Method-Override X-Http-Method X-Method-Override
-`)
-
 // parseHeaderPolicy returns what the options headers, keys, forwardToken, acceptBearer and rules mean for a request's
 // headers.
 func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *headerPolicy {
 	p := &headerPolicy{
-		configured: parseHeaders(errs, config.Headers), cookieIndex: -1, authorizationIndex: -1, keys: keys,
-		reserved: map[string]bool{}, reservedLengths: map[int]bool{}, harmless: map[string]bool{},
+		configured: parseHeaders(errs, config.Headers), keys: keys, cookieIndex: -1, authorizationIndex: -1,
 	}
-	reserved := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
-	for i, configured := range p.configured {
-		p.names = append(p.names, configured.name)
-		for _, claim := range configured.claims {
-			if claim != "groupID" && !slices.Contains(p.checkedClaims, claim) {
-				p.checkedClaims = append(p.checkedClaims, claim)
-			}
-		}
-		reserved = append(reserved, configured.name)
-		if configured.name == "Authorization" {
-			p.authorizationIndex = i
-			p.setsAuthorization = true
-		}
-	}
+	p.addConfigured()
 	p.addCredentialHeaders(config)
-	if len(config.Rules) > 0 {
-		reserved = append(reserved, pathHeaders...)
-	}
-	for _, name := range reserved {
-		p.reserved[canonicalForCGI(name)] = true
-		p.reservedLengths[len(name)] = true
-	}
-	for _, name := range ordinaryHeaders {
-		p.harmless[name] = !p.reserved[canonicalForCGI(name)]
-	}
-	p.harmlessIfIdentified = map[string]bool{keyHeader: keys != nil}
-	for name, isHarmless := range p.harmless {
-		p.harmlessIfIdentified[name] = isHarmless
-	}
-	if p.setsAuthorization || config.AcceptBearer || keys != nil {
-		p.harmless["Authorization"] = false
-	}
+	p.reserve(len(config.Rules) > 0)
+	p.findHarmless(config.AcceptBearer || keys != nil)
 	return p
 }
 
@@ -2266,7 +2217,23 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	return h
 }
 
-// addCredentialHeaders adds the headers that may hold a session or a key to those that are set.
+// addConfigured adds the configured headers to those that the plugin sets.
+func (p *headerPolicy) addConfigured() {
+	for i, configured := range p.configured {
+		p.names = append(p.names, configured.name)
+		for _, claim := range configured.claims {
+			if claim != "groupID" && !slices.Contains(p.checkedClaims, claim) {
+				p.checkedClaims = append(p.checkedClaims, claim)
+			}
+		}
+		if configured.name == "Authorization" {
+			p.authorizationIndex = i
+			p.setsAuthorization = true
+		}
+	}
+}
+
+// addCredentialHeaders adds the headers that may contain a session or a key to those that the plugin sets.
 func (p *headerPolicy) addCredentialHeaders(config *Config) {
 	if !config.ForwardToken {
 		p.cookieIndex = len(p.names)
@@ -2280,6 +2247,56 @@ func (p *headerPolicy) addCredentialHeaders(config *Config) {
 	}
 	if p.keys != nil {
 		p.names = append(p.names, keyHeader) // without a value for anybody
+	}
+}
+
+// pathHeaders has headers that tell some services another path or method than the request has. With them, a visitor
+// could get around the rules.
+var pathHeaders = strings.Fields(`
+	X-Script-Name Script-Name X-Original-Uri X-Original-Url X-Rewrite-Url X-Request-Uri X-Path-Info Path-Info
+	X-Forwarded-Path X-Forwarded-Uri X-Original-Path
+	X-Http-Method-Override X-Http-Method X-Method-Override
+`)
+
+// reserve sets which headers only the plugin may set.
+func (p *headerPolicy) reserve(hasRules bool) {
+	names := []string{keyHeader} // also where there are no keys: programs send theirs everywhere
+	for _, configured := range p.configured {
+		names = append(names, configured.name)
+	}
+	if hasRules {
+		names = append(names, pathHeaders...)
+	}
+	p.reserved = map[string]bool{}
+	p.reservedLengths = map[int]bool{}
+	for _, name := range names {
+		p.reserved[canonicalForCGI(name)] = true
+		p.reservedLengths[len(name)] = true
+	}
+}
+
+// ordinaryHeaders has the headers that nearly all requests are made of, apart from Upgrade. A request with any other
+// one gets a closer look.
+var ordinaryHeaders = strings.Fields(`
+	Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Length
+	Content-Type Cookie Dnt If-Match If-Modified-Since If-None-Match If-Range Last-Event-Id Origin Pragma Priority
+	Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site
+	Sec-Fetch-Storage-Access Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key Sec-Websocket-Protocol
+	Sec-Websocket-Version Te Upgrade-Insecure-Requests User-Agent X-Api-Key X-Csrf-Token X-Forwarded-For
+	X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Proto X-Forwarded-Server X-Real-Ip
+	X-Requested-With
+`)
+
+// findHarmless sets which headers need no closer look.
+func (p *headerPolicy) findHarmless(acceptsPrograms bool) {
+	p.harmless = map[string]bool{}
+	p.harmlessIfIdentified = map[string]bool{keyHeader: p.keys != nil}
+	for _, name := range ordinaryHeaders {
+		p.harmless[name] = !p.reserved[canonicalForCGI(name)]
+		p.harmlessIfIdentified[name] = p.harmless[name]
+	}
+	if acceptsPrograms {
+		p.harmless["Authorization"] = false
 	}
 }
 
