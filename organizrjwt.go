@@ -416,8 +416,8 @@ func identifyUnusual(
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).
 var bearerToken = regexp.MustCompile(`^[ \t]*(?i:Bearer)[ \t]+(\S+)[ \t]*$`)
 
-// addBearerToken adds the bearer token to the cookies that may hold a session, as a cookie without a name: one with a
-// name counts as sent by a browser.
+// addBearerToken adds the bearer token to the cookies that may be a session's, as a cookie without a name. A cookie
+// with a name counts as sent by a browser.
 func addBearerToken(candidates []*http.Cookie, req *http.Request) []*http.Cookie {
 	bearer := bearerToken.FindStringSubmatch(strings.Join(req.Header["Authorization"], "\n"))
 	if bearer == nil {
@@ -1097,8 +1097,8 @@ func canonicalForCGI(name string) string {
 //
 // Behind https Organizr's cookie is SameSite=None, so browsers send it with requests that other sites' pages make:
 // forms, scripts and WebSocket handshakes. The page can't read the answer, but the service may act on the request. So
-// requests that only read may pass (RFC 9110, section 9.2.1), WebSockets apart, through which the page could read, too.
-// Where guests may do the same, the page could have sent its request without the visitor.
+// only requests that just read may pass (RFC 9110, section 9.2.1), but no WebSockets: through them the page could read.
+// What guests may do may pass, too, since the page could do it without the visitor.
 
 const (
 	maxForwarded = 1 << 10 // bytes of X-Forwarded-For, and of a host in X-Forwarded-Host
@@ -1106,11 +1106,11 @@ const (
 )
 
 // isCrossSite reports whether the request may change something and a browser says that it comes from a page that
-// doesn't get Organizr's cookie itself. Programs send neither header, and pass.
+// doesn't get Organizr's cookie itself. Programs send neither Sec-Fetch-Site nor Origin, and pass.
 //
-// Sec-Fetch-Site says so, but same-site covers more hosts than the cookie does: organizr.home.example.com shares it
-// with home.example.com, while a form on evil.example.com is same-site. Chromium sends no Sec-Fetch-Site with a
-// WebSocket. In both cases Origin decides. Sandboxed frames send "null", which has no host, so they are refused.
+// Sec-Fetch-Site decides, with two exceptions in which Origin does. Its same-site covers more hosts than the cookie:
+// evil.example.com is on the same site as home.example.com, whose cookie it doesn't get. And it can be missing, as with
+// Chromium's WebSockets. Sandboxed frames send the Origin "null", which has no host, so they are refused.
 func isCrossSite(organizr *login, req *http.Request) bool {
 	isRead := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 	if isRead && !isWebSocket(req) {
@@ -1319,8 +1319,8 @@ type exchange struct {
 	req    *http.Request
 }
 
-// refuse answers a request of a visitor who may not enter. A visitor with a session is told why that isn't enough; of
-// those without one, browsers are sent to log in, and programs are refused.
+// refuse answers a request of a visitor who may not enter. With a session, or while nobody can tell, the visitor is
+// told what is wrong. Without one, people are sent to log in, and programs are told that they need a session.
 func refuse(m *middleware, sender *visitor, required *rule, rw http.ResponseWriter, req *http.Request) {
 	switch {
 	case sender.whyNoSession == nil:
@@ -1357,7 +1357,7 @@ func refuseVisitor(m *middleware, sender *visitor, required *rule, rw http.Respo
 	sendRefusal(&exchange{m, sender, rw, req}, why)
 }
 
-// insufficientGroup returns the refusal of an account whose group isn't the one that a rule requires.
+// insufficientGroup returns the refusal of an account whose group is less privileged than a rule requires.
 func insufficientGroup(user *account, required *rule) *refusal {
 	why := wrongGroup
 	why.Rule = required
