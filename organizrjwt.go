@@ -1889,23 +1889,43 @@ var misspelledVariables sync.Once
 // warnOfVariables logs which variables of Traefik's environment look like the plugin's but aren't. If, for instance,
 // ORGANIZR_DATABASE_FILE is misspelled, log-outs don't count, and nothing else would say so.
 func warnOfVariables(name string) {
-	known := []string{
-		"ORGANIZR_CONFIG_FILE", "ORGANIZR_DATABASE_FILE", "ORGANIZR_UUID", "ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE",
-		"ORGANIZR_URL",
-	}
 	for _, assignment := range os.Environ() {
 		variable, _, _ := strings.Cut(assignment, "=")
-		if !strings.HasPrefix(variable, "ORGANIZR_") || slices.Contains(known, variable) {
-			continue
-		}
-		for _, meant := range known {
-			if editDistance(variable, meant) <= 2 || strings.HasPrefix(meant, variable+"_") {
-				log.Printf("organizrjwt: middleware=%q the environment has %s, which means nothing to this plugin; "+
-					"did you mean %s?", name, variable, meant)
-				break
-			}
+		if meant := meantByVariable(variable); meant != "" {
+			log.Printf("organizrjwt: middleware=%q the environment has %s, which means nothing to this plugin; %s",
+				name, variable, meant)
 		}
 	}
+}
+
+// variableNames has the variables that options come from.
+var variableNames = []string{
+	"ORGANIZR_CONFIG_FILE", "ORGANIZR_DATABASE_FILE", "ORGANIZR_UUID", "ORGANIZR_SECRET", "ORGANIZR_SECRET_FILE",
+	"ORGANIZR_URL",
+}
+
+// variableParts matches what begins like one of them, and has the rest.
+var variableParts = regexp.MustCompile(`^ORGANI[SZ]E?R_?(.*)$`)
+
+// meantByVariable returns what somebody probably meant by a variable that isn't the plugin's, or nothing if it is or
+// isn't like one.
+func meantByVariable(variable string) string {
+	parts := variableParts.FindStringSubmatch(variable)
+	if parts == nil || slices.Contains(variableNames, variable) {
+		return ""
+	}
+	corrected := "ORGANIZR_" + parts[1]
+	for _, meant := range variableNames {
+		if editDistance(corrected, meant) <= 2 || strings.HasPrefix(meant, corrected+"_") {
+			return "did you mean " + meant + "?"
+		}
+	}
+	for option := range optionNames {
+		if strings.EqualFold(option, strings.ReplaceAll(parts[1], "_", "")) {
+			return "give the option " + option + " to each middleware instead"
+		}
+	}
+	return ""
 }
 
 // checkUnknown reports options that don't exist, and what was probably meant.
