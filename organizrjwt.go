@@ -2006,6 +2006,19 @@ func optionOrVariable(option, value, variable string) setting {
 	return setting{option, value}
 }
 
+// checkQuotes reports a value in quotes, which the list form of Compose's environment passes on, and whether it did. It
+// may be a secret, so it isn't shown.
+func checkQuotes(errs *configErrors, given setting) bool {
+	if !inQuotes(given.value) {
+		return false
+	}
+	errs.addf("%s: its value has quotes around it; write it without", given.name)
+	return true
+}
+
+// inQuotes reports whether a value begins and ends with a quotation mark.
+var inQuotes = regexp.MustCompile("^\\s*(?:\".*\"|'.*'|`.*`)\\s*$").MatchString
+
 // parseSource returns what to follow: what the middleware's own options say, or what Traefik's environment says where
 // they say nothing. A secret, a secret file or a config.php of its own replaces all three of the environment.
 func parseSource(errs *configErrors, config *Config) source {
@@ -2025,9 +2038,14 @@ func parseSource(errs *configErrors, config *Config) source {
 		uuid = optionOrVariable("uuid", config.UUID, "ORGANIZR_UUID")
 	}
 	parsed.uuid = strings.TrimPrefix(uuid.value, cookiePrefix)
+	databaseFile := optionOrVariable("databaseFile", config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
+	for _, given := range []setting{
+		uuid, {names[0], parsed.secret}, {names[1], parsed.secretFile}, {names[2], parsed.configFile}, databaseFile,
+	} {
+		checkQuotes(errs, given)
+	}
 	checkUUID(errs, parsed, uuid.name)
 	checkSecretSource(errs, parsed, names)
-	databaseFile := optionOrVariable("databaseFile", config.DatabaseFile, "ORGANIZR_DATABASE_FILE")
 	parsed.databaseFile = strings.TrimSpace(databaseFile.value)
 	if parsed.databaseFile == "none" {
 		parsed.databaseFile = ""
@@ -2076,7 +2094,7 @@ func checkSecretSource(errs *configErrors, parsed source, names []string) {
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
 func parseLogin(errs *configErrors, given setting) *login {
 	raw := given.value
-	if raw == "" || raw == "none" {
+	if raw == "" || raw == "none" || checkQuotes(errs, given) {
 		return nil
 	}
 	parsed, err := url.Parse(raw)
@@ -2351,9 +2369,12 @@ func parseGroup(errs *configErrors, option, raw string) int {
 	if option == "group" {
 		right += "; or tab, for the group that Organizr's tab has"
 	}
-	if raw == "" {
+	switch {
+	case raw == "":
 		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
-	} else {
+	case inQuotes(raw):
+		errs.addf("%s: %s has quotes around it; write the group without", option, raw)
+	default:
 		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
 	}
 	return 0

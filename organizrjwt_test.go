@@ -2832,6 +2832,14 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"a tab without a database", group("tab"), `group: "tab" needs databaseFile`},
 		{"a tab without a name", group("tab= "), `group: "tab= " has no name`},
 		{"a rule with a tab", rules("/a/=tab"), `rules: "/a/=tab": "tab" isn't a group`},
+		{"a group in quotes", group(`"User"`), `group: "User" has quotes around it`},
+		{"a rule's group in quotes", rules("/api/='Guest'"), `rules: "/api/='Guest'": 'Guest' has quotes around it`},
+		{"an address in quotes", address(`"` + organizrURL + `"`), "organizrURL: its value has quotes around it"},
+		{"a uuid in quotes", func(c *Config) { c.UUID = "'" + c.UUID + "'" }, "uuid: its value has quotes around it"},
+		{"a secret in quotes", func(c *Config) { c.Secret = `"` + c.Secret + `"` }, "secret: its value has quotes"},
+		{
+			"a file in quotes", func(c *Config) { c.DatabaseFile = `"auto"` }, "databaseFile: its value has quotes around it",
+		},
 		{"no uuid", func(c *Config) { c.UUID = "" }, "uuid: missing"},
 		{
 			"a uuid that can't be in a cookie's name",
@@ -3034,6 +3042,10 @@ func TestSecretSources(t *testing.T) {
 		},
 		{"a URL in the environment", Config{UUID: "x", Secret: hash}, "URL=x", `ORGANIZR_URL: "x" must be an http`},
 		{"a uuid in the environment", Config{Secret: hash}, "UUID=a b", `ORGANIZR_UUID: "a b" can't be part`},
+		{
+			"quotes in the environment", Config{}, "UUID=" + uuid + "\nSECRET_FILE='" + hashFile + "'",
+			"ORGANIZR_SECRET_FILE: its value has quotes around it",
+		},
 		{"a blank one in the environment", Config{UUID: "x"}, "SECRET= ", "ORGANIZR_SECRET: blank"},
 		{
 			"databaseFile auto without a config file",
