@@ -2249,6 +2249,8 @@ func parseHeader(errs *configErrors, name, text string) *header {
 		errs.addf("headers: %q has a control character in its text %q; take it out", name, text)
 	case anyBraces.MatchString(h.withoutPlaceholders):
 		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.withoutPlaceholders), right)
+	case strings.Contains(text, "${"):
+		errs.addf("headers: %q has a $ before a placeholder in its text %q; write it without, like {username}", name, text)
 	case strings.ContainsAny(h.withoutPlaceholders, "{}"):
 		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	}

@@ -2941,6 +2941,10 @@ func TestConfigurationMistakes(t *testing.T) {
 		},
 		{"a brace that isn't opened", header("X-A", "{username}}"), `headers: "X-A" has a brace without its partner`},
 		{"a brace within braces", header("X-A", "{{username}"), `headers: "X-A" has a brace without its partner`},
+		{
+			"a placeholder as shells write it",
+			header("X-A", "${username}"), `headers: "X-A" has a $ before a placeholder in its text "${username}"`,
+		},
 		{"empty braces", header("X-A", "{}"), `headers: "X-A" has the unknown placeholder "{}"`},
 		{"an impossible header", header("X A", ""), `headers: "X A" can't be the name of a header`},
 		{"a header on two lines", header("X-A", "1\r\nX-B: 2"), `headers: "X-A" has a control character`},
