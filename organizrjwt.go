@@ -2104,6 +2104,11 @@ func parseLogin(errs *configErrors, given setting) *login {
 			"like https://organizr.example.com", given.name, raw)
 		return nil
 	}
+	if strings.Contains(parsed.Path, "/api/v2/") {
+		errs.addf("%s: %q is the address of Organizr's check; give the one where people open Organizr, "+
+			"like https://organizr.example.com", given.name, raw)
+		return nil
+	}
 	parsed = parsed.JoinPath("/")
 	parsed.Host = withoutFinalDot(parsed.Host)
 	l := &login{url: parsed.String(), parsedURL: parsed, host: hostname(parsed)}

@@ -2867,6 +2867,10 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an address whose host is two dots", address("https://..:80/"), `organizrURL: "https://..:80/"`},
 		{"an address with a name that is empty", address("https://organizr..example.com"), `organizrURL:`},
 		{"an address whose host is a dot and a port", address("https://.:443/"), `organizrURL: "https://.:443/"`},
+		{
+			"the address for ForwardAuth",
+			address("https://organizr.example.com/api/v2/auth/4"), "is the address of Organizr's check",
+		},
 		{"an address with a query", address("https://x.example/?a"), "organizrURL:"},
 
 		{"a rule without group", rules("/api/"), `rules: "/api/" isn't PATTERN=GROUP`},
