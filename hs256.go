@@ -871,8 +871,15 @@ func (p *poller) readDatabase() error {
 	p.noteFree()
 	p.lastReadPoll = p.polls.Load()
 	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("databaseFile: %q can't be read: permission denied; let Traefik's user read all of Organizr's "+
+			"data folder", path)
+	case errors.Is(err, errNoFile) && p.source.databaseFile == "auto":
+		return fmt.Errorf("databaseFile: %q %w, though config.php names it; mount Organizr's volume into Traefik at the "+
+			"path where Organizr has it, or give the path that the database has there instead of auto", path, err)
 	case errors.Is(err, errNoFile):
-		return fmt.Errorf("databaseFile: %w", err)
+		return fmt.Errorf("databaseFile: %q %w; give the path of Organizr's database as Traefik sees it, or auto for the "+
+			"one that config.php names", path, err)
 	case err != nil:
 		return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
 	}
@@ -1098,6 +1105,7 @@ var (
 	errBusy    = errors.New("somebody is writing it")
 	errDamaged = errors.New("it is damaged or cut off")
 	errNoFile  = errors.New("isn't a file that can be read")
+	errNoLog   = errors.New("the -wal beside it isn't a file that can be read")
 	errFormat  = errors.New("it isn't an SQLite database, or it is cut off, or of a format that Organizr doesn't " +
 		"write: its text isn't UTF-8, it is newer, or a big-endian machine wrote it")
 )
@@ -1177,12 +1185,10 @@ func stateOf(path string) (databaseState, error) {
 	isWritten := hasJournal(path)
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrPermission) {
-		return databaseState{}, fmt.Errorf("%q %w: permission denied; let Traefik's user read all of Organizr's "+
-			"data folder", path, errNoFile)
+		return databaseState{}, err
 	}
 	if err != nil || !info.Mode().IsRegular() {
-		return databaseState{}, fmt.Errorf("%q %w; give the path of Organizr's database, or mount its volume into "+
-			"Traefik, for auto under the path that config.php names", path, errNoFile)
+		return databaseState{}, errNoFile
 	}
 	fileHeader := beginningOf(path, headerSize)
 	state := databaseState{
@@ -1210,13 +1216,16 @@ func stateOf(path string) (databaseState, error) {
 // log or nothing in it. SQLite may replace the log at any moment, so both are of one open file.
 func readWALHeader(path string) (os.FileInfo, string, error) {
 	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return nil, "", nil
+	case err != nil:
+		return nil, "", err
 	}
-	defer func() { _ = file.Close() }() // which does nothing to a nil file
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%q %w; let Traefik's user read all of Organizr's data folder", path, errNoFile)
+		return nil, "", errNoLog
 	}
 	return info, textAt(file, 0, walHeaderSize), nil
 }

@@ -3343,7 +3343,13 @@ func TestFilesNotThereYet(t *testing.T) {
 			fileTexts{"hash": hash + "\n"},
 		},
 
-		{"the database is missing", database, nil, "databaseFile:", fileTexts{"db": db}},
+		{
+			"the database is missing",
+			database,
+			nil,
+			"isn't a file that can be read; give the path of Organizr's database as Traefik sees it",
+			fileTexts{"db": db},
+		},
 		{"the database is empty", database, fileTexts{"db": ""}, "isn't an SQLite database", fileTexts{"db": db}},
 		{
 			"the database is cut off",
@@ -3366,7 +3372,7 @@ func TestFilesNotThereYet(t *testing.T) {
 			"the database alone is missing",
 			auto,
 			fileTexts{"config.php": sqlite},
-			"db\" isn't a file",
+			"db\" isn't a file that can be read, though config.php names it; mount Organizr's volume",
 			fileTexts{"db": db},
 		},
 		{
