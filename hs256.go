@@ -569,14 +569,15 @@ func (s source) secretText() (string, error) {
 			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxSecretFileSize>>20)
 	}
 	content, err := os.ReadFile(path)
-	help := ""
-	if errors.Is(err, os.ErrPermission) {
-		help = "; let Traefik's user read it and its folders"
-	} else if option == "configFile" {
-		help = "; give Organizr's " + configPlaces
-	}
 	if err != nil {
-		return "", fmt.Errorf("%s: can't read %q: %w%s", option, path, errors.Unwrap(err), help)
+		help := "give the path of a file that holds organizrHash, and list a secret of Docker's in Traefik's service too"
+		if option == "configFile" {
+			help = "finish Organizr's setup, or give its " + configPlaces
+		}
+		if errors.Is(err, os.ErrPermission) {
+			help = "let Traefik's user read it and its folders"
+		}
+		return "", fmt.Errorf("%s: can't read %q: %w; %s", option, path, errors.Unwrap(err), help)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }
@@ -597,6 +598,10 @@ func (p *poller) parseSettings(text string) (map[string]string, error) {
 	if path == "" {
 		if strings.TrimSpace(text) == "" {
 			return nil, fmt.Errorf("secretFile: %q is blank; write Organizr's organizrHash into it", p.source.secretFile)
+		}
+		if strings.Contains(text, "\n") {
+			return nil, fmt.Errorf("secretFile: %q has more than one line; write Organizr's organizrHash alone into it",
+				p.source.secretFile)
 		}
 		return map[string]string{"uuid": p.source.uuid, "organizrHash": text}, nil
 	}

@@ -2088,6 +2088,8 @@ func checkSecretSource(errs *configErrors, parsed source, names []string) {
 		errs.addf("secret: more than one source; give only one of %s, %s and %s", names[0], names[1], names[2])
 	case parsed.secret != "" && strings.TrimSpace(parsed.secret) == "":
 		errs.addf("%s: blank; give Organizr's organizrHash", names[0])
+	case strings.ContainsAny(parsed.secret, "\r\n"):
+		errs.addf("%s: has a line break; give Organizr's organizrHash in one line", names[0])
 	}
 }
 

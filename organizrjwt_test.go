@@ -2847,6 +2847,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		},
 		{"no secret", func(c *Config) { c.Secret = "" }, "secret: missing"},
 		{"a blank secret", func(c *Config) { c.Secret = " \t" }, "secret: blank"},
+		{"a secret with a line break", func(c *Config) { c.Secret += "\n" }, "secret: has a line break"},
 		{"a blank secret and no uuid", func(c *Config) { c.UUID, c.Secret = "", " " }, "uuid: missing\nsecret: blank"},
 		{
 			"two secrets", func(c *Config) { c.SecretFile = "/run/secrets/hash" },
@@ -3297,7 +3298,13 @@ func TestFilesNotThereYet(t *testing.T) {
 		problem string // a part of the log line; empty for no line
 		after   fileTexts
 	}{
-		{"config.php is missing", config, nil, "configFile: can't read", fileTexts{"config.php": php}},
+		{
+			"config.php is missing",
+			config,
+			nil,
+			"no such file or directory; finish Organizr's setup, or give its data/config/config.php",
+			fileTexts{"config.php": php},
+		},
 		{
 			"config.php is empty",
 			config,
@@ -3328,6 +3335,13 @@ func TestFilesNotThereYet(t *testing.T) {
 		},
 
 		{"the secret's file is missing", secret, nil, "secretFile: can't read", fileTexts{"hash": hash}},
+		{
+			"the secret's file has the uuid too",
+			secret,
+			fileTexts{"hash": organizr.UUID + "\n" + hash + "\n"},
+			"has more than one line; write Organizr's organizrHash alone into it",
+			fileTexts{"hash": hash + "\n"},
+		},
 		{
 			"the secret's file is empty",
 			secret,
