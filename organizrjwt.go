@@ -567,7 +567,8 @@ type keyring map[string]*key
 var (
 	errNoKey     = errors.New("the request has neither a session nor a key that the option keys lists")
 	errKeyUser   = errors.New("the key was sent with another name than the one it belongs to")
-	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256 instead: " +
+	errKeyAsHash = errors.New("the key was sent as it stands in the option keys, which must hold its SHA-256; if it " +
+		"does, give the program the key itself, and otherwise make a new key and put its hash there: " +
 		"printf %s KEY | sha256sum")
 )
 
