@@ -1706,13 +1706,13 @@ func (l *login) obstacle(address string) string {
 	if l.reaches(host) {
 		return ""
 	}
-	reach := l.cookieDomain + " and names under it"
+	reach, advice := l.cookieDomain+" and names under it", "Use such names, or one under "+l.cookieDomain
 	if l.hostOnly {
-		reach = l.cookieDomain + " alone"
+		reach, advice = l.cookieDomain+" alone", "Use such names"
 	}
 	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names "+
 		"under one domain of your own, like organizr.example.com and service.example.com. "+
-		"Use such names, or put this service under a path of %s.", l.host, reach, host, l.host)
+		"%s, or put this service under a path of %s.", l.host, reach, host, advice, l.host)
 }
 
 // givenPort returns the port of a URL, or nothing if it is the one that the scheme implies: behind a proxy that

@@ -2459,7 +2459,7 @@ func TestUnreachableLogin(t *testing.T) {
 		{"http://192.168.1.5:80", "http://192.168.1.5:8989/", ""},
 		{
 			"https://organizr.duckdns.org", "https://sonarr.duckdns.org/",
-			"reaches organizr.duckdns.org and names under it, and not sonarr.duckdns.org",
+			"Use such names, or one under organizr.duckdns.org, or put this service under a path",
 		},
 		{"https://organizr.me.duckdns.org", "https://sonarr.me.duckdns.org/", ""},
 		{"https://me.duckdns.org", "https://sonarr.me.duckdns.org/", ""},
