@@ -391,6 +391,9 @@ func identifyUnusual(
 		sender.whyNoSession = errLongCredentials
 		return sender
 	}
+	if len(candidates) == 0 && strings.Contains(credentials, cookiePrefix) {
+		m.reportOtherOrganizr(req, current)
+	}
 	if len(candidates) > maxCookies {
 		candidates = candidates[:maxCookies]
 	}
@@ -411,6 +414,14 @@ func identifyUnusual(
 		return identifyByKey(m, req, credentials, current, sender)
 	}
 	return sender
+}
+
+// reportOtherOrganizr logs, once, that a browser opens a page with the cookie of another Organizr. If the uuid is wrong,
+// nothing else would say so: visitors are sent to log in where they are logged in already.
+func (m *middleware) reportOtherOrganizr(req *http.Request, current *verifier) {
+	if acceptsHTML(req.Header.Get("Accept")) && isNavigation(req) {
+		m.reportOnce("a visitor has the cookie of another Organizr, so perhaps the uuid is wrong", current.errNoCookie)
+	}
 }
 
 // bearerToken matches the one line of Authorization that carries a token (RFC 6750, section 2.1).

@@ -2330,6 +2330,18 @@ func TestNoRedirectWhereAlreadyLoggedIn(t *testing.T) {
 	}
 }
 
+func TestOtherOrganizrsCookie(t *testing.T) {
+	s := newSite(t, Config{OrganizrURL: organizrURL})
+	for _, want := range []string{"so perhaps the uuid is wrong: the request has no cookie", ""} {
+		logged := loggedBy(t, func() {
+			s.expect(t, 302, "GET /", "Accept", browserAccept, "Cookie", "a=1; organizr_token_other="+tokenOf(t, "bob"))
+		})
+		if !strings.Contains(logged, want) || (logged == "") != (want == "") {
+			t.Errorf("logged %q, want %q", logged, want)
+		}
+	}
+}
+
 func TestReturnAddress(t *testing.T) {
 	const sonarr = "http://sonarr.example.com"
 	for _, test := range []struct {
