@@ -1717,9 +1717,11 @@ func (l *login) obstacle(address string) string {
 	if l.reaches(host) {
 		return ""
 	}
-	reach, advice := l.cookieDomain+" and names under it", "Use such names, or one under "+l.cookieDomain
+	reach := l.cookieDomain + " and names under it"
+	advice := "Use such names, or one under " + l.cookieDomain
 	if l.hostOnly {
-		reach, advice = l.cookieDomain+" alone", "Use such names"
+		reach = l.cookieDomain + " alone"
+		advice = "Use such names"
 	}
 	return fmt.Sprintf("Organizr's login at %s reaches %s, and not %s: browsers share a cookie only between names "+
 		"under one domain of your own, like organizr.example.com and service.example.com. "+

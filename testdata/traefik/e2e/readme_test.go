@@ -174,7 +174,7 @@ func anchors(text string) []string {
 // The plugin catalog shows the readme without its repository, so there a relative address leads nowhere, and GitHub
 // serves an SVG of a repository as text.
 func TestTheReadmesLinks(t *testing.T) {
-	for _, name := range manuals {
+	for _, name := range append([]string{".github/CONTRIBUTING.md"}, manuals...) {
 		text := document(t, name)
 		for _, link := range regexp.MustCompile(`(!?)\[[^\]]*\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
 			address, anchor, _ := strings.Cut(link[2], "#")
