@@ -16,7 +16,8 @@ package organizrjwt
 //   - Refusals: what everybody else is told, and the log.
 //   - Logging in: where browsers are sent, and when that can't help.
 //   - Options: how each one but rules is parsed.
-//   - Rules: which group a request requires.
+//   - Tabs: which group the tab of a service requires.
+//   - Rules: which group a path requires.
 //   - Patterns: how rules are parsed, and become what a path is looked up in.
 //   - Paths: what services may take a path for.
 //   - The page that people see.
@@ -2438,6 +2439,91 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Tabs
+
+// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
+// Organizr's own check; by host only one that people see.
+type tabOption struct {
+	name string // empty for the tab of the request's host
+}
+
+// maxHost is how long a host's name can be, in bytes (RFC 1035, section 2.3.4).
+const maxHost = 253
+
+// requiredByTab returns what the tab requires, for the host that Traefik routed by, never for one in another header.
+func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
+	m.RLock()
+	required := m.tabRules[req.Host]
+	m.RUnlock()
+	if required == nil {
+		return findTabRule(m, req, sender)
+	}
+	return required
+}
+
+// findTabRule looks up what the tab requires for a host, and caches it. Hosts of somebody without a session never take
+// memory.
+func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
+	m.RLock()
+	known := m.tabs
+	m.RUnlock()
+	required := m.tab.rule(known, req.Host)
+	if sender.account != nil && len(req.Host) <= maxHost {
+		m.cacheTabRule(req.Host, required, known)
+	}
+	return required
+}
+
+// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
+// administrator gets in.
+func (o *tabOption) rule(known *tabs, requestHost string) *rule {
+	if known == nil {
+		return adminOnly("Organizr's tabs aren't known yet")
+	}
+	if o.name != "" {
+		found := known.byName[strings.ToLower(o.name)]
+		if found == nil {
+			return adminOnly("Organizr has no tab called " + o.name)
+		}
+		return ruleOfTab(found)
+	}
+	found := known.byHost[requestHost]
+	if found == nil {
+		host := hostname(&url.URL{Host: requestHost})
+		found = known.byHost[host]
+		if found == nil && len(host) > maxHost {
+			return adminOnly("Organizr has no tab for such a long host")
+		}
+		if found == nil {
+			return adminOnly("Organizr has no tab for " + host)
+		}
+	}
+	if !found.enabled {
+		return adminOnly("Organizr's tab " + found.name + " is switched off")
+	}
+	return ruleOfTab(found)
+}
+
+// ruleOfTab returns what a tab requires.
+func ruleOfTab(found *tab) *rule {
+	if !found.hasGroup {
+		return adminOnly("Organizr's tab " + found.name + " has no group")
+	}
+	required := newRule(found.group)
+	required.Tab = found.name
+	required.origin = " by the tab " + found.name
+	return required
+}
+
+// adminOnly returns what is required where no tab decides, because of this problem.
+func adminOnly(tabProblem string) *rule {
+	required := newRule(0)
+	required.tabProblem = tabProblem
+	required.origin = ": " + tabProblem
+	return required
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Rules
 //
 // A rule requires another group in a part of the service. Go's ServeMux finds the most specific pattern.
@@ -2549,88 +2635,6 @@ var (
 	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 	noPath       = regexp.MustCompile(`$.`)
 )
-
-// maxHost is how long a host's name can be, in bytes (RFC 1035, section 2.3.4).
-const maxHost = 253
-
-// requiredByTab returns what the tab requires, for the host that Traefik routed by, never for one in another header.
-func requiredByTab(m *middleware, req *http.Request, sender *visitor) *rule {
-	m.RLock()
-	required := m.tabRules[req.Host]
-	m.RUnlock()
-	if required == nil {
-		return findTabRule(m, req, sender)
-	}
-	return required
-}
-
-// findTabRule looks up what the tab requires for a host, and caches it. Hosts of somebody without a session never take
-// memory.
-func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
-	m.RLock()
-	known := m.tabs
-	m.RUnlock()
-	required := m.tab.rule(known, req.Host)
-	if sender.account != nil && len(req.Host) <= maxHost {
-		m.cacheTabRule(req.Host, required, known)
-	}
-	return required
-}
-
-// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
-// Organizr's own check; by host only one that people see.
-type tabOption struct {
-	name string // empty for the tab of the request's host
-}
-
-// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
-// administrator gets in.
-func (o *tabOption) rule(known *tabs, requestHost string) *rule {
-	if known == nil {
-		return adminOnly("Organizr's tabs aren't known yet")
-	}
-	if o.name != "" {
-		found := known.byName[strings.ToLower(o.name)]
-		if found == nil {
-			return adminOnly("Organizr has no tab called " + o.name)
-		}
-		return ruleOfTab(found)
-	}
-	found := known.byHost[requestHost]
-	if found == nil {
-		host := hostname(&url.URL{Host: requestHost})
-		found = known.byHost[host]
-		if found == nil && len(host) > maxHost {
-			return adminOnly("Organizr has no tab for such a long host")
-		}
-		if found == nil {
-			return adminOnly("Organizr has no tab for " + host)
-		}
-	}
-	if !found.enabled {
-		return adminOnly("Organizr's tab " + found.name + " is switched off")
-	}
-	return ruleOfTab(found)
-}
-
-// ruleOfTab returns what a tab requires.
-func ruleOfTab(found *tab) *rule {
-	if !found.hasGroup {
-		return adminOnly("Organizr's tab " + found.name + " has no group")
-	}
-	required := newRule(found.group)
-	required.Tab = found.name
-	required.origin = " by the tab " + found.name
-	return required
-}
-
-// adminOnly returns what is required where no tab decides, because of this problem.
-func adminOnly(tabProblem string) *rule {
-	required := newRule(0)
-	required.tabProblem = tabProblem
-	required.origin = ": " + tabProblem
-	return required
-}
 
 // requiredByRules returns the rule that holds for a request, or the fallback, which is what the option group requires.
 func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
