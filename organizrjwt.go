@@ -2467,38 +2467,42 @@ func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
 	known := m.tabs
 	m.RUnlock()
-	required := m.tab.rule(known, req.Host)
+	required := m.tab.ruleFor(known, req.Host)
 	if sender.account != nil && len(req.Host) <= maxHost {
 		m.cacheTabRule(req.Host, required, known)
 	}
 	return required
 }
 
-// rule returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
+// ruleFor returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
 // administrator gets in.
-func (o *tabOption) rule(known *tabs, requestHost string) *rule {
+func (o *tabOption) ruleFor(known *tabs, requestHost string) *rule {
 	if known == nil {
 		return adminOnly("Organizr's tabs aren't known yet")
 	}
-	if o.name != "" {
-		found := known.byName[strings.ToLower(o.name)]
-		if found == nil {
-			return adminOnly("Organizr has no tab called " + o.name)
-		}
-		return ruleOfTab(found)
+	if o.name == "" {
+		return ruleOfHost(known, requestHost)
 	}
+	found := known.byName[strings.ToLower(o.name)]
+	if found == nil {
+		return adminOnly("Organizr has no tab called " + o.name)
+	}
+	return ruleOfTab(found)
+}
+
+// ruleOfHost returns what the tab of a host requires.
+func ruleOfHost(known *tabs, requestHost string) *rule {
+	host := hostname(&url.URL{Host: requestHost})
 	found := known.byHost[requestHost]
 	if found == nil {
-		host := hostname(&url.URL{Host: requestHost})
 		found = known.byHost[host]
-		if found == nil && len(host) > maxHost {
-			return adminOnly("Organizr has no tab for such a long host")
-		}
-		if found == nil {
-			return adminOnly("Organizr has no tab for " + host)
-		}
 	}
-	if !found.enabled {
+	switch {
+	case found == nil && len(host) > maxHost:
+		return adminOnly("Organizr has no tab for such a long host")
+	case found == nil:
+		return adminOnly("Organizr has no tab for " + host)
+	case !found.enabled:
 		return adminOnly("Organizr's tab " + found.name + " is switched off")
 	}
 	return ruleOfTab(found)
