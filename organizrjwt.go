@@ -18,8 +18,9 @@ package organizrjwt
 //   - Options: how each one but rules is parsed.
 //   - Tabs: which group the tab of a service requires.
 //   - Rules: which group a path requires.
-//   - Patterns: how rules are parsed, and become what a path is looked up in.
 //   - Paths: what services may take a path for.
+//   - Patterns: which pattern matches a path.
+//   - The option rules: how it is parsed, and becomes what a path is looked up in.
 //   - The page that people see.
 //
 // Traefik interprets this file by Yaegi, and that decides the form of some functions. A call allocates a slot for every
@@ -2590,23 +2591,12 @@ type rules struct {
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
 
-// A rulePattern is what ServeMux finds: a pattern that belongs to a rule.
-type rulePattern struct {
-	rule    *rule
-	pattern string
-	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
-	isFile  bool // it ends in a literal name
-}
-
 // A groupReach says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
 // of looking a path up in all sets of patterns.
 type groupReach struct {
 	group  int
 	covers func(folded string) bool // also covers some paths that no pattern matches, but never misses one
 }
-
-// ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
-func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // withFallback returns the same rules with another fallback.
 func (r *rules) withFallback(fallback *rule) *rules {
@@ -2868,96 +2858,6 @@ func strictestOf(r *rules, patterns *patternSet, method string, paths []string, 
 	return required
 }
 
-// findPattern returns the most specific pattern that matches a request, or nil. If several match and none is more
-// specific than the others, it returns the one whose rule requires the most privileged group.
-func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
-	var only *rulePattern
-	for _, mux := range patterns.muxes {
-		handler, _ := mux.Handler(req)
-		found, ok := handler.(*rulePattern)
-		if ok && only != nil {
-			return findOverlapping(patterns, req)
-		}
-		if ok {
-			only = found
-		}
-	}
-	return only
-}
-
-// findOverlapping is findPattern where several patterns match. Comparing them takes long, so it remembers the result.
-func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
-	var found []*rulePattern
-	matches := ""
-	for _, mux := range patterns.muxes {
-		handler, _ := mux.Handler(req)
-		if matched, ok := handler.(*rulePattern); ok {
-			found = append(found, matched)
-			matches += matched.pattern + "\n"
-		}
-	}
-	remembered, _ := patterns.chosen.Load(matches)
-	best, ok := remembered.(*rulePattern)
-	if !ok {
-		best = mostSpecific(found)
-		patterns.chosen.Store(matches, best)
-	}
-	return best
-}
-
-// mostSpecific returns the match that counts among several.
-func mostSpecific(found []*rulePattern) *rulePattern {
-	var best *rulePattern
-	for _, matched := range found {
-		if !matched.hasMoreSpecific(found) && (best == nil || matched.rule.group < best.rule.group) {
-			best = matched
-		}
-	}
-	return best
-}
-
-// hasMoreSpecific reports whether one of the other patterns is more specific.
-func (p *rulePattern) hasMoreSpecific(others []*rulePattern) bool {
-	for _, other := range others {
-		if other != p && p.includes(other) && !other.includes(p) {
-			return true
-		}
-	}
-	return false
-}
-
-var (
-	wildcard     = regexp.MustCompile(`\{[^{}/$]*\}`)
-	endOfPattern = regexp.MustCompile(`\{\$\}$`)
-)
-
-// includes reports whether every request that the other pattern matches is one of this pattern's. It tries examples of
-// the other pattern: each wildcard as a name that no pattern has, and for a folder also a path deeper than this
-// pattern.
-func (p *rulePattern) includes(other *rulePattern) bool {
-	method, example, hasMethod := strings.Cut(other.pattern, " ")
-	if !hasMethod {
-		method, example = "\x03", other.pattern
-	}
-	example = endOfPattern.ReplaceAllString(wildcard.ReplaceAllString(example, "%03"), "")
-	examples := []string{example}
-	if strings.HasSuffix(other.pattern, "/") {
-		examples = append(examples, example+strings.Repeat("%03/", strings.Count(p.pattern, "/")))
-	}
-	mux := http.NewServeMux()
-	if handle(mux, p) != nil {
-		return false
-	}
-	for _, escaped := range examples {
-		target := &url.URL{Path: decode(escaped), RawPath: escaped}
-		handler, _ := mux.Handler(&http.Request{Method: method, URL: target})
-		if _, ok := handler.(*rulePattern); !ok {
-			return false
-		}
-	}
-	return true
-}
-
 // requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
 // section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
 // strictest rule of all.
@@ -2984,282 +2884,6 @@ func (r *rules) requiredToWrite(method, escaped string) *rule {
 
 // destinationParts matches an address or a path, and has the path.
 var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Patterns
-//
-// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of
-// service does: with a final slash or without, in the case in which it was given or in lower case.
-
-var (
-	// ruleParts matches the method, the path and the group of a rule.
-	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
-
-	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
-	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
-
-	// anyRest matches what means the same as a slash at the end.
-	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
-)
-
-// parseRules returns the rules that the option lists, or nil for none.
-//
-// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
-// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
-// found.
-func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
-	if len(raw) == 0 {
-		return nil
-	}
-	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
-	var patterns []*rulePattern
-	for _, text := range raw {
-		if found := parseRule(errs, text); found != nil {
-			patterns = append(patterns, found)
-		}
-	}
-	// Of two that match the same requests, the more privileged one is registered.
-	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
-	for _, found := range patterns {
-		r.strictest = stricter(r.strictest, found.rule)
-		if err := r.addPattern(found); err != nil {
-			errs.addf("rules: %q: %v", found.rule.Text, err)
-		}
-	}
-	r.unclear = newUnclear(r.strictest)
-	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
-	r.reachLimit = reachLimit(patterns)
-	if r.reachLimit > 0 {
-		r.reach = reachOf(patterns)
-	}
-	if len(r.folded.muxes) == 1 {
-		r.simple = r.folded.muxes[0]
-	} else {
-		r.simplePath = noPath
-	}
-	return r
-}
-
-// parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
-func parseRule(errs *configErrors, raw string) *rulePattern {
-	parts := ruleParts.FindStringSubmatch(raw)
-	if parts == nil {
-		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
-		return nil
-	}
-	before := len(errs.texts)
-	group := parseGroup(errs, fmt.Sprintf("rules: %q", raw), parts[3])
-	method, pattern := strings.ToUpper(parts[1]), parts[2]
-	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
-	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
-	switch {
-	case !strings.HasPrefix(pattern, "/"):
-		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
-			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
-	case invisible >= 0:
-		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
-		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
-	case odd != "":
-		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
-			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
-	case method != "" && !knownMethods[method]:
-		errs.addf("rules: %q has the unknown method %q%s; for a method of the service's own, write a rule without method",
-			raw, method, didYouMean(method, knownMethods))
-	}
-	if len(errs.texts) > before {
-		return nil
-	}
-	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
-	parsed := newRule(group)
-	parsed.Text = strings.TrimSpace(raw)
-	parsed.origin = " by the rule " + parsed.Text
-	return &rulePattern{rule: parsed, pattern: pattern}
-}
-
-// addPattern adds a rule's pattern to all sets.
-func (r *rules) addPattern(found *rulePattern) error {
-	pattern := protectNames(found.pattern)
-	r.measure(pattern)
-	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
-		return err
-	}
-	files := []string{pattern}
-	if strings.HasSuffix(pattern, "/") {
-		const below = "{below_by_organizrjwt}" // a name that no rule has
-		files = []string{pattern + below, pattern + below + "/"}
-	} else {
-		r.simplePath = simpleFile
-	}
-	if strings.HasSuffix(pattern, "/{$}") {
-		files = nil
-	}
-	for _, file := range files {
-		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
-		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
-			return err
-		}
-	}
-	folded := foldPattern(pattern)
-	r.allFolded = r.allFolded && folded == pattern
-	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
-		return err
-	}
-	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
-}
-
-// measure notes how deep a pattern is, and how long its names are.
-func (r *rules) measure(pattern string) {
-	const extra = 1   // slash that addPattern adds for files
-	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
-	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
-		r.maxDepth = depth
-	}
-	if longest := folding * len(pattern); longest > r.maxName {
-		r.maxName = longest
-	}
-}
-
-// addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
-func (s *patternSet) addUnslashed(added *rulePattern) error {
-	if err := s.add(added); err != nil {
-		return err
-	}
-	file := strings.TrimSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/")
-	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
-		return nil
-	}
-	return s.add(&rulePattern{rule: added.rule, pattern: file})
-}
-
-// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
-// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
-type patternSet struct {
-	muxes  []*http.ServeMux
-	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
-}
-
-// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
-func (s *patternSet) add(added *rulePattern) error {
-	for _, mux := range s.muxes {
-		err := handle(mux, added)
-		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
-			return nil
-		}
-		if !strings.Contains(err.Error(), "conflicts with") {
-			return err
-		}
-	}
-	mux := http.NewServeMux()
-	s.muxes = append(s.muxes, mux)
-	s.chosen = &sync.Map{}
-	return handle(mux, added)
-}
-
-// registeredAt matches what ServeMux says about lines of this file.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
-
-// handle registers a pattern, or returns as an error what ServeMux panics with.
-func handle(mux *http.ServeMux, added *rulePattern) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
-			err = errors.New(strings.Join(strings.Fields(text), " "))
-		}
-	}()
-	mux.Handle(added.pattern, added)
-	return nil
-}
-
-// foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.
-func foldPattern(pattern string) string {
-	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
-		return (&url.URL{Path: foldPaths(decode(part))}).EscapedPath()
-	})
-}
-
-// literalPart matches a part of a pattern between wildcards.
-var literalPart = regexp.MustCompile(`/[^{}]*`)
-
-// withoutClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
-// group than the fallback, or nil if one of those has none.
-func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
-	var pairs []string
-	for _, found := range patterns {
-		if found.rule.group >= fallback.group {
-			continue
-		}
-		longest := ""
-		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
-			for _, name := range literalName.FindAllString(decode(part), -1) {
-				if len(name) > len(longest) {
-					longest = name
-				}
-			}
-		}
-		if longest == "" {
-			return nil
-		}
-		pairs = append(pairs, longest, "")
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// More than these would take longer to ask than the lookups that it saves.
-const (
-	maxReachPatterns = 20       // of all groups
-	maxReachBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
-)
-
-// reachLimit returns of how many bytes of paths reach is asked, or 0 if it never is. An expression may have to follow
-// every pattern with a wildcard through a whole path.
-func reachLimit(patterns []*rulePattern) int {
-	if len(patterns) > maxReachPatterns {
-		return 0
-	}
-	followed := 1
-	for _, found := range patterns {
-		if strings.Contains(found.pattern, "{") {
-			followed++
-		}
-	}
-	return maxReachBytes / followed
-}
-
-// reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
-// are one of a file, perhaps with an extension or a slash that a service cuts off.
-func reachOf(patterns []*rulePattern) []groupReach {
-	expressions := map[int][]string{}
-	for _, found := range patterns {
-		withoutMethod := found.pattern[strings.IndexByte(found.pattern, '/'):]
-		ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
-		if strings.HasSuffix(withoutMethod, "/") {
-			ending = "(?:/|" + ending + ")"
-		}
-		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
-		expression := ""
-		for _, part := range patternPart.FindAllString(names, -1) {
-			if strings.HasPrefix(part, "{") {
-				expression += "[^/]*"
-			} else {
-				expression += regexp.QuoteMeta(decode(part))
-			}
-		}
-		group := found.rule.group
-		expressions[group] = append(expressions[group], expression+ending)
-	}
-	var reach []groupReach
-	for group, ofGroup := range expressions {
-		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
-		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
-	}
-	return reach
-}
-
-// patternPart matches a wildcard of a pattern, or what stands between two.
-var patternPart = regexp.MustCompile(`\{[^}]*\}|[^{}]+`)
-
-// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
-var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Paths
@@ -3588,6 +3212,388 @@ var (
 	// wayUp matches a path's first name that is "..", and all behind it.
 	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
 )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Patterns
+//
+// Go's ServeMux finds the most specific pattern that matches a request.
+
+// A rulePattern is what ServeMux finds: a pattern that belongs to a rule.
+type rulePattern struct {
+	rule    *rule
+	pattern string
+	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
+	isFile  bool // it ends in a literal name
+}
+
+// ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
+func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
+// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
+type patternSet struct {
+	muxes  []*http.ServeMux
+	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
+}
+
+// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
+func (s *patternSet) add(added *rulePattern) error {
+	for _, mux := range s.muxes {
+		err := handle(mux, added)
+		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "conflicts with") {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	s.muxes = append(s.muxes, mux)
+	s.chosen = &sync.Map{}
+	return handle(mux, added)
+}
+
+// handle registers a pattern, or returns as an error what ServeMux panics with.
+func handle(mux *http.ServeMux, added *rulePattern) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
+			err = errors.New(strings.Join(strings.Fields(text), " "))
+		}
+	}()
+	mux.Handle(added.pattern, added)
+	return nil
+}
+
+// registeredAt matches what ServeMux says about lines of this file.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
+// findPattern returns the most specific pattern that matches a request, or nil. If several match and none is more
+// specific than the others, it returns the one whose rule requires the most privileged group.
+func findPattern(patterns *patternSet, req *http.Request) *rulePattern {
+	var only *rulePattern
+	for _, mux := range patterns.muxes {
+		handler, _ := mux.Handler(req)
+		found, ok := handler.(*rulePattern)
+		if ok && only != nil {
+			return findOverlapping(patterns, req)
+		}
+		if ok {
+			only = found
+		}
+	}
+	return only
+}
+
+// findOverlapping is findPattern where several patterns match. Comparing them takes long, so it remembers the result.
+func findOverlapping(patterns *patternSet, req *http.Request) *rulePattern {
+	var found []*rulePattern
+	matches := ""
+	for _, mux := range patterns.muxes {
+		handler, _ := mux.Handler(req)
+		if matched, ok := handler.(*rulePattern); ok {
+			found = append(found, matched)
+			matches += matched.pattern + "\n"
+		}
+	}
+	remembered, _ := patterns.chosen.Load(matches)
+	best, ok := remembered.(*rulePattern)
+	if !ok {
+		best = mostSpecific(found)
+		patterns.chosen.Store(matches, best)
+	}
+	return best
+}
+
+// mostSpecific returns the match that counts among several.
+func mostSpecific(found []*rulePattern) *rulePattern {
+	var best *rulePattern
+	for _, matched := range found {
+		if !matched.hasMoreSpecific(found) && (best == nil || matched.rule.group < best.rule.group) {
+			best = matched
+		}
+	}
+	return best
+}
+
+// hasMoreSpecific reports whether one of the other patterns is more specific.
+func (p *rulePattern) hasMoreSpecific(others []*rulePattern) bool {
+	for _, other := range others {
+		if other != p && p.includes(other) && !other.includes(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// includes reports whether every request that the other pattern matches is one of this pattern's. It tries examples of
+// the other pattern: each wildcard as a name that no pattern has, and for a folder also a path deeper than this
+// pattern.
+func (p *rulePattern) includes(other *rulePattern) bool {
+	method, example, hasMethod := strings.Cut(other.pattern, " ")
+	if !hasMethod {
+		method, example = "\x03", other.pattern
+	}
+	example = endOfPattern.ReplaceAllString(wildcard.ReplaceAllString(example, "%03"), "")
+	examples := []string{example}
+	if strings.HasSuffix(other.pattern, "/") {
+		examples = append(examples, example+strings.Repeat("%03/", strings.Count(p.pattern, "/")))
+	}
+	mux := http.NewServeMux()
+	if handle(mux, p) != nil {
+		return false
+	}
+	for _, escaped := range examples {
+		target := &url.URL{Path: decode(escaped), RawPath: escaped}
+		handler, _ := mux.Handler(&http.Request{Method: method, URL: target})
+		if _, ok := handler.(*rulePattern); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	wildcard     = regexp.MustCompile(`\{[^{}/$]*\}`)
+	endOfPattern = regexp.MustCompile(`\{\$\}$`)
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The option rules
+//
+// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of
+// service does: with a final slash or without, in the case in which it was given or in lower case.
+
+var (
+	// ruleParts matches the method, the path and the group of a rule.
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
+
+	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
+	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
+
+	// anyRest matches what means the same as a slash at the end.
+	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
+)
+
+// parseRules returns the rules that the option lists, or nil for none.
+//
+// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
+// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
+// found.
+func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
+	if len(raw) == 0 {
+		return nil
+	}
+	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
+	var patterns []*rulePattern
+	for _, text := range raw {
+		if found := parseRule(errs, text); found != nil {
+			patterns = append(patterns, found)
+		}
+	}
+	// Of two that match the same requests, the more privileged one is registered.
+	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
+	for _, found := range patterns {
+		r.strictest = stricter(r.strictest, found.rule)
+		if err := r.addPattern(found); err != nil {
+			errs.addf("rules: %q: %v", found.rule.Text, err)
+		}
+	}
+	r.unclear = newUnclear(r.strictest)
+	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
+	r.reachLimit = reachLimit(patterns)
+	if r.reachLimit > 0 {
+		r.reach = reachOf(patterns)
+	}
+	if len(r.folded.muxes) == 1 {
+		r.simple = r.folded.muxes[0]
+	} else {
+		r.simplePath = noPath
+	}
+	return r
+}
+
+// parseRule returns the pattern of one rule, [METHOD ]/PATH=GROUP, or nil if there is a mistake in it.
+func parseRule(errs *configErrors, raw string) *rulePattern {
+	parts := ruleParts.FindStringSubmatch(raw)
+	if parts == nil {
+		errs.addf("rules: %q isn't PATTERN=GROUP, as in /api/=Guest", raw)
+		return nil
+	}
+	before := len(errs.texts)
+	group := parseGroup(errs, fmt.Sprintf("rules: %q", raw), parts[3])
+	method, pattern := strings.ToUpper(parts[1]), parts[2]
+	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
+	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
+	switch {
+	case !strings.HasPrefix(pattern, "/"):
+		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
+			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
+	case invisible >= 0:
+		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
+		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
+	case odd != "":
+		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
+			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
+	case method != "" && !knownMethods[method]:
+		errs.addf("rules: %q has the unknown method %q%s; for a method of the service's own, write a rule without method",
+			raw, method, didYouMean(method, knownMethods))
+	}
+	if len(errs.texts) > before {
+		return nil
+	}
+	pattern = strings.TrimLeft(method+" "+anyRest.ReplaceAllString(pattern, "/"), " ")
+	parsed := newRule(group)
+	parsed.Text = strings.TrimSpace(raw)
+	parsed.origin = " by the rule " + parsed.Text
+	return &rulePattern{rule: parsed, pattern: pattern}
+}
+
+// addPattern adds a rule's pattern to all sets.
+func (r *rules) addPattern(found *rulePattern) error {
+	pattern := protectNames(found.pattern)
+	r.measure(pattern)
+	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+		return err
+	}
+	files := []string{pattern}
+	if strings.HasSuffix(pattern, "/") {
+		const below = "{below_by_organizrjwt}" // a name that no rule has
+		files = []string{pattern + below, pattern + below + "/"}
+	} else {
+		r.simplePath = simpleFile
+	}
+	if strings.HasSuffix(pattern, "/{$}") {
+		files = nil
+	}
+	for _, file := range files {
+		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
+		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
+			return err
+		}
+	}
+	folded := foldPattern(pattern)
+	r.allFolded = r.allFolded && folded == pattern
+	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+		return err
+	}
+	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+}
+
+// measure notes how deep a pattern is, and how long its names are.
+func (r *rules) measure(pattern string) {
+	const extra = 1   // slash that addPattern adds for files
+	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
+	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
+		r.maxDepth = depth
+	}
+	if longest := folding * len(pattern); longest > r.maxName {
+		r.maxName = longest
+	}
+}
+
+// addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
+func (s *patternSet) addUnslashed(added *rulePattern) error {
+	if err := s.add(added); err != nil {
+		return err
+	}
+	file := strings.TrimSuffix(strings.TrimSuffix(added.pattern, "{$}"), "/")
+	if file == added.pattern || !strings.Contains(file, "/") { // the root has no name
+		return nil
+	}
+	return s.add(&rulePattern{rule: added.rule, pattern: file})
+}
+
+// foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.
+func foldPattern(pattern string) string {
+	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
+		return (&url.URL{Path: foldPaths(decode(part))}).EscapedPath()
+	})
+}
+
+// literalPart matches a part of a pattern between wildcards.
+var literalPart = regexp.MustCompile(`/[^{}]*`)
+
+// withoutClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
+// group than the fallback, or nil if one of those has none.
+func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+	var pairs []string
+	for _, found := range patterns {
+		if found.rule.group >= fallback.group {
+			continue
+		}
+		longest := ""
+		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
+			for _, name := range literalName.FindAllString(decode(part), -1) {
+				if len(name) > len(longest) {
+					longest = name
+				}
+			}
+		}
+		if longest == "" {
+			return nil
+		}
+		pairs = append(pairs, longest, "")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// More than these would take longer to ask than the lookups that it saves.
+const (
+	maxReachPatterns = 20       // of all groups
+	maxReachBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
+)
+
+// reachLimit returns of how many bytes of paths reach is asked, or 0 if it never is. An expression may have to follow
+// every pattern with a wildcard through a whole path.
+func reachLimit(patterns []*rulePattern) int {
+	if len(patterns) > maxReachPatterns {
+		return 0
+	}
+	followed := 1
+	for _, found := range patterns {
+		if strings.Contains(found.pattern, "{") {
+			followed++
+		}
+	}
+	return maxReachBytes / followed
+}
+
+// reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
+// are one of a file, perhaps with an extension or a slash that a service cuts off.
+func reachOf(patterns []*rulePattern) []groupReach {
+	expressions := map[int][]string{}
+	for _, found := range patterns {
+		withoutMethod := found.pattern[strings.IndexByte(found.pattern, '/'):]
+		ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
+		if strings.HasSuffix(withoutMethod, "/") {
+			ending = "(?:/|" + ending + ")"
+		}
+		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
+		expression := ""
+		for _, part := range patternPart.FindAllString(names, -1) {
+			if strings.HasPrefix(part, "{") {
+				expression += "[^/]*"
+			} else {
+				expression += regexp.QuoteMeta(decode(part))
+			}
+		}
+		group := found.rule.group
+		expressions[group] = append(expressions[group], expression+ending)
+	}
+	var reach []groupReach
+	for group, ofGroup := range expressions {
+		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
+		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
+	}
+	return reach
+}
+
+// patternPart matches a wildcard of a pattern, or what stands between two.
+var patternPart = regexp.MustCompile(`\{[^}]*\}|[^{}]+`)
+
+// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
+var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The page
