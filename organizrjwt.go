@@ -3149,38 +3149,11 @@ func withoutDuplicates(paths string) string {
 // foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
 // spaces.
 func foldPaths(paths string) string {
-	paths = foldCase(paths)
-	if !endsLoosely(paths) {
-		return paths
-	}
-	lines := strings.Split(paths, "\n")
-	for i, line := range lines {
-		if endsLoosely(line) {
-			lines[i] = trimNames(line)
-		}
-	}
-	return strings.Join(lines, "\n")
+	return looseEnds.ReplaceAllString(foldCase(paths), "$1$2")
 }
 
 // foldCase returns a text in which letters that differ in nothing but their case are the same.
 func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
-
-// endsLoosely reports whether a name may end in a dot or a space.
-func endsLoosely(paths string) bool {
-	return strings.Contains(paths, "./") || strings.Contains(paths, " /") || strings.Contains(paths, ".\n") ||
-		strings.Contains(paths, " \n") || strings.HasSuffix(paths, ".") || strings.HasSuffix(paths, " ")
-}
-
-// trimNames returns a path whose names have no dots and spaces at their ends, unless they are nothing else.
-func trimNames(clean string) string {
-	names := strings.Split(clean, "/")
-	for i, name := range names {
-		if trimmed := strings.TrimRight(name, ". "); trimmed != "" {
-			names[i] = trimmed
-		}
-	}
-	return strings.Join(names, "/")
-}
 
 var (
 	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
@@ -3202,6 +3175,9 @@ var (
 
 	// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
 	manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
+
+	// looseEnds matches the dots and spaces at the end of a name that isn't nothing else, with what is around them.
+	looseEnds = regexp.MustCompile(`(?m)([^/\n. ])[. ]+(/|$)`)
 
 	// encodedDots matches a name that decodes to "." or "..".
 	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
