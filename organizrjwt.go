@@ -2995,43 +2995,22 @@ var (
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
 )
 
-// withoutScripts returns paths without the first name that is a script's, and all before it.
+// withoutScripts returns paths without the first name that is a script's, and all before it: CGI and PHP have the path
+// that counts after one, as in /index.php/settings.
 func withoutScripts(paths string) string {
-	withoutHidden := strings.ReplaceAll(paths, "/.", "//") // a file called .php is no script
-	marked := scriptEnds.Replace(lowerLetters.Replace(withoutHidden))
-	if !strings.Contains(marked, "\x05") {
+	// A file called .php is no script, and neither is x.aſp, although expressions take ſ for s. All keeps its place.
+	searched := strings.ReplaceAll(strings.ReplaceAll(paths, "/.", "//"), "ſ", "__")
+	if !scriptEnd.MatchString(searched) {
 		return paths
 	}
 	lines := strings.Split(paths, "\n")
-	for i, line := range strings.Split(marked, "\n") {
-		if end := strings.IndexByte(line, '\x05'); end >= 0 {
-			lines[i] = lines[i][end+strings.IndexByte(lines[i][end:], '/'):]
+	for i, line := range strings.Split(searched, "\n") {
+		if end := scriptEnd.FindStringIndex(line); end != nil {
+			lines[i] = lines[i][end[1]-1:]
 		}
 	}
 	return strings.Join(lines, "\n")
 }
-
-var (
-	// scriptEnds replaces how scripts' names end by \x05. CGI and PHP have the path that counts after one:
-	// /index.php/settings. An expression would take thirty times as long for a path with many dots.
-	scriptEnds = func() *strings.Replacer {
-		var pairs []string
-		for _, extension := range strings.Fields(`php php0 php1 php2 php3 php4 php5 php6 php7 php8 php9 phtml phar cgi fcgi
-			pl py wsgi rb asp aspx ashx cfm jsp jspx do dll exe lua sh`) {
-			pairs = append(pairs, "."+extension+"/", "\x05")
-		}
-		return strings.NewReplacer(pairs...)
-	}()
-
-	// lowerLetters turns capitals of ASCII into small letters, so nothing changes its place.
-	lowerLetters = func() *strings.Replacer {
-		var pairs []string
-		for letter := 'A'; letter <= 'Z'; letter++ {
-			pairs = append(pairs, string(letter), strings.ToLower(string(letter)))
-		}
-		return strings.NewReplacer(pairs...)
-	}()
-)
 
 // cleanPaths returns paths, each as cleanPath has it.
 func cleanPaths(paths string) string {
@@ -3156,6 +3135,10 @@ func foldPaths(paths string) string {
 func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
 var (
+	// scriptEnd matches how the name of a script ends, and the slash after it.
+	scriptEnd = regexp.MustCompile(
+		`\.(?i:php[0-9]?|phtml|phar|f?cgi|pl|py|wsgi|rb|aspx?|ashx|cfm|jspx?|do|dll|exe|lua|sh)/`)
+
 	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
 	// one of which nothing else is left once a service has cut off what follows ; ? or #.
 	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
