@@ -2735,7 +2735,7 @@ func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
 	if found == nil {
 		return r.fallback, false
 	}
-	return found.rule, found.isFile
+	return found.rule, !strings.HasSuffix(found.pattern, "/") && !strings.HasSuffix(found.pattern, "}")
 }
 
 // holdsClosingName reports whether a path holds a name that a closing pattern needs: one that requires a more
@@ -3182,7 +3182,6 @@ type rulePattern struct {
 	rule    *rule
 	pattern string
 	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
-	isFile  bool // it ends in a literal name
 }
 
 // ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
@@ -3426,8 +3425,7 @@ func (r *rules) addPattern(found *rulePattern) error {
 		files = nil
 	}
 	for _, file := range files {
-		isFile := file == pattern && !strings.HasSuffix(pattern, "}")
-		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file, isFile: isFile}); err != nil {
+		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file}); err != nil {
 			return err
 		}
 	}
