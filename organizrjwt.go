@@ -2695,8 +2695,7 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if once != twice {
 		decodings += "\n" + twice
 	}
-	given := shortenPaths(r, decode(protectNames(cleanPaths(escaped))))
-	required, isFile := requiredAsGiven(r, method, given)
+	required, isFile := requiredAsGiven(r, method, normalize(r, escaped))
 	isOpened := required.group > r.fallback.group
 	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, decodings) {
 		return required
@@ -2705,7 +2704,7 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if variants == nil {
 		return r.unclear
 	}
-	paths := withoutDuplicates(shortenPaths(r, decode(protectNames(cleanPaths(strings.Join(variants, "\n"))))))
+	paths := withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
 	first, _, _ := strings.Cut(paths, "\n") // the path as it came
 	if !isOpened {
 		paths = closablePaths(r, paths, required)
@@ -3010,6 +3009,12 @@ func withoutScripts(paths string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// normalize returns escaped paths as they are looked up: clean, decoded, and without what makes no difference to any
+// pattern.
+func normalize(r *rules, paths string) string {
+	return shortenPaths(r, decode(protectNames(cleanPaths(paths))))
 }
 
 // cleanPaths returns paths, each as cleanPath has it.
