@@ -2691,35 +2691,31 @@ func requiredOfVariants(r *rules, method, escaped string) *rule {
 	if isUnforeseeable(twice) {
 		return r.unclear
 	}
-	decodings := once
-	if once != twice {
-		decodings += "\n" + twice
-	}
 	required, isFile := requiredAsGiven(r, method, normalize(r, escaped))
 	isOpened := required.group > r.fallback.group
-	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, decodings) {
+	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, once, twice) {
 		return required
 	}
 	variants := pathVariants(escaped)
 	if variants == nil {
 		return r.unclear
 	}
-	paths := withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
-	first, _, _ := strings.Cut(paths, "\n") // the path as it came
-	if !isOpened {
-		paths = closablePaths(r, paths, required)
-		if paths == "" {
-			return required
-		}
+	return strictestOfVariants(r, method, withoutDuplicates(normalize(r, strings.Join(variants, "\n"))), isFile, required)
+}
+
+// strictestOfVariants returns the strictest rule that holds for any variant, or what is required for the path as it
+// came if that is stricter. The first variant is that path, and isFile says that a rule names it.
+func strictestOfVariants(r *rules, method string, variants []string, isFile bool, required *rule) *rule {
+	paths := closablePaths(r, variants, required)
+	if len(paths) == 0 {
+		return required
 	}
 	required = strictestAsGiven(r, method, paths, required)
-	if required.group <= r.fallback.group {
-		paths = closablePaths(r, paths, required)
-		if paths == "" {
-			return required
-		}
+	paths = closablePaths(r, paths, required)
+	if len(paths) == 0 {
+		return required
 	}
-	isFile = isFile && strings.HasPrefix(paths+"\n", first+"\n")
+	isFile = isFile && paths[0] == variants[0]
 	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
 }
 
@@ -2737,46 +2733,53 @@ func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
 	return found.rule, !strings.HasSuffix(found.pattern, "/") && !strings.HasSuffix(found.pattern, "}")
 }
 
-// holdsClosingName reports whether a path holds a name that a closing pattern needs: one that requires a more
-// privileged group than the fallback. The path is given decoded once, and twice if that isn't the same. Without such a
-// name no closing pattern can match it or one of its variants: services drop names, or the end of a name, but never
-// join or change what is left.
-func holdsClosingName(r *rules, decodings string) bool {
+// holdsClosingName reports whether a path, decoded once or twice, holds a name that a closing pattern needs: one that
+// requires a more privileged group than the fallback. Without such a name no closing pattern can match it or one of its
+// variants: services drop names, or the end of a name, but never join or change what is left.
+func holdsClosingName(r *rules, once, twice string) bool {
 	if r.withoutClosingNames == nil {
 		return true
 	}
-	folded := foldCase(decodings)
+	text := once
+	if once != twice {
+		text += "\n" + twice
+	}
+	folded := foldCase(text)
 	return r.withoutClosingNames.Replace(folded) != folded
 }
 
 // closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
 // stricter than what is required anyway. Where it would take longer to find out than to look all paths up, it returns
 // all.
-func closablePaths(r *rules, paths string, required *rule) string {
-	if required.group == r.strictest.group {
-		return ""
-	}
-	if len(paths) > r.reachLimit {
+func closablePaths(r *rules, paths []string, required *rule) []string {
+	if required.group > r.fallback.group {
 		return paths
 	}
+	if required.group == r.strictest.group {
+		return nil
+	}
+	joined := strings.Join(paths, "\n")
+	if len(joined) > r.reachLimit {
+		return paths
+	}
+	folded := strings.Split(foldPaths(joined), "\n")
 	var closable []string
-	foldedLines := strings.Split(foldPaths(paths), "\n")
-	for i, clean := range strings.Split(paths, "\n") {
+	for i, clean := range paths {
 		for _, reach := range r.reach {
-			if reach.group < required.group && reach.covers(foldedLines[i]) {
+			if reach.group < required.group && reach.covers(folded[i]) {
 				closable = append(closable, clean)
 				break
 			}
 		}
 	}
-	return strings.Join(closable, "\n")
+	return closable
 }
 
 // strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
 // is required if that is stricter.
-func strictestAsGiven(r *rules, method, paths string, required *rule) *rule {
+func strictestAsGiven(r *rules, method string, paths []string, required *rule) *rule {
 	var files, folders []string
-	for _, clean := range strings.Split(paths, "\n") {
+	for _, clean := range paths {
 		if strings.HasSuffix(clean, "/") {
 			folders = append(folders, clean)
 		} else {
@@ -2789,13 +2792,10 @@ func strictestAsGiven(r *rules, method, paths string, required *rule) *rule {
 
 // strictestLenient returns the strictest rule that any of the clean paths has to a service that ignores final slashes,
 // and perhaps case; or what is required anyway if that is stricter.
-func strictestLenient(r *rules, method, paths string, isFile bool, required *rule) *rule {
-	folded := foldPaths(paths)
+func strictestLenient(r *rules, method string, paths []string, isFile bool, required *rule) *rule {
+	folded := strings.Split(foldPaths(strings.Join(paths, "\n")), "\n")
 	seen := map[string]bool{}
 	required = strictestOf(r, &r.folded, method, unslashedPaths(folded, isFile, seen), required)
-	if r.allFolded && folded == paths {
-		return required
-	}
 	if !r.allFolded {
 		seen = map[string]bool{} // the other set has other patterns
 	}
@@ -2804,9 +2804,9 @@ func strictestLenient(r *rules, method, paths string, isFile bool, required *rul
 
 // unslashedPaths returns the paths that haven't been seen, without their final slash. Rails, Django and others find
 // /settings for /settings.json too, unless a rule names that: then isFile says that the first path keeps its extension.
-func unslashedPaths(paths string, isFile bool, seen map[string]bool) []string {
+func unslashedPaths(paths []string, isFile bool, seen map[string]bool) []string {
 	var unslashed []string
-	for i, clean := range strings.Split(paths, "\n") {
+	for i, clean := range paths {
 		if clean != "/" {
 			clean = strings.TrimSuffix(clean, "/")
 		}
@@ -3118,7 +3118,7 @@ func shortenName(name string, longest int) string {
 }
 
 // withoutDuplicates returns each of the paths once.
-func withoutDuplicates(paths string) string {
+func withoutDuplicates(paths string) []string {
 	var distinct []string
 	seen := map[string]bool{}
 	for _, line := range strings.Split(paths, "\n") {
@@ -3127,7 +3127,7 @@ func withoutDuplicates(paths string) string {
 			distinct = append(distinct, line)
 		}
 	}
-	return strings.Join(distinct, "\n")
+	return distinct
 }
 
 // foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
