@@ -2568,34 +2568,34 @@ func stricter(one, other *rule) *rule {
 
 // rules are the option rules.
 type rules struct {
-	fallback  *rule      // where no pattern matches
-	strictest *rule      // the most privileged of all
-	unclear   *rule      // requires as much, where nobody can foresee how services read a path
-	folders   patternSet // as given, for paths that end in a slash
-	files     patternSet // as given, for all others
-	unslashed patternSet // as given, for paths without their final slash
-	folded    patternSet // the same in lower case
-	allFolded bool       // all patterns are in lower case
-	maxDepth  int        // slashes in the deepest pattern, as addPattern writes it
-	maxName   int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
+	fallback      *rule      // where no pattern matches
+	strictest     *rule      // the most privileged of all
+	unpredictable *rule      // requires as much, where nobody can foresee how services read a path
+	exactFolders  patternSet // as given, for paths that end in a slash
+	exactFiles    patternSet // as given, for all others
+	unslashed     patternSet // as given, for paths without their final slash
+	folded        patternSet // the same in lower case
+	allFolded     bool       // all patterns are in lower case
+	maxDepth      int        // slashes in the deepest pattern, as addPattern writes it
+	maxName       int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
 
-	// withoutClosingNames removes, from folded text, a literal name of each pattern that requires a more privileged
+	// closingNames removes, from folded text, a literal name of each pattern that requires a more privileged
 	// group than the fallback. It is nil if one of those patterns has no literal name. Where a tab decides, the fallback
 	// was Guest when this was made, so it removes a name of every pattern that can close anything.
-	withoutClosingNames *strings.Replacer
+	closingNames *strings.Replacer
 
-	reach      []groupReach // of the patterns, for each group that rules require
-	reachLimit int          // bytes of paths, of which reach isn't asked if they are longer
+	prefilters     []prefilter // of the patterns, for each group that rules require
+	prefilterLimit int         // bytes of paths; what is longer isn't filtered
 
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
 
-// A groupReach says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
+// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
 // of looking a path up in all sets of patterns.
-type groupReach struct {
-	group  int
-	covers func(folded string) bool // also covers some paths that no pattern matches, but never misses one
+type prefilter struct {
+	group    int
+	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
 }
 
 // withFallback returns the same rules with another fallback.
@@ -2603,15 +2603,15 @@ func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
 	all.fallback = fallback
 	all.strictest = stricter(r.strictest, fallback)
-	all.unclear = newUnclear(all.strictest)
+	all.unpredictable = ruleOfUnpredictable(all.strictest)
 	return &all
 }
 
-// newUnclear returns a rule that requires what the strictest of all does, and says that the path is why.
-func newUnclear(strictest *rule) *rule {
-	unclear := newRule(strictest.group)
-	unclear.origin = ", since nobody can foresee how a service reads this path"
-	return unclear
+// ruleOfUnpredictable returns a rule that requires what the strictest of all does, and says that the path is why.
+func ruleOfUnpredictable(strictest *rule) *rule {
+	unpredictable := newRule(strictest.group)
+	unpredictable.origin = ", since nobody can foresee how a service reads this path"
+	return unpredictable
 }
 
 // knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
@@ -2652,7 +2652,7 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 	}
 	required := requiredByPath(r, req)
 	if len(req.Header["Destination"]) > 0 {
-		return stricter(required, r.requiredOfDestination(req))
+		return stricter(required, r.requiredByDestination(req))
 	}
 	requested := req.URL.Path
 	isPlain := req.Method == "GET" && req.URL.RawPath == "" && len(requested) <= maxCachedPath
@@ -2673,58 +2673,58 @@ func requiredByPath(r *rules, req *http.Request) *rule {
 			return r.fallback
 		}
 		found, ok := handler.(*rulePattern)
-		if ok && found.isExact {
+		if ok && found.isVerbatim {
 			return found.rule
 		}
 	}
-	return requiredOfVariants(r, req.Method, target.EscapedPath())
+	return requiredByVariants(r, req.Method, target.EscapedPath())
 }
 
-// requiredOfVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
+// requiredByVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the most privileged of all.
-func requiredOfVariants(r *rules, method, escaped string) *rule {
+func requiredByVariants(r *rules, method, escaped string) *rule {
 	if len(escaped) > maxEscaped {
-		return r.unclear
+		return r.unpredictable
 	}
 	once := decode(escaped)
 	twice := decode(once)
-	if isUnforeseeable(twice) {
-		return r.unclear
+	if isUnpredictable(twice) {
+		return r.unpredictable
 	}
-	required, isFile := requiredAsGiven(r, method, normalize(r, escaped))
+	required, isNamed := requiredExactly(r, method, normalize(r, escaped))
 	isOpened := required.group > r.fallback.group
 	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, once, twice) {
 		return required
 	}
 	variants := pathVariants(escaped)
 	if variants == nil {
-		return r.unclear
+		return r.unpredictable
 	}
-	return strictestOfVariants(r, method, withoutDuplicates(normalize(r, strings.Join(variants, "\n"))), isFile, required)
+	return strictestOfVariants(r, method, withoutDuplicates(normalize(r, strings.Join(variants, "\n"))), isNamed, required)
 }
 
 // strictestOfVariants returns the strictest rule that holds for any variant, or what is required for the path as it
-// came if that is stricter. The first variant is that path, and isFile says that a rule names it.
-func strictestOfVariants(r *rules, method string, variants []string, isFile bool, required *rule) *rule {
+// came if that is stricter. The first variant is that path, and isNamed says that a rule names it.
+func strictestOfVariants(r *rules, method string, variants []string, isNamed bool, required *rule) *rule {
 	paths := closablePaths(r, variants, required)
 	if len(paths) == 0 {
 		return required
 	}
-	required = strictestAsGiven(r, method, paths, required)
+	required = strictestExactly(r, method, paths, required)
 	paths = closablePaths(r, paths, required)
 	if len(paths) == 0 {
 		return required
 	}
-	isFile = isFile && paths[0] == variants[0]
-	return strictestLenient(r, strings.ToUpper(method), paths, isFile, required)
+	isNamed = isNamed && paths[0] == variants[0]
+	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
 }
 
-// requiredAsGiven returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
+// requiredExactly returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
 // pattern ends in a literal name.
-func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
-	patterns := &r.files
+func requiredExactly(r *rules, method, clean string) (*rule, bool) {
+	patterns := &r.exactFiles
 	if strings.HasSuffix(clean, "/") {
-		patterns = &r.folders
+		patterns = &r.exactFolders
 	}
 	found := findPattern(patterns, &http.Request{Method: method, URL: &url.URL{Path: clean}})
 	if found == nil {
@@ -2737,7 +2737,7 @@ func requiredAsGiven(r *rules, method, clean string) (*rule, bool) {
 // requires a more privileged group than the fallback. Without such a name no closing pattern can match it or one of its
 // variants: services drop names, or the end of a name, but never join or change what is left.
 func holdsClosingName(r *rules, once, twice string) bool {
-	if r.withoutClosingNames == nil {
+	if r.closingNames == nil {
 		return true
 	}
 	text := once
@@ -2745,7 +2745,7 @@ func holdsClosingName(r *rules, once, twice string) bool {
 		text += "\n" + twice
 	}
 	folded := foldCase(text)
-	return r.withoutClosingNames.Replace(folded) != folded
+	return r.closingNames.Replace(folded) != folded
 }
 
 // closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
@@ -2759,14 +2759,14 @@ func closablePaths(r *rules, paths []string, required *rule) []string {
 		return nil
 	}
 	joined := strings.Join(paths, "\n")
-	if len(joined) > r.reachLimit {
+	if len(joined) > r.prefilterLimit {
 		return paths
 	}
 	folded := strings.Split(foldPaths(joined), "\n")
 	var closable []string
 	for i, clean := range paths {
-		for _, reach := range r.reach {
-			if reach.group < required.group && reach.covers(folded[i]) {
+		for _, filter := range r.prefilters {
+			if filter.group < required.group && filter.mayMatch(folded[i]) {
 				closable = append(closable, clean)
 				break
 			}
@@ -2775,9 +2775,9 @@ func closablePaths(r *rules, paths []string, required *rule) []string {
 	return closable
 }
 
-// strictestAsGiven returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
+// strictestExactly returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
 // is required if that is stricter.
-func strictestAsGiven(r *rules, method string, paths []string, required *rule) *rule {
+func strictestExactly(r *rules, method string, paths []string, required *rule) *rule {
 	var files, folders []string
 	for _, clean := range paths {
 		if strings.HasSuffix(clean, "/") {
@@ -2786,25 +2786,26 @@ func strictestAsGiven(r *rules, method string, paths []string, required *rule) *
 			files = append(files, clean)
 		}
 	}
-	required = strictestOf(r, &r.files, method, files, required)
-	return strictestOf(r, &r.folders, method, folders, required)
+	required = strictestInSet(r, &r.exactFiles, method, files, required)
+	return strictestInSet(r, &r.exactFolders, method, folders, required)
 }
 
-// strictestLenient returns the strictest rule that any of the clean paths has to a service that ignores final slashes,
-// and perhaps case; or what is required anyway if that is stricter.
-func strictestLenient(r *rules, method string, paths []string, isFile bool, required *rule) *rule {
+// strictestLeniently returns the strictest rule that any of the clean paths has to a service that ignores final
+// slashes, and perhaps case; or what is required anyway if that is stricter.
+func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
 	folded := strings.Split(foldPaths(strings.Join(paths, "\n")), "\n")
 	seen := map[string]bool{}
-	required = strictestOf(r, &r.folded, method, unslashedPaths(folded, isFile, seen), required)
+	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed, seen), required)
 	if !r.allFolded {
 		seen = map[string]bool{} // the other set has other patterns
 	}
-	return strictestOf(r, &r.unslashed, method, unslashedPaths(paths, isFile, seen), required)
+	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed, seen), required)
 }
 
-// unslashedPaths returns the paths that haven't been seen, without their final slash. Rails, Django and others find
-// /settings for /settings.json too, unless a rule names that: then isFile says that the first path keeps its extension.
-func unslashedPaths(paths []string, isFile bool, seen map[string]bool) []string {
+// withoutEndings returns the paths that haven't been seen, without their final slash. Rails, Django and others find
+// /settings for /settings.json too, unless a rule names that: then isNamed says that the first path keeps its
+// extension.
+func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string {
 	var unslashed []string
 	for i, clean := range paths {
 		if clean != "/" {
@@ -2817,7 +2818,7 @@ func unslashedPaths(paths []string, isFile bool, seen map[string]bool) []string 
 		unslashed = append(unslashed, clean)
 		name := strings.LastIndexByte(clean, '/') + 1
 		lastDot := strings.LastIndexByte(clean, '.')
-		if isFile && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
+		if isNamed && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
 			continue
 		}
 		unslashed = append(unslashed, clean[:lastDot])
@@ -2828,10 +2829,10 @@ func unslashedPaths(paths []string, isFile bool, seen map[string]bool) []string 
 	return unslashed
 }
 
-// strictestOf returns the strictest rule that a set has for any of the paths, or what is required if that is stricter.
-// It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another ServeMux
-// may have a more specific one. Asking findPattern about every path would take three times as long.
-func strictestOf(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
+// strictestInSet returns the strictest rule that a set has for any of the paths, or what is required if that is
+// stricter. It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another
+// ServeMux may have a more specific one. Asking findPattern about every path would take three times as long.
+func strictestInSet(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
 	target := &url.URL{}
 	req := &http.Request{Method: method, URL: target}
 	matched := map[string]bool{}
@@ -2857,17 +2858,17 @@ func strictestOf(r *rules, patterns *patternSet, method string, paths []string, 
 	return required
 }
 
-// requiredOfDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
+// requiredByDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
 // section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
 // strictest rule of all.
-func (r *rules) requiredOfDestination(req *http.Request) *rule {
+func (r *rules) requiredByDestination(req *http.Request) *rule {
 	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
 	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
-		return r.unclear
+		return r.unpredictable
 	}
 	parts := destinationParts.FindStringSubmatch(destinations[0])
 	if parts == nil {
-		return r.unclear
+		return r.unpredictable
 	}
 	required := r.requiredToWrite(req.Method, parts[1])
 	if len(prefixes) > 0 {
@@ -2878,7 +2879,7 @@ func (r *rules) requiredOfDestination(req *http.Request) *rule {
 
 // requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
 func (r *rules) requiredToWrite(method, escaped string) *rule {
-	return stricter(requiredOfVariants(r, method, escaped), requiredOfVariants(r, http.MethodPut, escaped))
+	return stricter(requiredByVariants(r, method, escaped), requiredByVariants(r, http.MethodPut, escaped))
 }
 
 // destinationParts matches an address or a path, and has the path.
@@ -2903,10 +2904,10 @@ const (
 	maxUnshortened  = 256         // bytes; shortening what is shorter takes longer than it saves
 )
 
-// isUnforeseeable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
+// isUnpredictable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
 // rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
 // Windows or begins with three : or $, or the path is too long or has too many names or marks.
-func isUnforeseeable(decoded string) bool {
+func isUnpredictable(decoded string) bool {
 	slashed := strings.ReplaceAll(decoded, `\`, "/")
 	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
 		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
@@ -2916,7 +2917,7 @@ func isUnforeseeable(decoded string) bool {
 		strings.ContainsAny(decoded, ":$") && manyFirstMarks.MatchString(slashed)
 }
 
-// withoutMarks removes what ends or changes names, so that isUnforeseeable can count it: each mark takes time in each
+// withoutMarks removes what ends or changes names, so that isUnpredictable can count it: each mark takes time in each
 // variant. Addresses that anybody uses have a few dozen.
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
 
@@ -3184,9 +3185,9 @@ var (
 
 // A rulePattern is what ServeMux finds: a pattern that belongs to a rule.
 type rulePattern struct {
-	rule    *rule
-	pattern string
-	isExact bool // the pattern is just what the rule says, so no other lookup can find anything else
+	rule       *rule
+	pattern    string
+	isVerbatim bool // the pattern is just what the rule says, so no other lookup can find anything else
 }
 
 // ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
@@ -3362,11 +3363,11 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", found.rule.Text, err)
 		}
 	}
-	r.unclear = newUnclear(r.strictest)
-	r.withoutClosingNames = withoutClosingNames(patterns, fallback)
-	r.reachLimit = reachLimit(patterns)
-	if r.reachLimit > 0 {
-		r.reach = reachOf(patterns)
+	r.unpredictable = ruleOfUnpredictable(r.strictest)
+	r.closingNames = newClosingNames(patterns, fallback)
+	r.prefilterLimit = prefilterLimit(patterns)
+	if r.prefilterLimit > 0 {
+		r.prefilters = newPrefilters(patterns)
 	}
 	if len(r.folded.muxes) == 1 {
 		r.simple = r.folded.muxes[0]
@@ -3416,7 +3417,7 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 func (r *rules) addPattern(found *rulePattern) error {
 	pattern := protectNames(found.pattern)
 	r.measure(pattern)
-	if err := r.folders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+	if err := r.exactFolders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
 	files := []string{pattern}
@@ -3430,7 +3431,7 @@ func (r *rules) addPattern(found *rulePattern) error {
 		files = nil
 	}
 	for _, file := range files {
-		if err := r.files.add(&rulePattern{rule: found.rule, pattern: file}); err != nil {
+		if err := r.exactFiles.add(&rulePattern{rule: found.rule, pattern: file}); err != nil {
 			return err
 		}
 	}
@@ -3439,7 +3440,7 @@ func (r *rules) addPattern(found *rulePattern) error {
 	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
 		return err
 	}
-	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isExact: folded == found.pattern})
+	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isVerbatim: folded == found.pattern})
 }
 
 // measure notes how deep a pattern is, and how long its names are.
@@ -3476,9 +3477,9 @@ func foldPattern(pattern string) string {
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// withoutClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
+// newClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
 // group than the fallback, or nil if one of those has none.
-func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
+func newClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
 	var pairs []string
 	for _, found := range patterns {
 		if found.rule.group >= fallback.group {
@@ -3502,14 +3503,14 @@ func withoutClosingNames(patterns []*rulePattern, fallback *rule) *strings.Repla
 
 // More than these would take longer to ask than the lookups that it saves.
 const (
-	maxReachPatterns = 20       // of all groups
-	maxReachBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
+	maxPrefilterPatterns = 20       // of all groups
+	maxPrefilterBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
 )
 
-// reachLimit returns of how many bytes of paths reach is asked, or 0 if it never is. An expression may have to follow
+// prefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to follow
 // every pattern with a wildcard through a whole path.
-func reachLimit(patterns []*rulePattern) int {
-	if len(patterns) > maxReachPatterns {
+func prefilterLimit(patterns []*rulePattern) int {
+	if len(patterns) > maxPrefilterPatterns {
 		return 0
 	}
 	followed := 1
@@ -3518,12 +3519,12 @@ func reachLimit(patterns []*rulePattern) int {
 			followed++
 		}
 	}
-	return maxReachBytes / followed
+	return maxPrefilterBytes / followed
 }
 
-// reachOf returns which paths the patterns may match, for each group: those that begin like the pattern of a folder, or
-// are one of a file, perhaps with an extension or a slash that a service cuts off.
-func reachOf(patterns []*rulePattern) []groupReach {
+// newPrefilters returns which paths the patterns may match, for each group: those that begin like the pattern of a
+// folder, or are one of a file, perhaps with an extension or a slash that a service cuts off.
+func newPrefilters(patterns []*rulePattern) []prefilter {
 	expressions := map[int][]string{}
 	for _, found := range patterns {
 		withoutMethod := found.pattern[strings.IndexByte(found.pattern, '/'):]
@@ -3543,12 +3544,12 @@ func reachOf(patterns []*rulePattern) []groupReach {
 		group := found.rule.group
 		expressions[group] = append(expressions[group], expression+ending)
 	}
-	var reach []groupReach
+	var prefilters []prefilter
 	for group, ofGroup := range expressions {
 		expression := regexp.MustCompile("^(?:" + strings.Join(ofGroup, "|") + ")")
-		reach = append(reach, groupReach{group: group, covers: expression.MatchString})
+		prefilters = append(prefilters, prefilter{group: group, mayMatch: expression.MatchString})
 	}
-	return reach
+	return prefilters
 }
 
 // patternPart matches a wildcard of a pattern, or what stands between two.
