@@ -2591,45 +2591,6 @@ type rules struct {
 	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
 }
 
-// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
-// of looking a path up in all sets of patterns.
-type prefilter struct {
-	group    int
-	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
-}
-
-// withFallback returns the same rules with another fallback.
-func (r *rules) withFallback(fallback *rule) *rules {
-	all := *r
-	all.fallback = fallback
-	all.strictest = stricter(r.strictest, fallback)
-	all.unpredictable = ruleOfUnpredictable(all.strictest)
-	return &all
-}
-
-// ruleOfUnpredictable returns a rule that requires what the strictest of all does, and says that the path is why.
-func ruleOfUnpredictable(strictest *rule) *rule {
-	unpredictable := newRule(strictest.group)
-	unpredictable.origin = ", since nobody can foresee how a service reads this path"
-	return unpredictable
-}
-
-// knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
-var knownMethods = nameSet(`
-	GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE
-	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
-	MKWORKSPACE MOVE ORDERPATCH PRI PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK
-	UPDATE UPDATEREDIRECTREF VERSION-CONTROL
-`)
-
-// Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
-// Where the pattern of a rule is a file, a path with a final slash isn't simple.
-var (
-	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
-	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
-	noPath       = regexp.MustCompile(`$.`)
-)
-
 // requiredByRules returns the rule that holds for a request, or the fallback, which is what the option group requires.
 func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
 	target := req.URL
@@ -2680,6 +2641,22 @@ func requiredByPath(r *rules, req *http.Request) *rule {
 	return requiredByVariants(r, req.Method, target.EscapedPath())
 }
 
+// knownMethods has the methods that a rule can have: those of HTTP and of WebDAV.
+var knownMethods = nameSet(`
+	GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE
+	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF
+	MKWORKSPACE MOVE ORDERPATCH PRI PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK
+	UPDATE UPDATEREDIRECTREF VERSION-CONTROL
+`)
+
+// Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
+// Where the pattern of a rule is a file, a path with a final slash isn't simple.
+var (
+	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
+	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
+	noPath       = regexp.MustCompile(`$.`)
+)
+
 // requiredByVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
 // foresee what a service makes of the path, that is the most privileged of all.
 func requiredByVariants(r *rules, method, escaped string) *rule {
@@ -2701,22 +2678,6 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 		return r.unpredictable
 	}
 	return strictestOfVariants(r, method, withoutDuplicates(normalize(r, strings.Join(variants, "\n"))), isNamed, required)
-}
-
-// strictestOfVariants returns the strictest rule that holds for any variant, or what is required for the path as it
-// came if that is stricter. The first variant is that path, and isNamed says that a rule names it.
-func strictestOfVariants(r *rules, method string, variants []string, isNamed bool, required *rule) *rule {
-	paths := closablePaths(r, variants, required)
-	if len(paths) == 0 {
-		return required
-	}
-	required = strictestExactly(r, method, paths, required)
-	paths = closablePaths(r, paths, required)
-	if len(paths) == 0 {
-		return required
-	}
-	isNamed = isNamed && paths[0] == variants[0]
-	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
 }
 
 // requiredExactly returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
@@ -2748,6 +2709,22 @@ func holdsClosingName(r *rules, once, twice string) bool {
 	return r.closingNames.Replace(folded) != folded
 }
 
+// strictestOfVariants returns the strictest rule that holds for any variant, or what is required for the path as it
+// came if that is stricter. The first variant is that path, and isNamed says that a rule names it.
+func strictestOfVariants(r *rules, method string, variants []string, isNamed bool, required *rule) *rule {
+	paths := closablePaths(r, variants, required)
+	if len(paths) == 0 {
+		return required
+	}
+	required = strictestExactly(r, method, paths, required)
+	paths = closablePaths(r, paths, required)
+	if len(paths) == 0 {
+		return required
+	}
+	isNamed = isNamed && paths[0] == variants[0]
+	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
+}
+
 // closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
 // stricter than what is required anyway. Where it would take longer to find out than to look all paths up, it returns
 // all.
@@ -2773,6 +2750,13 @@ func closablePaths(r *rules, paths []string, required *rule) []string {
 		}
 	}
 	return closable
+}
+
+// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
+// of looking a path up in all sets of patterns.
+type prefilter struct {
+	group    int
+	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
 }
 
 // strictestExactly returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
@@ -2858,6 +2842,22 @@ func strictestInSet(r *rules, patterns *patternSet, method string, paths []strin
 	return required
 }
 
+// withFallback returns the same rules with another fallback.
+func (r *rules) withFallback(fallback *rule) *rules {
+	all := *r
+	all.fallback = fallback
+	all.strictest = stricter(r.strictest, fallback)
+	all.unpredictable = ruleOfUnpredictable(all.strictest)
+	return &all
+}
+
+// ruleOfUnpredictable returns a rule that requires what the strictest of all does, and says that the path is why.
+func ruleOfUnpredictable(strictest *rule) *rule {
+	unpredictable := newRule(strictest.group)
+	unpredictable.origin = ", since nobody can foresee how a service reads this path"
+	return unpredictable
+}
+
 // requiredByDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
 // section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
 // strictest rule of all.
@@ -2904,6 +2904,27 @@ const (
 	maxUnshortened  = 256         // bytes; shortening what is shorter takes longer than it saves
 )
 
+// decode undoes one percent-encoding. What isn't an encoding stays as it is.
+func decode(escaped string) string {
+	if decoded, err := url.PathUnescape(escaped); err == nil {
+		return decoded
+	}
+	return lenientDecoder.Replace(escaped)
+}
+
+var lenientDecoder = func() *strings.Replacer {
+	const digits = "0123456789abcdefABCDEF"
+	var pairs []string
+	for _, first := range digits {
+		for _, second := range digits {
+			code := "%" + string(first) + string(second)
+			octet, _ := url.PathUnescape(code)
+			pairs = append(pairs, code, octet)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
 // isUnpredictable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
 // rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
 // Windows or begins with three : or $, or the path is too long or has too many names or marks.
@@ -2920,6 +2941,101 @@ func isUnpredictable(decoded string) bool {
 // withoutMarks removes what ends or changes names, so that isUnpredictable can count it: each mark takes time in each
 // variant. Addresses that anybody uses have a few dozen.
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
+
+// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
+// one of which nothing else is left once a service has cut off what follows ; ? or #.
+var emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
+
+// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
+var manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
+
+// normalize returns escaped paths as they are looked up: clean, decoded, and without what makes no difference to any
+// pattern.
+func normalize(r *rules, paths string) string {
+	return shortenPaths(r, decode(protectNames(cleanPaths(paths))))
+}
+
+// cleanPaths returns paths, each as cleanPath has it.
+func cleanPaths(paths string) string {
+	lines := strings.Split(paths, "\n")
+	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
+	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
+		return paths
+	}
+	for i, dirty := range lines {
+		lines[i] = cleanPath(dirty)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// cleanPath returns a path without names that are . or .., and with one slash for many.
+func cleanPath(dirty string) string {
+	clean := path.Clean("/" + dirty)
+	if strings.HasSuffix(dirty, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}
+
+// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
+// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
+func protectNames(escaped string) string {
+	if !strings.Contains(escaped, "%2") {
+		return escaped
+	}
+	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
+}
+
+// encodedDots matches a name that decodes to "." or "..".
+var encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
+
+// replaceSlashes returns escaped paths with something else for encoded slashes.
+func replaceSlashes(escaped, replacement string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
+}
+
+// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
+func protectDots(pattern *regexp.Regexp, escaped string) string {
+	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
+		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
+	}
+	return escaped
+}
+
+// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
+// and the last, and the rest of long names.
+func shortenPaths(r *rules, paths string) string {
+	if len(paths) < maxUnshortened {
+		return paths
+	}
+	lines := strings.Split(paths, "\n")
+	for i, clean := range lines {
+		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
+		if len(names) == r.maxDepth+2 {
+			names[r.maxDepth+1] = "_"
+		}
+		for j, name := range names {
+			if len(name) > r.maxName {
+				names[j] = shortenName(name, r.maxName)
+			}
+		}
+		lines[i] = strings.Join(names, "/")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
+// were cut, which don't count on Windows. It has an extension if the name has one.
+func shortenName(name string, longest int) string {
+	short := name[:longest]
+	switch {
+	case len(strings.TrimRight(name, ". ")) <= longest:
+		return short
+	case strings.Contains(name[longest:], "."):
+		return short + "_._"
+	}
+	return short + "_"
+}
 
 // pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
 // cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many or
@@ -2980,6 +3096,22 @@ func derivedPaths(paths string) []string {
 	return derived
 }
 
+var (
+	// afterQuestion and afterHash match what services cut off that decode a path too early. One expression for both would
+	// take ten times as long, since it wouldn't begin with a literal.
+	afterQuestion = regexp.MustCompile(`\?[^\n]*`)
+	afterHash     = regexp.MustCompile(`#[^\n]*`)
+)
+
+// pathParameters matches what Java services cut off each name.
+var pathParameters = regexp.MustCompile(`;[^/\n]*`)
+
+// dots matches a name that is "." or "..".
+var dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
+
+// wayUp matches a path's first name that is "..", and all behind it.
+var wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
+
 // withoutStreams returns a path without what NTFS cuts off its names: /settings::$DATA is /settings. What a name begins
 // with stays.
 func withoutStreams(given string) string {
@@ -2993,6 +3125,13 @@ var (
 		"/::", "/\x03\x03", "/:$", "/\x03\x04", "/$:", "/\x04\x03", "/$$", "/\x04\x04", "/:", "/\x03", "/$", "/\x04",
 	)
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
+)
+
+var (
+	// afterColon and afterDollar match what NTFS cuts off each name. They are two for the same reason as afterQuestion and
+	// afterHash.
+	afterColon  = regexp.MustCompile(`:[^/\n]*`)
+	afterDollar = regexp.MustCompile(`\$[^/\n]*`)
 )
 
 // withoutScripts returns paths without the first name that is a script's, and all before it: CGI and PHP have the path
@@ -3012,111 +3151,9 @@ func withoutScripts(paths string) string {
 	return strings.Join(lines, "\n")
 }
 
-// normalize returns escaped paths as they are looked up: clean, decoded, and without what makes no difference to any
-// pattern.
-func normalize(r *rules, paths string) string {
-	return shortenPaths(r, decode(protectNames(cleanPaths(paths))))
-}
-
-// cleanPaths returns paths, each as cleanPath has it.
-func cleanPaths(paths string) string {
-	lines := strings.Split(paths, "\n")
-	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
-	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
-		return paths
-	}
-	for i, dirty := range lines {
-		lines[i] = cleanPath(dirty)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// cleanPath returns a path without names that are . or .., and with one slash for many.
-func cleanPath(dirty string) string {
-	clean := path.Clean("/" + dirty)
-	if strings.HasSuffix(dirty, "/") && clean != "/" {
-		clean += "/"
-	}
-	return clean
-}
-
-// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
-// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
-func protectNames(escaped string) string {
-	if !strings.Contains(escaped, "%2") {
-		return escaped
-	}
-	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
-}
-
-// replaceSlashes returns escaped paths with something else for encoded slashes.
-func replaceSlashes(escaped, replacement string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
-}
-
-// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
-func protectDots(pattern *regexp.Regexp, escaped string) string {
-	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
-		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
-	}
-	return escaped
-}
-
-// decode undoes one percent-encoding. What isn't an encoding stays as it is.
-func decode(escaped string) string {
-	if decoded, err := url.PathUnescape(escaped); err == nil {
-		return decoded
-	}
-	return lenientDecoder.Replace(escaped)
-}
-
-var lenientDecoder = func() *strings.Replacer {
-	const digits = "0123456789abcdefABCDEF"
-	var pairs []string
-	for _, first := range digits {
-		for _, second := range digits {
-			code := "%" + string(first) + string(second)
-			octet, _ := url.PathUnescape(code)
-			pairs = append(pairs, code, octet)
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}()
-
-// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
-// and the last, and the rest of long names.
-func shortenPaths(r *rules, paths string) string {
-	if len(paths) < maxUnshortened {
-		return paths
-	}
-	lines := strings.Split(paths, "\n")
-	for i, clean := range lines {
-		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
-		if len(names) == r.maxDepth+2 {
-			names[r.maxDepth+1] = "_"
-		}
-		for j, name := range names {
-			if len(name) > r.maxName {
-				names[j] = shortenName(name, r.maxName)
-			}
-		}
-		lines[i] = strings.Join(names, "/")
-	}
-	return strings.Join(lines, "\n")
-}
-
-// shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
-// were cut, which don't count on Windows. It has an extension if the name has one.
-func shortenName(name string, longest int) string {
-	short := name[:longest]
-	switch {
-	case len(strings.TrimRight(name, ". ")) <= longest:
-		return short
-	case strings.Contains(name[longest:], "."):
-		return short + "_._"
-	}
-	return short + "_"
-}
+// scriptEnd matches how the name of a script ends, and the slash after it.
+var scriptEnd = regexp.MustCompile(
+	`\.(?i:php[0-9]?|phtml|phar|f?cgi|pl|py|wsgi|rb|aspx?|ashx|cfm|jspx?|do|dll|exe|lua|sh)/`)
 
 // withoutDuplicates returns each of the paths once.
 func withoutDuplicates(paths string) []string {
@@ -3137,46 +3174,11 @@ func foldPaths(paths string) string {
 	return looseEnds.ReplaceAllString(foldCase(paths), "$1$2")
 }
 
+// looseEnds matches the dots and spaces at the end of a name that isn't nothing else, with what is around them.
+var looseEnds = regexp.MustCompile(`(?m)([^/\n. ])[. ]+(/|$)`)
+
 // foldCase returns a text in which letters that differ in nothing but their case are the same.
 func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)) }
-
-var (
-	// scriptEnd matches how the name of a script ends, and the slash after it.
-	scriptEnd = regexp.MustCompile(
-		`\.(?i:php[0-9]?|phtml|phar|f?cgi|pl|py|wsgi|rb|aspx?|ashx|cfm|jspx?|do|dll|exe|lua|sh)/`)
-
-	// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
-	// one of which nothing else is left once a service has cut off what follows ; ? or #.
-	emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
-
-	// afterQuestion and afterHash match what services cut off that decode a path too early. One expression for both would
-	// take ten times as long, since it wouldn't begin with a literal.
-	afterQuestion = regexp.MustCompile(`\?[^\n]*`)
-	afterHash     = regexp.MustCompile(`#[^\n]*`)
-
-	// pathParameters matches what Java services cut off each name.
-	pathParameters = regexp.MustCompile(`;[^/\n]*`)
-
-	// afterColon and afterDollar match what NTFS cuts off each name. They are two for the same reason as afterQuestion and
-	// afterHash.
-	afterColon  = regexp.MustCompile(`:[^/\n]*`)
-	afterDollar = regexp.MustCompile(`\$[^/\n]*`)
-
-	// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
-	manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
-
-	// looseEnds matches the dots and spaces at the end of a name that isn't nothing else, with what is around them.
-	looseEnds = regexp.MustCompile(`(?m)([^/\n. ])[. ]+(/|$)`)
-
-	// encodedDots matches a name that decodes to "." or "..".
-	encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
-
-	// dots matches a name that is "." or "..".
-	dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
-
-	// wayUp matches a path's first name that is "..", and all behind it.
-	wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
-)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Patterns
@@ -3199,38 +3201,6 @@ type patternSet struct {
 	muxes  []*http.ServeMux
 	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
 }
-
-// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
-func (s *patternSet) add(added *rulePattern) error {
-	for _, mux := range s.muxes {
-		err := handle(mux, added)
-		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
-			return nil
-		}
-		if !strings.Contains(err.Error(), "conflicts with") {
-			return err
-		}
-	}
-	mux := http.NewServeMux()
-	s.muxes = append(s.muxes, mux)
-	s.chosen = &sync.Map{}
-	return handle(mux, added)
-}
-
-// handle registers a pattern, or returns as an error what ServeMux panics with.
-func handle(mux *http.ServeMux, added *rulePattern) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
-			err = errors.New(strings.Join(strings.Fields(text), " "))
-		}
-	}()
-	mux.Handle(added.pattern, added)
-	return nil
-}
-
-// registeredAt matches what ServeMux says about lines of this file.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // findPattern returns the most specific pattern that matches a request, or nil. If several match and none is more
 // specific than the others, it returns the one whose rule requires the most privileged group.
@@ -3322,22 +3292,43 @@ var (
 	endOfPattern = regexp.MustCompile(`\{\$\}$`)
 )
 
+// add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
+func (s *patternSet) add(added *rulePattern) error {
+	for _, mux := range s.muxes {
+		err := handle(mux, added)
+		if err == nil || strings.Contains(err.Error(), "matches the same requests as") {
+			return nil
+		}
+		if !strings.Contains(err.Error(), "conflicts with") {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	s.muxes = append(s.muxes, mux)
+	s.chosen = &sync.Map{}
+	return handle(mux, added)
+}
+
+// handle registers a pattern, or returns as an error what ServeMux panics with.
+func handle(mux *http.ServeMux, added *rulePattern) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			text := registeredAt.ReplaceAllString(fmt.Sprint(problem), "")
+			err = errors.New(strings.Join(strings.Fields(text), " "))
+		}
+	}()
+	mux.Handle(added.pattern, added)
+	return nil
+}
+
+// registeredAt matches what ServeMux says about lines of this file.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // The option rules
 //
 // Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of
 // service does: with a final slash or without, in the case in which it was given or in lower case.
-
-var (
-	// ruleParts matches the method, the path and the group of a rule.
-	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
-
-	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
-	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
-
-	// anyRest matches what means the same as a slash at the end.
-	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
-)
 
 // parseRules returns the rules that the option lists, or nil for none.
 //
@@ -3412,6 +3403,17 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 	parsed.origin = " by the rule " + parsed.Text
 	return &rulePattern{rule: parsed, pattern: pattern}
 }
+
+var (
+	// ruleParts matches the method, the path and the group of a rule.
+	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
+
+	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
+	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
+
+	// anyRest matches what means the same as a slash at the end.
+	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
+)
 
 // addPattern adds a rule's pattern to all sets.
 func (r *rules) addPattern(found *rulePattern) error {
@@ -3501,6 +3503,9 @@ func newClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer 
 	return strings.NewReplacer(pairs...)
 }
 
+// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
+var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
+
 // More than these would take longer to ask than the lookups that it saves.
 const (
 	maxPrefilterPatterns = 20       // of all groups
@@ -3554,9 +3559,6 @@ func newPrefilters(patterns []*rulePattern) []prefilter {
 
 // patternPart matches a wildcard of a pattern, or what stands between two.
 var patternPart = regexp.MustCompile(`\{[^}]*\}|[^{}]+`)
-
-// literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
-var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The page
