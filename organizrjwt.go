@@ -3331,10 +3331,6 @@ var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 // service does: with a final slash or without, in the case in which it was given or in lower case.
 
 // parseRules returns the rules that the option lists, or nil for none.
-//
-// Paths that end in a slash are matched among folders, others among files, where /api/ is /api/{below} and
-// /api/{below}/. With one ServeMux for both, /api would be a redirect to /api/, and the rule around it couldn't be
-// found.
 func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
@@ -3415,34 +3411,40 @@ var (
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
 
-// addPattern adds a rule's pattern to all sets.
-func (r *rules) addPattern(found *rulePattern) error {
-	pattern := protectNames(found.pattern)
+// addPattern registers the pattern of a rule in all four sets.
+func (r *rules) addPattern(given *rulePattern) error {
+	pattern := protectNames(given.pattern)
 	r.measure(pattern)
-	if err := r.exactFolders.add(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
-		return err
-	}
-	files := []string{pattern}
-	if strings.HasSuffix(pattern, "/") {
-		const below = "{below_by_organizrjwt}" // a name that no rule has
-		files = []string{pattern + below, pattern + below + "/"}
-	} else {
+	if !strings.HasSuffix(pattern, "/") {
 		r.simplePath = simpleFile
 	}
-	if strings.HasSuffix(pattern, "/{$}") {
-		files = nil
+	if err := r.exactFolders.add(&rulePattern{rule: given.rule, pattern: pattern}); err != nil {
+		return err
 	}
-	for _, file := range files {
-		if err := r.exactFiles.add(&rulePattern{rule: found.rule, pattern: file}); err != nil {
+	for _, file := range patternsOfFiles(pattern) {
+		if err := r.exactFiles.add(&rulePattern{rule: given.rule, pattern: file}); err != nil {
 			return err
 		}
 	}
-	folded := foldPattern(pattern)
-	r.allFolded = r.allFolded && folded == pattern
-	if err := r.unslashed.addUnslashed(&rulePattern{rule: found.rule, pattern: pattern}); err != nil {
+	if err := r.unslashed.addUnslashed(&rulePattern{rule: given.rule, pattern: pattern}); err != nil {
 		return err
 	}
-	return r.folded.addUnslashed(&rulePattern{rule: found.rule, pattern: folded, isVerbatim: folded == found.pattern})
+	folded := foldPattern(pattern)
+	r.allFolded = r.allFolded && folded == pattern
+	return r.folded.addUnslashed(&rulePattern{rule: given.rule, pattern: folded, isVerbatim: folded == given.pattern})
+}
+
+// patternsOfFiles returns what a pattern is among files: /api/ is /api/{below} and /api/{below}/. With one ServeMux for
+// files and folders, /api would be a redirect to /api/, and the rule around it couldn't be found.
+func patternsOfFiles(pattern string) []string {
+	const below = "{below_by_organizrjwt}" // a name that no rule has
+	switch {
+	case strings.HasSuffix(pattern, "/{$}"):
+		return nil
+	case strings.HasSuffix(pattern, "/"):
+		return []string{pattern + below, pattern + below + "/"}
+	}
+	return []string{pattern}
 }
 
 // measure notes how deep a pattern is, and how long its names are.
@@ -3479,28 +3481,34 @@ func foldPattern(pattern string) string {
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// newClosingNames returns what removes the longest literal name of each pattern that requires a more privileged
-// group than the fallback, or nil if one of those has none.
+// newClosingNames returns what removes a name of each pattern that requires a more privileged group than the fallback,
+// or nil if one of those has no literal name.
 func newClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
 	var pairs []string
 	for _, found := range patterns {
 		if found.rule.group >= fallback.group {
 			continue
 		}
-		longest := ""
-		for _, part := range literalPart.FindAllString(foldPattern(protectNames(found.pattern)), -1) {
-			for _, name := range literalName.FindAllString(decode(part), -1) {
-				if len(name) > len(longest) {
-					longest = name
-				}
-			}
-		}
-		if longest == "" {
+		name := longestName(found.pattern)
+		if name == "" {
 			return nil
 		}
-		pairs = append(pairs, longest, "")
+		pairs = append(pairs, name, "")
 	}
 	return strings.NewReplacer(pairs...)
+}
+
+// longestName returns the longest literal name of a pattern, folded, or nothing if there is none.
+func longestName(pattern string) string {
+	longest := ""
+	for _, part := range literalPart.FindAllString(foldPattern(protectNames(pattern)), -1) {
+		for _, name := range literalName.FindAllString(decode(part), -1) {
+			if len(name) > len(longest) {
+				longest = name
+			}
+		}
+	}
+	return longest
 }
 
 // literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
@@ -3527,27 +3535,12 @@ func prefilterLimit(patterns []*rulePattern) int {
 	return maxPrefilterBytes / followed
 }
 
-// newPrefilters returns which paths the patterns may match, for each group: those that begin like the pattern of a
-// folder, or are one of a file, perhaps with an extension or a slash that a service cuts off.
+// newPrefilters returns one prefilter for each group that rules require.
 func newPrefilters(patterns []*rulePattern) []prefilter {
 	expressions := map[int][]string{}
 	for _, found := range patterns {
-		withoutMethod := found.pattern[strings.IndexByte(found.pattern, '/'):]
-		ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
-		if strings.HasSuffix(withoutMethod, "/") {
-			ending = "(?:/|" + ending + ")"
-		}
-		names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
-		expression := ""
-		for _, part := range patternPart.FindAllString(names, -1) {
-			if strings.HasPrefix(part, "{") {
-				expression += "[^/]*"
-			} else {
-				expression += regexp.QuoteMeta(decode(part))
-			}
-		}
 		group := found.rule.group
-		expressions[group] = append(expressions[group], expression+ending)
+		expressions[group] = append(expressions[group], expressionOf(found.pattern))
 	}
 	var prefilters []prefilter
 	for group, ofGroup := range expressions {
@@ -3555,6 +3548,26 @@ func newPrefilters(patterns []*rulePattern) []prefilter {
 		prefilters = append(prefilters, prefilter{group: group, mayMatch: expression.MatchString})
 	}
 	return prefilters
+}
+
+// expressionOf returns an expression that matches every folded path that a pattern may match: one that begins like the
+// pattern of a folder, or is that of a file, perhaps with an extension or a slash that a service cuts off.
+func expressionOf(pattern string) string {
+	withoutMethod := pattern[strings.IndexByte(pattern, '/'):]
+	names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
+	expression := ""
+	for _, part := range patternPart.FindAllString(names, -1) {
+		if strings.HasPrefix(part, "{") {
+			expression += "[^/]*"
+		} else {
+			expression += regexp.QuoteMeta(decode(part))
+		}
+	}
+	ending := `[. ]*(?:\.[^/]*)?/?$` // foldPattern has cut off dots and spaces, which stand before an extension here
+	if strings.HasSuffix(withoutMethod, "/") {
+		ending = "(?:/|" + ending + ")"
+	}
+	return expression + ending
 }
 
 // patternPart matches a wildcard of a pattern, or what stands between two.
