@@ -2673,11 +2673,11 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, once, twice) {
 		return required
 	}
-	variants := pathVariants(escaped)
+	variants := pathVariants(r, escaped)
 	if variants == nil {
 		return r.unpredictable
 	}
-	return strictestOfVariants(r, method, withoutDuplicates(normalize(r, strings.Join(variants, "\n"))), isNamed, required)
+	return strictestOfVariants(r, method, variants, isNamed, required)
 }
 
 // requiredExactly returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
@@ -2735,11 +2735,10 @@ func closablePaths(r *rules, paths []string, required *rule) []string {
 	if required.group == r.strictest.group {
 		return nil
 	}
-	joined := strings.Join(paths, "\n")
-	if len(joined) > r.prefilterLimit {
+	if len(strings.Join(paths, "")) > r.prefilterLimit {
 		return paths
 	}
-	folded := strings.Split(foldPaths(joined), "\n")
+	folded := foldPaths(paths)
 	var closable []string
 	for i, clean := range paths {
 		for _, filter := range r.prefilters {
@@ -2777,7 +2776,7 @@ func strictestExactly(r *rules, method string, paths []string, required *rule) *
 // strictestLeniently returns the strictest rule that any of the clean paths has to a service that ignores final
 // slashes, and perhaps case; or what is required anyway if that is stricter.
 func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
-	folded := strings.Split(foldPaths(strings.Join(paths, "\n")), "\n")
+	folded := foldPaths(paths)
 	seen := map[string]bool{}
 	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed, seen), required)
 	if !r.allFolded {
@@ -3041,7 +3040,7 @@ func shortenName(name string, longest int) string {
 // cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many or
 // they are too long. Few real paths have more than six variants, and those are short. So a variant weighs more the more
 // there are before it.
-func pathVariants(escaped string) []string {
+func pathVariants(r *rules, escaped string) []string {
 	variants := []string{escaped}
 	seen := map[string]bool{escaped: true}
 	size := len(escaped)
@@ -3061,7 +3060,7 @@ func pathVariants(escaped string) []string {
 			return nil
 		}
 	}
-	return variants
+	return withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
 }
 
 // derivedPaths returns what escaped paths are to services that do one thing to them: clean, decode or cut them, or turn
@@ -3168,9 +3167,13 @@ func withoutDuplicates(paths string) []string {
 	return distinct
 }
 
-// foldPaths returns what paths mean to a service that ignores case, on Windows, where names don't end in dots and
-// spaces.
-func foldPaths(paths string) string {
+// foldPaths returns each of the paths folded.
+func foldPaths(paths []string) []string {
+	return strings.Split(fold(strings.Join(paths, "\n")), "\n")
+}
+
+// fold returns what a path is to a service that ignores case, on Windows, where names don't end in dots and spaces.
+func fold(paths string) string {
 	return looseEnds.ReplaceAllString(foldCase(paths), "$1$2")
 }
 
@@ -3471,10 +3474,10 @@ func (s *patternSet) addUnslashed(added *rulePattern) error {
 	return s.add(&rulePattern{rule: added.rule, pattern: file})
 }
 
-// foldPattern returns the pattern for paths that went through foldPaths. The method and the wildcards stay as they are.
+// foldPattern returns the pattern for folded paths. The method and the wildcards stay as they are.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
-		return (&url.URL{Path: foldPaths(decode(part))}).EscapedPath()
+		return (&url.URL{Path: fold(decode(part))}).EscapedPath()
 	})
 }
 
