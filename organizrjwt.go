@@ -3045,10 +3045,10 @@ func pathVariants(r *rules, escaped string) []string {
 	seen := map[string]bool{escaped: true}
 	size := len(escaped)
 	weight := 0
-	for derivedFrom := 0; derivedFrom < len(variants); {
-		latest := strings.Join(variants[derivedFrom:], "\n")
-		derivedFrom = len(variants)
-		for _, variant := range strings.Split(strings.Join(derivedPaths(latest), "\n"), "\n") {
+	latest := variants
+	for len(latest) > 0 {
+		known := len(variants)
+		for _, variant := range derivedPaths(latest) {
 			if !seen[variant] {
 				seen[variant] = true
 				size += len(variant)
@@ -3059,6 +3059,7 @@ func pathVariants(r *rules, escaped string) []string {
 		if len(variants) > maxVariants || size > maxVariantBytes || weight > maxWeight {
 			return nil
 		}
+		latest = variants[known:]
 	}
 	return withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
 }
@@ -3066,7 +3067,8 @@ func pathVariants(r *rules, escaped string) []string {
 // derivedPaths returns what escaped paths are to services that do one thing to them: clean, decode or cut them, or turn
 // \ into /. Each result has all the paths. Some services split a path without cleaning it: to them /u/../secret is the
 // secret of somebody called "..". Others go by how it begins, whatever follows.
-func derivedPaths(paths string) []string {
+func derivedPaths(from []string) []string {
+	paths := strings.Join(from, "\n")
 	derived := []string{cleanPaths(paths)}
 	if strings.Contains(paths, "%") {
 		derived = append(derived, decode(paths))
@@ -3092,7 +3094,7 @@ func derivedPaths(paths string) []string {
 	if strings.Contains(paths, ".") {
 		derived = append(derived, withoutScripts(paths))
 	}
-	return derived
+	return strings.Split(strings.Join(derived, "\n"), "\n")
 }
 
 var (
