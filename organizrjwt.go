@@ -2725,21 +2725,31 @@ func strictestOfVariants(r *rules, method string, variants []string, isNamed boo
 	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
 }
 
-// closablePaths returns those of the clean paths that can be closed further: that a pattern may match whose rule is
-// stricter than what is required anyway. Where it would take longer to find out than to look all paths up, it returns
-// all.
+// closablePaths returns those of the paths that can be closed further: for which something stricter may hold than what
+// is required already.
 func closablePaths(r *rules, paths []string, required *rule) []string {
-	if required.group > r.fallback.group {
-		return paths
-	}
-	if required.group == r.strictest.group {
+	switch {
+	case required.group == r.strictest.group:
 		return nil
-	}
-	if len(strings.Join(paths, "")) > r.prefilterLimit {
+	case required.group > r.fallback.group: // the fallback holds for paths that no pattern matches, and is stricter
+		return paths
+	case len(strings.Join(paths, "")) > r.prefilterLimit:
 		return paths
 	}
-	folded := foldPaths(paths)
+	return prefiltered(r, paths, required)
+}
+
+// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
+// of looking a path up in all sets of patterns.
+type prefilter struct {
+	group    int
+	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
+}
+
+// prefiltered returns those of the paths that the pattern of a stricter rule may match.
+func prefiltered(r *rules, paths []string, required *rule) []string {
 	var closable []string
+	folded := foldPaths(paths)
 	for i, clean := range paths {
 		for _, filter := range r.prefilters {
 			if filter.group < required.group && filter.mayMatch(folded[i]) {
@@ -2749,13 +2759,6 @@ func closablePaths(r *rules, paths []string, required *rule) []string {
 		}
 	}
 	return closable
-}
-
-// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
-// of looking a path up in all sets of patterns.
-type prefilter struct {
-	group    int
-	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
 }
 
 // strictestExactly returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
