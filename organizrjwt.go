@@ -2531,15 +2531,30 @@ func adminOnly(tabProblem string) *rule {
 // ---------------------------------------------------------------------------------------------------------------------
 // Rules
 //
-// A rule requires another group in a part of the service. Go's ServeMux finds the most specific pattern.
+// A rule requires another group in a part of the service than the fallback does, which is what the option group or a
+// tab requires. With a less privileged group it opens that part, with a more privileged one it closes it.
 //
 // Services read paths leniently, each in its own way: /settings%2f, /Settings, /settings;x, /index.php/settings and
-// /settings.json may all be /settings to them. So a path is looked up in two ways, and the most privileged group of all
-// holds. Rules that grant access match exactly: the path as it came, among the patterns as they were given. Rules that
-// restrict it also match every variant of the path that a lenient service might mean, among the patterns in lower case.
+// /settings.json may all be /settings to them. What some service may take a path for are its variants; the first is the
+// path as it came. All of them are looked up in two ways: exactly, where case, extension and final slash count, and
+// leniently, where they don't. The strictest rule that is found holds, and the fallback where none is found. So a path
+// is open only if all its variants are, in both ways, and closed if one of them is, in one way.
+//
+// Each step of a lookup is slower than the one before, and the last ones are seldom reached:
+//
+//  1. requiredByRules has the answers of the cache.
+//  2. requiredByPath looks up simple paths, which can be read in one way only.
+//  3. requiredByVariants looks up the path as it came, exactly. If no rule opens it, and it doesn't hold a name without
+//     which no rule can close it, it's done.
+//  4. strictestOfVariants looks up the variants for which a stricter rule may hold, first exactly, then leniently.
+//
+// Some paths are unpredictable: nobody can foresee what services make of them. The strictest rule of all holds there.
+//
+// A function whose name begins with required returns the rule that holds. One whose name begins with strictest is given
+// the rule that holds so far, and returns that or a stricter one.
 
-// A rule is one of the option rules, or what the option group requires. What the page shows is exported for its
-// template.
+// A rule is one of the option rules, or what the option group or a tab requires. What the page shows is exported for
+// its template.
 type rule struct {
 	Text       string // as it was given, without spaces around it; empty for the option group
 	Tab        string // the name of the tab that requires the group, if one does
@@ -2566,32 +2581,34 @@ func stricter(one, other *rule) *rule {
 	return one
 }
 
-// rules are the option rules.
+// rules are the option rules, as paths are looked up in them.
 type rules struct {
-	fallback      *rule      // where no pattern matches
-	strictest     *rule      // the most privileged of all
-	unpredictable *rule      // requires as much, where nobody can foresee how services read a path
-	exactFolders  patternSet // as given, for paths that end in a slash
-	exactFiles    patternSet // as given, for all others
-	unslashed     patternSet // as given, for paths without their final slash
-	folded        patternSet // the same in lower case
-	allFolded     bool       // all patterns are in lower case
-	maxDepth      int        // slashes in the deepest pattern, as addPattern writes it
-	maxName       int        // bytes; a name that is longer is no literal one of a pattern, whatever its case
+	fallback      *rule
+	strictest     *rule // the most privileged of all, the fallback among them
+	unpredictable *rule // holds for unpredictable paths
 
-	// closingNames removes, from folded text, a literal name of each pattern that requires a more privileged
-	// group than the fallback. It is nil if one of those patterns has no literal name. Where a tab decides, the fallback
-	// was Guest when this was made, so it removes a name of every pattern that can close anything.
-	closingNames *strings.Replacer
-
-	prefilters     []prefilter // of the patterns, for each group that rules require
-	prefilterLimit int         // bytes of paths; what is longer isn't filtered
+	// All patterns are in each of the four sets. The first two are for exact lookups, the others for lenient ones.
+	exactFolders patternSet // for paths that end in a slash
+	exactFiles   patternSet // for all others
+	unslashed    patternSet // for paths without their final slash
+	folded       patternSet // for those that are folded, too
+	allFolded    bool       // folding changes no pattern, so the last two sets have the same ones
 
 	simple     *http.ServeMux // all of folded, unless patterns overlap
-	simplePath *regexp.Regexp // matches the paths that simple decides alone; none if simple is nil
+	simplePath *regexp.Regexp // matches the simple paths; none if simple is nil
+
+	// closingNames removes one literal name of each pattern that can close anything from a folded path. It is nil if one
+	// of those patterns has none. Where a tab decides, it was made for the fallback Guest, so those are all others.
+	closingNames *strings.Replacer
+
+	prefilters     []prefilter // one for each group that rules require
+	prefilterLimit int         // bytes; paths that are longer, taken together, aren't filtered
+
+	maxDepth int // slashes in the deepest pattern, as addPattern writes it
+	maxName  int // bytes; a name that is longer is no literal one of a pattern, whatever its case
 }
 
-// requiredByRules returns the rule that holds for a request, or the fallback, which is what the option group requires.
+// requiredByRules returns the rule that holds for a request.
 func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
 	target := req.URL
 	m.RLock()
@@ -2603,9 +2620,9 @@ func requiredByRules(m *middleware, req *http.Request, sender *visitor, fallback
 	return findPathRule(m, req, sender, fallback)
 }
 
-// findPathRule looks up which rule holds for a request, and caches it. Only rules for GET are cached, since nearly all
-// requests are GET, and none beside a tab, since it can require another group a second later. Paths of somebody without
-// a session never take memory.
+// findPathRule looks up the rule that holds for a request, and caches it. Only rules for GET are cached, since nearly
+// all requests are GET, and none beside a tab, since it can require another group a second later. Paths of somebody
+// without a session never take memory.
 func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *rule) *rule {
 	r := m.rules
 	if r.fallback != fallback {
@@ -2623,8 +2640,8 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 	return required
 }
 
-// requiredByPath returns the rule that holds for a request's path. Nearly all paths are simple: one lookup is enough
-// for them if it finds a pattern that is just what its rule says.
+// requiredByPath returns the rule that holds for a request's path. Nearly all paths are simple. One lookup is enough
+// for them, among the folded patterns, unless it finds one that differs from what the rule says.
 func requiredByPath(r *rules, req *http.Request) *rule {
 	target := req.URL
 	isSimple := target.RawPath == "" && len(target.Path) <= maxPath && r.simplePath.MatchString(target.Path)
@@ -2649,16 +2666,15 @@ var knownMethods = nameSet(`
 	UPDATE UPDATEREDIRECTREF VERSION-CONTROL
 `)
 
-// Simple paths have no upper case, and nothing to decode, to clean or to cut off, so they can be read in one way only.
-// Where the pattern of a rule is a file, a path with a final slash isn't simple.
+// A simple path has no upper case, and nothing to decode, to clean or to cut off. Where the pattern of a rule is a
+// file, a path with a final slash isn't simple, since some service may take it for that file.
 var (
 	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 	noPath       = regexp.MustCompile(`$.`)
 )
 
-// requiredByVariants returns the rule that requires the most privileged group for any variant of a path. If nobody can
-// foresee what a service makes of the path, that is the most privileged of all.
+// requiredByVariants returns the rule that holds for an escaped path, in whatever way a service reads it.
 func requiredByVariants(r *rules, method, escaped string) *rule {
 	if len(escaped) > maxEscaped {
 		return r.unpredictable
@@ -2680,8 +2696,8 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 	return strictestOfVariants(r, method, variants, isNamed, required)
 }
 
-// requiredExactly returns the rule whose pattern, as it was given, matches a clean path. It also reports whether the
-// pattern ends in a literal name.
+// requiredExactly returns the rule that holds for a path that is read exactly. It also reports whether the pattern
+// names the path: it ends in a literal name, not in a slash or a wildcard.
 func requiredExactly(r *rules, method, clean string) (*rule, bool) {
 	patterns := &r.exactFiles
 	if strings.HasSuffix(clean, "/") {
@@ -2694,9 +2710,9 @@ func requiredExactly(r *rules, method, clean string) (*rule, bool) {
 	return found.rule, !strings.HasSuffix(found.pattern, "/") && !strings.HasSuffix(found.pattern, "}")
 }
 
-// holdsClosingName reports whether a path, decoded once or twice, holds a name that a closing pattern needs: one that
-// requires a more privileged group than the fallback. Without such a name no closing pattern can match it or one of its
-// variants: services drop names, or the end of a name, but never join or change what is left.
+// holdsClosingName reports whether a path, decoded once or twice, holds a name of a closing pattern. Without one no
+// closing pattern can match the path or any variant: services drop names, or the end of a name, but never join or
+// change what is left.
 func holdsClosingName(r *rules, once, twice string) bool {
 	if r.closingNames == nil {
 		return true
@@ -2709,8 +2725,8 @@ func holdsClosingName(r *rules, once, twice string) bool {
 	return r.closingNames.Replace(folded) != folded
 }
 
-// strictestOfVariants returns the strictest rule that holds for any variant, or what is required for the path as it
-// came if that is stricter. The first variant is that path, and isNamed says that a rule names it.
+// strictestOfVariants returns the strictest rule that holds for any variant, or what is required already if that is
+// stricter. isNamed says that the pattern of a rule names the first variant.
 func strictestOfVariants(r *rules, method string, variants []string, isNamed bool, required *rule) *rule {
 	paths := closablePaths(r, variants, required)
 	if len(paths) == 0 {
@@ -2725,25 +2741,25 @@ func strictestOfVariants(r *rules, method string, variants []string, isNamed boo
 	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
 }
 
-// closablePaths returns those of the paths that can be closed further: for which something stricter may hold than what
+// closablePaths returns those of the paths that can be closed further: something stricter may hold for them than what
 // is required already.
 func closablePaths(r *rules, paths []string, required *rule) []string {
 	switch {
 	case required.group == r.strictest.group:
 		return nil
-	case required.group > r.fallback.group: // the fallback holds for paths that no pattern matches, and is stricter
+	case required.group > r.fallback.group: // even the fallback is stricter
 		return paths
-	case len(strings.Join(paths, "")) > r.prefilterLimit:
+	case len(strings.Join(paths, "")) > r.prefilterLimit: // filtering takes longer than it saves
 		return paths
 	}
 	return prefiltered(r, paths, required)
 }
 
-// A prefilter says which clean paths the patterns of the rules that require a group may match. To ask it takes a tenth
-// of looking a path up in all sets of patterns.
+// A prefilter tells for all rules that require a group whether one of their patterns may match a path. It takes a tenth
+// of the time of looking the path up in all sets.
 type prefilter struct {
 	group    int
-	mayMatch func(folded string) bool // is also true of some paths that no pattern matches, but never misses one
+	mayMatch func(folded string) bool // also true of some paths that none matches, but never false of one that does
 }
 
 // prefiltered returns those of the paths that the pattern of a stricter rule may match.
@@ -2761,8 +2777,8 @@ func prefiltered(r *rules, paths []string, required *rule) []string {
 	return closable
 }
 
-// strictestExactly returns the strictest rule whose pattern, as it was given, matches any of the clean paths, or what
-// is required if that is stricter.
+// strictestExactly returns the strictest rule that holds for any of the paths if they are read exactly, or what is
+// required already if that is stricter.
 func strictestExactly(r *rules, method string, paths []string, required *rule) *rule {
 	var files, folders []string
 	for _, clean := range paths {
@@ -2776,23 +2792,23 @@ func strictestExactly(r *rules, method string, paths []string, required *rule) *
 	return strictestInSet(r, &r.exactFolders, method, folders, required)
 }
 
-// strictestLeniently returns the strictest rule that any of the clean paths has to a service that ignores final
-// slashes, and perhaps case; or what is required anyway if that is stricter.
+// strictestLeniently returns the strictest rule that holds for any of the paths in services that ignore final slashes
+// and extensions, and perhaps case, or what is required already if that is stricter.
 func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
 	folded := foldPaths(paths)
 	seen := map[string]bool{}
 	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed, seen), required)
 	if !r.allFolded {
-		seen = map[string]bool{} // the other set has other patterns
+		seen = map[string]bool{} // what was looked up in one set must be looked up in the other, too
 	}
 	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed, seen), required)
 }
 
-// withoutEndings returns the paths that haven't been seen, without their final slash. Rails, Django and others find
-// /settings for /settings.json too, unless a rule names that: then isNamed says that the first path keeps its
+// withoutEndings returns the paths that haven't been seen without their final slash, and again without their extension:
+// Rails, Django and others find /settings for /settings.json. If a pattern names the first path, that keeps its
 // extension.
 func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string {
-	var unslashed []string
+	var shortened []string
 	for i, clean := range paths {
 		if clean != "/" {
 			clean = strings.TrimSuffix(clean, "/")
@@ -2801,21 +2817,21 @@ func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string
 			continue
 		}
 		seen[clean] = true
-		unslashed = append(unslashed, clean)
+		shortened = append(shortened, clean)
 		name := strings.LastIndexByte(clean, '/') + 1
 		lastDot := strings.LastIndexByte(clean, '.')
 		if isNamed && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
 			continue
 		}
-		unslashed = append(unslashed, clean[:lastDot])
+		shortened = append(shortened, clean[:lastDot])
 		if firstDot := name + strings.IndexByte(clean[name:], '.'); firstDot > name && firstDot < lastDot {
-			unslashed = append(unslashed, clean[:firstDot])
+			shortened = append(shortened, clean[:firstDot])
 		}
 	}
-	return unslashed
+	return shortened
 }
 
-// strictestInSet returns the strictest rule that a set has for any of the paths, or what is required if that is
+// strictestInSet returns the strictest rule that a set has for any of the paths, or what is required already if that is
 // stricter. It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another
 // ServeMux may have a more specific one. Asking findPattern about every path would take three times as long.
 func strictestInSet(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
@@ -2853,7 +2869,8 @@ func (r *rules) withFallback(fallback *rule) *rules {
 	return &all
 }
 
-// ruleOfUnpredictable returns a rule that requires what the strictest of all does, and says that the path is why.
+// ruleOfUnpredictable returns the rule that holds for unpredictable paths. It requires what the strictest one does, and
+// says that the path is why.
 func ruleOfUnpredictable(strictest *rule) *rule {
 	unpredictable := newRule(strictest.group)
 	unpredictable.origin = ", since nobody can foresee how a service reads this path"
