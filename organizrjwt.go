@@ -2907,21 +2907,20 @@ var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]
 // ---------------------------------------------------------------------------------------------------------------------
 // Paths
 //
-// Attackers can write paths that have many long variants, and interpreted steps are slow. So variants are derived only
-// where they can make a difference, and there is a limit to them. They are lines of one text, so most steps are one
-// compiled call for all of them. No variant holds a line feed, since no path that decodes to a control character has
-// variants.
-
-const (
-	maxPath         = 4 << 10     // bytes, once decoded
-	maxEscaped      = 9 * maxPath // bytes; an octet that is encoded twice has nine
-	maxSlashes      = 1 << 10     // in a path, once decoded
-	maxMarks        = 128         // see withoutMarks
-	maxVariants     = 16          // of one path
-	maxVariantBytes = 20 << 10    // of all of them
-	maxWeight       = 56 << 10    // the sum over all variants of their bytes times the number of variants before
-	maxUnshortened  = 256         // bytes; shortening what is shorter takes longer than it saves
-)
+// Services decode paths up to twice, clean them before or after that, and read some characters as more than a part of a
+// name. Those are the marks:
+//
+//	\     is a slash on Windows
+//	.     begins an extension; with another it is the way up; /index.php/ is a script
+//	;     ends a name for Java services: parameters follow
+//	: $   end a name on NTFS: a stream follows
+//	? #   end a path for services that decode too early: a query or a fragment follows
+//
+// derivedPaths says what becomes of a path at each mark. isUnpredictable counts them.
+//
+// Attackers can write paths that have many long variants, and interpreted steps are slow. So variants have limits, and
+// most functions take several paths at once, as lines of one text, so that each step is one compiled call for all. A
+// path that holds a line feed itself is unpredictable.
 
 // decode undoes one percent-encoding. What isn't an encoding stays as it is.
 func decode(escaped string) string {
@@ -2944,32 +2943,39 @@ var lenientDecoder = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// isUnpredictable reports whether nobody can foresee what services make of a path that was decoded twice: it isn't at
-// rest, it holds a control character (PHP's ~^/x$~ matches "/x\n") or bytes that aren't UTF-8, a name is nothing on
-// Windows or begins with three : or $, or the path is too long or has too many names or marks.
+const (
+	maxPath    = 4 << 10     // bytes, once decoded
+	maxEscaped = 9 * maxPath // bytes; an octet that is encoded twice has nine
+	maxSlashes = 1 << 10     // once decoded
+	maxMarks   = 128         // addresses that anybody uses have a few dozen
+)
+
+// isUnpredictable reports whether nobody can foresee what services make of a path, given decoded twice. So is one whose
+// variants would take too long.
 func isUnpredictable(decoded string) bool {
 	slashed := strings.ReplaceAll(decoded, `\`, "/")
-	return len(decoded) > maxPath || strings.Count(decoded, "/") > maxSlashes ||
+	return len(decoded) > maxPath ||
+		strings.Count(decoded, "/") > maxSlashes ||
 		len(decoded)-len(withoutMarks.Replace(decoded)) > maxMarks ||
-		!utf8.ValidString(decoded) || strings.IndexFunc(decoded, unicode.IsControl) >= 0 ||
-		strings.Contains(decoded, "%") && decode(decoded) != decoded ||
+		!utf8.ValidString(decoded) ||
+		strings.IndexFunc(decoded, unicode.IsControl) >= 0 || // PHP's ~^/x$~ matches "/x\n"
+		strings.Contains(decoded, "%") && decode(decoded) != decoded || // somebody may decode it a third time
 		strings.Contains(decoded, ".") && emptyName.MatchString(slashed) ||
 		strings.ContainsAny(decoded, ":$") && manyFirstMarks.MatchString(slashed)
 }
 
-// withoutMarks removes what ends or changes names, so that isUnpredictable can count it: each mark takes time in each
-// variant. Addresses that anybody uses have a few dozen.
-var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ":", "", ";", "", "?", "", "#", "", "$", "")
+// withoutMarks removes all marks.
+var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ";", "", ":", "", "$", "", "?", "", "#", "")
 
-// emptyName matches a name that is nothing but dots and spaces, other than . and .., and so nothing on Windows; also
-// one of which nothing else is left once a service has cut off what follows ; ? or #.
+// emptyName matches a name that is nothing on Windows: it has nothing but dots and spaces, and isn't . or .., perhaps
+// once a service has cut it off at a mark.
 var emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
 
-// manyFirstMarks matches names that begin with more of them than hideFirstMarks hides.
+// manyFirstMarks matches a name that begins with more of : and $ than hideFirstMarks hides.
 var manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)
 
-// normalize returns escaped paths as they are looked up: clean, decoded, and without what makes no difference to any
-// pattern.
+// normalize returns escaped paths as they are looked up: clean, then decoded once, and without what makes no difference
+// to any pattern.
 func normalize(r *rules, paths string) string {
 	return shortenPaths(r, decode(protectNames(cleanPaths(paths))))
 }
@@ -2996,8 +3002,8 @@ func cleanPath(dirty string) string {
 	return clean
 }
 
-// protectNames returns an escaped path in which no name decodes to something that ServeMux gives a meaning to: a slash,
-// which is its mark for the end of a path, and dots, which it cleans away. Wildcards match those names like any other.
+// protectNames returns escaped paths in which no name decodes to something that ServeMux gives a meaning to: a slash,
+// which stands for the end of a path there, and dots, which it cleans away. Wildcards match those names like any other.
 func protectNames(escaped string) string {
 	if !strings.Contains(escaped, "%2") {
 		return escaped
@@ -3013,16 +3019,19 @@ func replaceSlashes(escaped, replacement string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
 }
 
-// protectDots returns an escaped path in which names that a pattern of dots matches aren't cleaned away.
-func protectDots(pattern *regexp.Regexp, escaped string) string {
-	for pattern.MatchString(escaped) { // a slash that ends one name begins the next
-		escaped = pattern.ReplaceAllString(escaped, "/%02$1")
+// protectDots returns escaped paths in which the names that an expression matches aren't cleaned away.
+func protectDots(expression *regexp.Regexp, escaped string) string {
+	for expression.MatchString(escaped) { // a slash that ends one name begins the next
+		escaped = expression.ReplaceAllString(escaped, "/%02$1")
 	}
 	return escaped
 }
 
-// shortenPaths returns clean paths without what makes no difference to any pattern: the names between the first ones
-// and the last, and the rest of long names.
+// maxUnshortened is up to how many bytes paths aren't shortened, since that would take longer than it saves.
+const maxUnshortened = 256
+
+// shortenPaths returns paths without what makes no difference to any pattern: the names that are deeper than a pattern
+// goes, and the rest of long names.
 func shortenPaths(r *rules, paths string) string {
 	if len(paths) < maxUnshortened {
 		return paths
@@ -3056,10 +3065,16 @@ func shortenName(name string, longest int) string {
 	return short + "_"
 }
 
-// pathVariants returns what lenient services may take an escaped path for, itself first: they decode it up to twice,
-// cut parts of it off and clean it before or after that, and turn \ into /. It returns none if there are too many or
-// they are too long. Few real paths have more than six variants, and those are short. So a variant weighs more the more
-// there are before it.
+// Few real paths have more than six variants, and those are short. So a variant weighs its bytes times the number of
+// variants before it.
+const (
+	maxVariants     = 16
+	maxVariantBytes = 20 << 10 // of all variants
+	maxWeight       = 56 << 10 // of all variants
+)
+
+// pathVariants returns what services may take an escaped path for, normalized and without duplicates. The first is the
+// path as it came. It returns nil if there are too many, or they are too long.
 func pathVariants(r *rules, escaped string) []string {
 	variants := []string{escaped}
 	seen := map[string]bool{escaped: true}
@@ -3084,15 +3099,13 @@ func pathVariants(r *rules, escaped string) []string {
 	return withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
 }
 
-// derivedPaths returns what escaped paths are to services that do one thing to them: clean, decode or cut them, or turn
-// \ into /. Each result has all the paths. Some services split a path without cleaning it: to them /u/../secret is the
-// secret of somebody called "..". Others go by how it begins, whatever follows.
+// derivedPaths returns what escaped paths are to services that do one thing to them.
 func derivedPaths(from []string) []string {
 	paths := strings.Join(from, "\n")
 	derived := []string{cleanPaths(paths)}
 	if strings.Contains(paths, "%") {
 		derived = append(derived, decode(paths))
-		if strings.Contains(paths, "%2F") || strings.Contains(paths, "%2f") {
+		if strings.Contains(paths, "%2F") || strings.Contains(paths, "%2f") { // some decode all but slashes
 			derived = append(derived, decode(replaceSlashes(paths, "%252F")))
 		}
 	}
@@ -3103,12 +3116,13 @@ func derivedPaths(from []string) []string {
 		derived = append(derived, afterHash.ReplaceAllString(afterQuestion.ReplaceAllString(paths, ""), ""))
 	}
 	if strings.Contains(paths, ";") {
-		derived = append(derived, pathParameters.ReplaceAllString(paths, ""))
+		derived = append(derived, afterSemicolon.ReplaceAllString(paths, ""))
 	}
 	if strings.ContainsAny(paths, ":$") {
 		derived = append(derived, withoutStreams(paths))
 	}
 	if strings.Contains(paths, "/.") {
+		// Some don't clean: to them /u/../secret is the secret of somebody called "..". Others go by how a path begins.
 		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
 	}
 	if strings.Contains(paths, ".") {
@@ -3117,15 +3131,15 @@ func derivedPaths(from []string) []string {
 	return strings.Split(strings.Join(derived, "\n"), "\n")
 }
 
+// What is cut off at a mark, up to the end of the path or the name. Each expression begins with a literal, as one for
+// two marks couldn't: that would take ten times as long.
 var (
-	// afterQuestion and afterHash match what services cut off that decode a path too early. One expression for both would
-	// take ten times as long, since it wouldn't begin with a literal.
-	afterQuestion = regexp.MustCompile(`\?[^\n]*`)
-	afterHash     = regexp.MustCompile(`#[^\n]*`)
+	afterQuestion  = regexp.MustCompile(`\?[^\n]*`)
+	afterHash      = regexp.MustCompile(`#[^\n]*`)
+	afterSemicolon = regexp.MustCompile(`;[^/\n]*`)
+	afterColon     = regexp.MustCompile(`:[^/\n]*`)
+	afterDollar    = regexp.MustCompile(`\$[^/\n]*`)
 )
-
-// pathParameters matches what Java services cut off each name.
-var pathParameters = regexp.MustCompile(`;[^/\n]*`)
 
 // dots matches a name that is "." or "..".
 var dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
@@ -3133,26 +3147,19 @@ var dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
 // wayUp matches a path's first name that is "..", and all behind it.
 var wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
 
-// withoutStreams returns a path without what NTFS cuts off its names: /settings::$DATA is /settings. What a name begins
-// with stays.
-func withoutStreams(given string) string {
-	hidden := afterColon.ReplaceAllString(hideFirstMarks.Replace(given), "")
+// withoutStreams returns paths without the streams that their names end in on NTFS: /settings::$DATA is /settings. A
+// mark that a name begins with doesn't end it.
+func withoutStreams(paths string) string {
+	hidden := afterColon.ReplaceAllString(hideFirstMarks.Replace(paths), "")
 	return showFirstMarks.Replace(afterDollar.ReplaceAllString(hidden, ""))
 }
 
-// hideFirstMarks hides the : and $ that names begin with, and showFirstMarks undoes that.
+// hideFirstMarks hides up to two : and $ that a name begins with, and showFirstMarks undoes that.
 var (
 	hideFirstMarks = strings.NewReplacer(
 		"/::", "/\x03\x03", "/:$", "/\x03\x04", "/$:", "/\x04\x03", "/$$", "/\x04\x04", "/:", "/\x03", "/$", "/\x04",
 	)
 	showFirstMarks = strings.NewReplacer("\x03", ":", "\x04", "$")
-)
-
-var (
-	// afterColon and afterDollar match what NTFS cuts off each name. They are two for the same reason as afterQuestion and
-	// afterHash.
-	afterColon  = regexp.MustCompile(`:[^/\n]*`)
-	afterDollar = regexp.MustCompile(`\$[^/\n]*`)
 )
 
 // withoutScripts returns paths without the first name that is a script's, and all before it: CGI and PHP have the path
@@ -3176,7 +3183,7 @@ func withoutScripts(paths string) string {
 var scriptEnd = regexp.MustCompile(
 	`\.(?i:php[0-9]?|phtml|phar|f?cgi|pl|py|wsgi|rb|aspx?|ashx|cfm|jspx?|do|dll|exe|lua|sh)/`)
 
-// withoutDuplicates returns each of the paths once.
+// withoutDuplicates returns each of the paths once, in the same order.
 func withoutDuplicates(paths string) []string {
 	var distinct []string
 	seen := map[string]bool{}
@@ -3189,17 +3196,17 @@ func withoutDuplicates(paths string) []string {
 	return distinct
 }
 
-// foldPaths returns each of the paths folded.
+// foldPaths returns each of the paths as fold does.
 func foldPaths(paths []string) []string {
 	return strings.Split(fold(strings.Join(paths, "\n")), "\n")
 }
 
-// fold returns what a path is to a service that ignores case, on Windows, where names don't end in dots and spaces.
+// fold returns what paths are to a service that ignores case, on Windows, where names don't end in dots and spaces.
 func fold(paths string) string {
 	return looseEnds.ReplaceAllString(foldCase(paths), "$1$2")
 }
 
-// looseEnds matches the dots and spaces at the end of a name that isn't nothing else, with what is around them.
+// looseEnds matches the dots and spaces that a name ends in, with what is around them, unless the name is nothing else.
 var looseEnds = regexp.MustCompile(`(?m)([^/\n. ])[. ]+(/|$)`)
 
 // foldCase returns a text in which letters that differ in nothing but their case are the same.
