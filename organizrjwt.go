@@ -2441,9 +2441,12 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tabs
+//
+// If the option group is a tab, that tab of Organizr requires what the option would. Where no tab decides, only the
+// administrator gets in.
 
-// A tabOption is the tab that decides which group is required. By name, a tab counts even if it is switched off, as in
-// Organizr's own check; by host only one that people see.
+// A tabOption says which tab decides. By name, a tab counts even if it is switched off, as in Organizr's own check; by
+// host only one that people see.
 type tabOption struct {
 	name string // empty for the tab of the request's host
 }
@@ -2475,8 +2478,7 @@ func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	return required
 }
 
-// ruleFor returns what the tab requires, for requests to a host. Without such a tab, or a group in it, only the
-// administrator gets in.
+// ruleFor returns what the tab requires, for requests to a host.
 func (o *tabOption) ruleFor(known *tabs, requestHost string) *rule {
 	if known == nil {
 		return adminOnly("Organizr's tabs aren't known yet")
@@ -3215,20 +3217,20 @@ func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)
 // ---------------------------------------------------------------------------------------------------------------------
 // Patterns
 //
-// Go's ServeMux finds the most specific pattern that matches a request.
+// Go's ServeMux finds the most specific of the patterns that match a request. It refuses two patterns that can match
+// the same request if neither is more specific, like OPTIONS / and /settings/. A patternSet takes those, too.
 
-// A rulePattern is what ServeMux finds: a pattern that belongs to a rule.
+// A rulePattern is a pattern that belongs to a rule, as a handler, since that is what ServeMux finds.
 type rulePattern struct {
 	rule       *rule
 	pattern    string
-	isVerbatim bool // the pattern is just what the rule says, so no other lookup can find anything else
+	isVerbatim bool // the pattern is just what the rule says, so no lookup of a simple path finds anything else
 }
 
-// ServeHTTP makes a rulePattern something that ServeMux can find. It is never called.
+// ServeHTTP makes a rulePattern a handler. It is never called.
 func (p *rulePattern) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// A patternSet is a set of patterns in which one can overlap another without being more specific, like OPTIONS / and
-// /settings/. One ServeMux refuses that, so each pattern goes into the first that takes it.
+// A patternSet has its patterns in several ServeMuxes, each pattern in the first that takes it.
 type patternSet struct {
 	muxes  []*http.ServeMux
 	chosen *sync.Map // what findOverlapping chose, by all patterns that matched
@@ -3359,8 +3361,8 @@ var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 // ---------------------------------------------------------------------------------------------------------------------
 // The option rules
 //
-// Each rule's pattern is registered in several sets, so that a lookup in one of them takes a path as one kind of
-// service does: with a final slash or without, in the case in which it was given or in lower case.
+// Each rule's pattern is registered in all four sets of rules, in each as it matches the paths that are looked up
+// there. What saves lookups is made of all patterns together.
 
 // parseRules returns the rules that the option lists, or nil for none.
 func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
@@ -3370,16 +3372,16 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
 	var patterns []*rulePattern
 	for _, text := range raw {
-		if found := parseRule(errs, text); found != nil {
-			patterns = append(patterns, found)
+		if given := parseRule(errs, text); given != nil {
+			patterns = append(patterns, given)
 		}
 	}
 	// Of two that match the same requests, the more privileged one is registered.
 	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
-	for _, found := range patterns {
-		r.strictest = stricter(r.strictest, found.rule)
-		if err := r.addPattern(found); err != nil {
-			errs.addf("rules: %q: %v", found.rule.Text, err)
+	for _, given := range patterns {
+		r.strictest = stricter(r.strictest, given.rule)
+		if err := r.addPattern(given); err != nil {
+			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
 	}
 	r.unpredictable = ruleOfUnpredictable(r.strictest)
@@ -3503,7 +3505,7 @@ func (s *patternSet) addUnslashed(added *rulePattern) error {
 	return s.add(&rulePattern{rule: added.rule, pattern: file})
 }
 
-// foldPattern returns the pattern for folded paths. The method and the wildcards stay as they are.
+// foldPattern returns a pattern as it matches folded paths. The method and the wildcards stay as they are.
 func foldPattern(pattern string) string {
 	return literalPart.ReplaceAllStringFunc(pattern, func(part string) string {
 		return (&url.URL{Path: fold(decode(part))}).EscapedPath()
@@ -3513,15 +3515,15 @@ func foldPattern(pattern string) string {
 // literalPart matches a part of a pattern between wildcards.
 var literalPart = regexp.MustCompile(`/[^{}]*`)
 
-// newClosingNames returns what removes a name of each pattern that requires a more privileged group than the fallback,
-// or nil if one of those has no literal name.
+// newClosingNames returns what removes one literal name of each pattern that requires a more privileged group than the
+// fallback, or nil if one of those has none.
 func newClosingNames(patterns []*rulePattern, fallback *rule) *strings.Replacer {
 	var pairs []string
-	for _, found := range patterns {
-		if found.rule.group >= fallback.group {
+	for _, given := range patterns {
+		if given.rule.group >= fallback.group {
 			continue
 		}
-		name := longestName(found.pattern)
+		name := longestName(given.pattern)
 		if name == "" {
 			return nil
 		}
@@ -3546,10 +3548,10 @@ func longestName(pattern string) string {
 // literalName matches a name of a decoded pattern, or a part of one between what protectNames has replaced.
 var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 
-// More than these would take longer to ask than the lookups that it saves.
+// Beyond these limits, prefilters would take longer than they save.
 const (
-	maxPrefilterPatterns = 20       // of all groups
-	maxPrefilterBytes    = 16 << 10 // of paths, divided by the patterns that may have to be followed through all of them
+	maxPrefilterPatterns = 20
+	maxPrefilterBytes    = 16 << 10 // of paths, times the patterns that an expression may have to follow through them
 )
 
 // prefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to follow
@@ -3559,8 +3561,8 @@ func prefilterLimit(patterns []*rulePattern) int {
 		return 0
 	}
 	followed := 1
-	for _, found := range patterns {
-		if strings.Contains(found.pattern, "{") {
+	for _, given := range patterns {
+		if strings.Contains(given.pattern, "{") {
 			followed++
 		}
 	}
@@ -3570,9 +3572,9 @@ func prefilterLimit(patterns []*rulePattern) int {
 // newPrefilters returns one prefilter for each group that rules require.
 func newPrefilters(patterns []*rulePattern) []prefilter {
 	expressions := map[int][]string{}
-	for _, found := range patterns {
-		group := found.rule.group
-		expressions[group] = append(expressions[group], expressionOf(found.pattern))
+	for _, given := range patterns {
+		group := given.rule.group
+		expressions[group] = append(expressions[group], expressionOf(given.pattern))
 	}
 	var prefilters []prefilter
 	for group, ofGroup := range expressions {
