@@ -2546,8 +2546,8 @@ func adminOnly(tabProblem string) *rule {
 //
 //  1. requiredByRules has the answers of the cache.
 //  2. requiredByPath looks up simple paths, which can be read in one way only.
-//  3. requiredByVariants looks up the path as it came, exactly. If no rule opens it, and it doesn't hold a name without
-//     which no rule can close it, it's done.
+//  3. requiredByVariants looks up the path as it came, exactly. That is enough for most: no rule opens them, and they
+//     don't hold a name that the pattern of a closing rule needs.
 //  4. strictestOfVariants looks up the variants for which a stricter rule may hold, first exactly, then leniently.
 //
 // Some paths are unpredictable: nobody can foresee what services make of them. The strictest rule of all holds there.
@@ -2600,7 +2600,7 @@ type rules struct {
 	simplePath *regexp.Regexp // matches the simple paths; none if simple is nil
 
 	// closingNames removes one literal name of each pattern that can close anything from a folded path. It is nil if one
-	// of those patterns has none. Where a tab decides, it was made for the fallback Guest, so those are all others.
+	// of those patterns has none. Where a tab decides, it was made as if the fallback were Guest, so it misses none.
 	closingNames *strings.Replacer
 
 	prefilters     []prefilter // one for each group that rules require
@@ -2700,7 +2700,7 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 
 // requiredExactly returns the rule that holds for a path that is read exactly. It also reports whether the pattern
 // names the path: it ends in a literal name, not in a slash or a wildcard.
-func requiredExactly(r *rules, method, clean string) (*rule, bool) {
+func requiredExactly(r *rules, method, clean string) (required *rule, isNamed bool) {
 	patterns := &r.exactFiles
 	if strings.HasSuffix(clean, "/") {
 		patterns = &r.exactFolders
@@ -2820,6 +2820,7 @@ func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string
 		}
 		seen[clean] = true
 		shortened = append(shortened, clean)
+		// A name has no extension if there is nothing, or nothing but dots, before its last dot.
 		name := strings.LastIndexByte(clean, '/') + 1
 		lastDot := strings.LastIndexByte(clean, '.')
 		if isNamed && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
