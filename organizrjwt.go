@@ -2983,26 +2983,16 @@ func normalize(r *rules, paths string) string {
 	return shortenPaths(r, decode(protectNames(cleanPaths(paths))))
 }
 
-// cleanPaths returns paths, each as cleanPath has it.
+// cleanPaths returns paths without names that are . or .., and with one slash for many. They keep their final slash.
 func cleanPaths(paths string) string {
 	lines := strings.Split(paths, "\n")
-	beginWithSlash := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n/") == len(lines)-1
-	if beginWithSlash && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
-		return paths
-	}
 	for i, dirty := range lines {
-		lines[i] = cleanPath(dirty)
+		lines[i] = path.Clean("/" + dirty)
+		if strings.HasSuffix(dirty, "/") && lines[i] != "/" {
+			lines[i] += "/"
+		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// cleanPath returns a path without names that are . or .., and with one slash for many.
-func cleanPath(dirty string) string {
-	clean := path.Clean("/" + dirty)
-	if strings.HasSuffix(dirty, "/") && clean != "/" {
-		clean += "/"
-	}
-	return clean
 }
 
 // protectNames returns escaped paths in which no name decodes to something that ServeMux gives a meaning to: a slash,
