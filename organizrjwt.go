@@ -3066,8 +3066,8 @@ const (
 	maxWeight       = 56 << 10 // of all variants
 )
 
-// pathVariants returns what services may take an escaped path for, normalized and without duplicates. The first is the
-// path as it came. It returns nil if there are too many, or they are too long.
+// pathVariants returns what services may take an escaped path for, normalized. The first is the path as it came. It
+// returns nil if there are too many, or they are too long.
 func pathVariants(r *rules, escaped string) []string {
 	variants := []string{escaped}
 	seen := map[string]bool{escaped: true}
@@ -3089,7 +3089,7 @@ func pathVariants(r *rules, escaped string) []string {
 		}
 		latest = variants[known:]
 	}
-	return withoutDuplicates(normalize(r, strings.Join(variants, "\n")))
+	return strings.Split(normalize(r, strings.Join(variants, "\n")), "\n")
 }
 
 // derivedPaths returns what escaped paths are to services that do one thing to them.
@@ -3175,19 +3175,6 @@ func withoutScripts(paths string) string {
 // scriptEnd matches how the name of a script ends, and the slash after it.
 var scriptEnd = regexp.MustCompile(
 	`\.(?i:php[0-9]?|phtml|phar|f?cgi|pl|py|wsgi|rb|aspx?|ashx|cfm|jspx?|do|dll|exe|lua|sh)/`)
-
-// withoutDuplicates returns each of the paths once, in the same order.
-func withoutDuplicates(paths string) []string {
-	var distinct []string
-	seen := map[string]bool{}
-	for _, line := range strings.Split(paths, "\n") {
-		if !seen[line] {
-			seen[line] = true
-			distinct = append(distinct, line)
-		}
-	}
-	return distinct
-}
 
 // foldPaths returns each of the paths as fold does.
 func foldPaths(paths []string) []string {
