@@ -2798,19 +2798,18 @@ func strictestExactly(r *rules, method string, paths []string, required *rule) *
 // and extensions, and perhaps case, or what is required already if that is stricter.
 func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
 	folded := foldPaths(paths)
-	seen := map[string]bool{}
-	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed, seen), required)
-	if !r.allFolded {
-		seen = map[string]bool{} // what was looked up in one set must be looked up in the other, too
+	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed), required)
+	if r.allFolded && reflect.DeepEqual(folded, paths) {
+		return required
 	}
-	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed, seen), required)
+	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed), required)
 }
 
-// withoutEndings returns the paths that haven't been seen without their final slash, and again without their extension:
-// Rails, Django and others find /settings for /settings.json. If a pattern names the first path, that keeps its
-// extension.
-func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string {
+// withoutEndings returns each path without its final slash, and again without its extensions: Rails, Django and others
+// find /settings for /settings.json. If a pattern names the first path, that keeps its extensions.
+func withoutEndings(paths []string, isNamed bool) []string {
 	var shortened []string
+	seen := map[string]bool{}
 	for i, clean := range paths {
 		if clean != "/" {
 			clean = strings.TrimSuffix(clean, "/")
@@ -2820,18 +2819,27 @@ func withoutEndings(paths []string, isNamed bool, seen map[string]bool) []string
 		}
 		seen[clean] = true
 		shortened = append(shortened, clean)
-		// A name has no extension if there is nothing, or nothing but dots, before its last dot.
-		name := strings.LastIndexByte(clean, '/') + 1
-		lastDot := strings.LastIndexByte(clean, '.')
-		if isNamed && i == 0 || lastDot <= name || strings.Trim(clean[name:lastDot], ".") == "" {
-			continue
-		}
-		shortened = append(shortened, clean[:lastDot])
-		if firstDot := name + strings.IndexByte(clean[name:], '.'); firstDot > name && firstDot < lastDot {
-			shortened = append(shortened, clean[:firstDot])
+		keepsExtensions := isNamed && i == 0
+		if strings.Contains(clean, ".") && !keepsExtensions {
+			shortened = append(shortened, withoutExtensions(clean)...)
 		}
 	}
 	return shortened
+}
+
+// withoutExtensions returns a path without its last extension, and without all of them. The name of a file has no
+// extension if there is nothing, or nothing but dots, before its last dot.
+func withoutExtensions(clean string) []string {
+	name := strings.LastIndexByte(clean, '/') + 1
+	last := strings.LastIndexByte(clean, '.')
+	if last <= name || strings.Trim(clean[name:last], ".") == "" {
+		return nil
+	}
+	first := name + strings.IndexByte(clean[name:], '.')
+	if first == name || first == last {
+		return []string{clean[:last]}
+	}
+	return []string{clean[:last], clean[:first]}
 }
 
 // strictestInSet returns the strictest rule that a set has for any of the paths, or what is required already if that is
