@@ -3191,7 +3191,11 @@ func foldPaths(paths []string) []string {
 
 // fold returns what paths are to a service that ignores case, on Windows, where names don't end in dots and spaces.
 func fold(paths string) string {
-	return looseEnds.ReplaceAllString(foldCase(paths), "$1$2")
+	folded := foldCase(paths)
+	if !strings.ContainsAny(folded, ". ") { // the expression takes long
+		return folded
+	}
+	return looseEnds.ReplaceAllString(folded, "$1$2")
 }
 
 // looseEnds matches the dots and spaces that a name ends in, with what is around them, unless the name is nothing else.
