@@ -3028,7 +3028,7 @@ func protectDots(expression *regexp.Regexp, escaped string) string {
 	return escaped
 }
 
-// maxUnshortened is up to how many bytes paths aren't shortened, since that would take longer than it saves.
+// maxUnshortened is how many bytes of paths aren't shortened, since that would take longer than it saves.
 const maxUnshortened = 256
 
 // shortenPaths returns paths without what makes no difference to any pattern: the names that are deeper than a pattern
