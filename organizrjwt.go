@@ -3458,6 +3458,18 @@ func (r *rules) addPattern(given *rulePattern) error {
 	return r.folded.addUnslashed(&rulePattern{rule: given.rule, pattern: folded, isVerbatim: folded == given.pattern})
 }
 
+// measure notes how deep a pattern is, and how long its names are.
+func (r *rules) measure(pattern string) {
+	const extra = 1   // slash that addPattern adds for files
+	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
+	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
+		r.maxDepth = depth
+	}
+	if longest := folding * len(pattern); longest > r.maxName {
+		r.maxName = longest
+	}
+}
+
 // patternsOfFiles returns what a pattern is among files: /api/ is /api/{below} and /api/{below}/. With one ServeMux for
 // files and folders, /api would be a redirect to /api/, and the rule around it couldn't be found.
 func patternsOfFiles(pattern string) []string {
@@ -3469,18 +3481,6 @@ func patternsOfFiles(pattern string) []string {
 		return []string{pattern + below, pattern + below + "/"}
 	}
 	return []string{pattern}
-}
-
-// measure notes how deep a pattern is, and how long its names are.
-func (r *rules) measure(pattern string) {
-	const extra = 1   // slash that addPattern adds for files
-	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
-	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
-		r.maxDepth = depth
-	}
-	if longest := folding * len(pattern); longest > r.maxName {
-		r.maxName = longest
-	}
 }
 
 // addUnslashed registers a pattern, and for that of a folder also the one without its final slash.
