@@ -2606,7 +2606,7 @@ type rules struct {
 	prefilters     []prefilter // one for each group that rules require
 	prefilterLimit int         // bytes; paths that are longer, taken together, aren't filtered
 
-	maxDepth int // slashes in the deepest pattern, as addPattern writes it
+	maxDepth int // slashes in the deepest pattern, as measure counts them
 	maxName  int // bytes; a name that is longer is no literal one of a pattern, whatever its case
 }
 
@@ -3458,9 +3458,9 @@ func (r *rules) addPattern(given *rulePattern) error {
 	return r.folded.addUnslashed(&rulePattern{rule: given.rule, pattern: folded, isVerbatim: folded == given.pattern})
 }
 
-// measure notes how deep a pattern is, and how long its names are.
+// measure notes how deep a pattern is, and how long its names are, for shortenPaths.
 func (r *rules) measure(pattern string) {
-	const extra = 1   // slash that addPattern adds for files
+	const extra = 1   // slash that patternsOfFiles adds
 	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
 	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
 		r.maxDepth = depth
