@@ -2860,6 +2860,9 @@ func strictestInSet(r *rules, patterns *patternSet, method string, paths []strin
 			matched[decoded] = true
 			if found.rule.group < required.group {
 				required = stricter(required, findPattern(patterns, req).rule)
+				if required.group == r.strictest.group {
+					return required
+				}
 			}
 		}
 	}
