@@ -2646,7 +2646,7 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 // for them, among the folded patterns, unless it finds one that differs from what the rule says.
 func requiredByPath(r *rules, req *http.Request) *rule {
 	target := req.URL
-	isSimple := target.RawPath == "" && len(target.Path) <= maxPath && r.simplePath.MatchString(target.Path)
+	isSimple := target.RawPath == "" && len(target.Path) <= maxSimple && r.simplePath.MatchString(target.Path)
 	if isSimple && knownMethods[req.Method] {
 		handler, _ := r.simple.Handler(req)
 		found, ok := handler.(*rulePattern)
@@ -2669,7 +2669,10 @@ var knownMethods = nameSet(`
 `)
 
 // A simple path has no upper case, and nothing to decode, to clean or to cut off. Where the pattern of a rule is a
-// file, a path with a final slash isn't simple, since some service may take it for that file.
+// file, a path with a final slash isn't simple, since some service may take it for that file. Nor is a long one: to
+// look at all of it would take as long as the other lookups.
+const maxSimple = 512 // bytes
+
 var (
 	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
