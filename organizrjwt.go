@@ -3062,11 +3062,11 @@ func shortenPaths(r *rules, paths string) string {
 // shortenName cuts a name that is longer than any of a pattern. What is left is longer too, unless only dots and spaces
 // were cut, which don't count on Windows. It has an extension if the name has one.
 func shortenName(name string, longest int) string {
-	short := name[:longest]
+	short, trimmed := name[:longest], strings.TrimRight(name, ". ")
 	switch {
-	case len(strings.TrimRight(name, ". ")) <= longest:
+	case len(trimmed) <= longest:
 		return short
-	case strings.Contains(name[longest:], "."):
+	case strings.Contains(trimmed[longest:], "."):
 		return short + "_._"
 	}
 	return short + "_"

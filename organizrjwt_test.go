@@ -797,7 +797,8 @@ func TestRules(t *testing.T) {
 // A long path requires what a short one does, until it has more names, dots and the like than anybody needs.
 func TestLongPaths(t *testing.T) {
 	s := newSite(t, Config{
-		Group: "User", Rules: []string{"/music/=Guest", "/u/{id}/secret=Admin", "/closed/=Power User"},
+		Group: "User",
+		Rules: []string{"/music/=Guest", "/u/{id}/secret=Admin", "/closed/=Power User", "/closed.json=Admin"},
 	})
 	name := strings.Repeat("Ab", 1<<10)
 	names := strings.Repeat("Abcdefghijklmnopqrstuvwxyz/", 100)
@@ -820,6 +821,8 @@ func TestLongPaths(t *testing.T) {
 		{"a way up into a closed folder", "/music/" + name + "/..%2f..%2fclosed", 3},
 		{"a closed name that goes on", "/closed" + name, 4},
 		{"with a long extension", "/closed." + name, 3},
+		{"a closed file with a long extension", "/closed.json." + name, 0},
+		{"and a final dot", "/closed.json." + name + ".", 0},
 		{"with a long parameter", "/closed;" + name, 3},
 		{"before a long query", "/closed%3f" + name, 3},
 		{"behind a long script's name", "/" + name + ".php/closed", 3},
