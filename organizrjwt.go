@@ -2984,9 +2984,9 @@ func isUnpredictable(decoded string) bool {
 // withoutMarks removes all marks.
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ";", "", ":", "", "$", "", "?", "", "#", "")
 
-// emptyName matches a name that is nothing on Windows, perhaps once a service has cut it off at ; ? or #: it has
+// emptyName matches a name that is nothing on Windows, perhaps once a service has cut it off at one of ;:$?#. It has
 // nothing but dots and spaces, and isn't . or .. .
-var emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;?#]|$)`)
+var emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;:$?#]|$)`)
 
 // manyFirstMarks matches a name that begins with more of : and $ than hideFirstMarks hides.
 var manyFirstMarks = regexp.MustCompile(`/[:$]{3}`)

@@ -840,6 +840,7 @@ func TestLongPaths(t *testing.T) {
 		{"and something behind them", "/closed" + strings.Repeat("%20", 300) + "x", 4},
 		{"names that begin with two colons or dollars", "/music/::1/$$", 999},
 		{"three", "/music/::$", 0},
+		{"a name that is nothing on Windows before a stream", "/music/...:x", 0},
 		{"the same behind a closed name", "/closed::$DATA", 3},
 		{"a longer one that no rule is about", "/x" + proxied + strings.Repeat("c", 3000), 4},
 		{"the same with a name that a rule closes", "/x" + proxied + "Secret" + strings.Repeat("c", 3000), 0},
