@@ -418,8 +418,8 @@ func identifyUnusual(
 	return sender
 }
 
-// reportOtherOrganizr logs, once, that a browser opens a page with the cookie of another Organizr. If the uuid is wrong,
-// nothing else would say so: visitors are sent to log in where they are logged in already.
+// reportOtherOrganizr logs, once, that a browser opens a page with the cookie of another Organizr. If the uuid is
+// wrong, nothing else would say so: visitors are sent to log in where they are logged in already.
 func (m *middleware) reportOtherOrganizr(req *http.Request, current *verifier) {
 	if acceptsHTML(req.Header.Get("Accept")) && isNavigation(req) {
 		m.reportOnce("a visitor has the cookie of another Organizr, so perhaps the uuid is wrong", current.errNoCookie)

@@ -3068,7 +3068,9 @@ func TestSecretSources(t *testing.T) {
 		{"a URL in the environment", Config{UUID: "x", Secret: hash}, "URL=x", `ORGANIZR_URL: "x" must be an http`},
 		{"a uuid in the environment", Config{Secret: hash}, "UUID=a b", `ORGANIZR_UUID: "a b" can't be part`},
 		{
-			"quotes in the environment", Config{}, "UUID=" + uuid + "\nSECRET_FILE='" + hashFile + "'",
+			"quotes in the environment",
+			Config{},
+			"UUID=" + uuid + "\nSECRET_FILE='" + hashFile + "'",
 			"ORGANIZR_SECRET_FILE: its value has quotes around it",
 		},
 		{"a blank one in the environment", Config{UUID: "x"}, "SECRET= ", "ORGANIZR_SECRET: blank"},
