@@ -1478,14 +1478,18 @@ func logAndStrip(m *middleware, req *http.Request, status int, reason any, name 
 // session or a key may come in it. If there are too many headers to look at one by one, it takes out all. It changes
 // the map itself, since another middleware's request may share it.
 func stripHeaders(m *middleware, headers http.Header) {
+	if m.acceptsPrograms {
+		delete(headers, "Authorization")
+		delete(headers, keyHeader)
+		if headers.WriteSubset(failingWriter, m.harmlessHeaders) == nil { // removeReserved would take 30 allocations more
+			return
+		}
+	}
 	if len(headers) > maxHeaders {
 		reflect.ValueOf(headers).Clear()
 		return
 	}
 	removeReserved(m.headers, headers)
-	if m.acceptsPrograms {
-		delete(headers, "Authorization")
-	}
 }
 
 // clientAddress returns the visitor's address: the first in X-Forwarded-For, which Traefik takes from trusted proxies
