@@ -1122,9 +1122,9 @@ const (
 // isCrossSite reports whether the request may change something and a browser says that it comes from a page that
 // doesn't get Organizr's cookie itself. Programs send neither Sec-Fetch-Site nor Origin, and pass.
 //
-// Sec-Fetch-Site decides, with two exceptions in which Origin does. Its same-site covers more hosts than the cookie:
-// evil.example.com is on the same site as home.example.com, whose cookie it doesn't get. And it can be missing, as with
-// Chromium's WebSockets. Sandboxed frames send the Origin "null", which has no host, so they are refused.
+// Sec-Fetch-Site decides where it can. Origin does where it is missing, as with Chromium's WebSockets, or same-site,
+// which covers more hosts than the cookie: evil.example.com is on the same site as home.example.com, whose cookie it
+// doesn't get. It also decides where a browser says what no browser says today. Sandboxed frames send the Origin "null", which has no host, so they are refused.
 func isCrossSite(organizr *login, req *http.Request) bool {
 	isRead := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 	if isRead && !isWebSocket(req) {
@@ -1132,11 +1132,11 @@ func isCrossSite(organizr *login, req *http.Request) bool {
 	}
 	site, origins := strings.Join(req.Header["Sec-Fetch-Site"], ","), req.Header["Origin"]
 	switch {
+	case site == "same-origin" || site == "none": // the service's own page, or no page
+		return false
 	case strings.Contains(site, "cross-site"):
 		return true
 	case site == "" && len(origins) == 0: // a program
-		return false
-	case site != "" && !strings.Contains(site, "same-site"): // the service's own page, or no page
 		return false
 	case len(origins) != 1:
 		return true
@@ -1757,7 +1757,7 @@ func (l *login) shareCookie(own, other string) bool {
 	if isUnder(own, l.host) {
 		domain = l.host
 	}
-	return !l.hostOnly && isUnder(other, domain)
+	return !l.hostOnly && isUnder(own, domain) && isUnder(other, domain)
 }
 
 // isUnder reports whether a host is a domain or under it.

@@ -2090,6 +2090,7 @@ func TestSessionCookieStripped(t *testing.T) {
 func TestCrossSiteRequests(t *testing.T) {
 	const radarr, evil = "http://radarr.example.com", "https://evil.example"
 	on, located, off := Config{}, Config{OrganizrURL: organizrURL}, Config{AllowCrossSite: true}
+	opened := Config{Rules: []string{"/public/=Guest"}}
 	for _, test := range []struct {
 		name      string
 		config    Config
@@ -2126,6 +2127,14 @@ func TestCrossSiteRequests(t *testing.T) {
 		{"an unknown method", on, "FROB /", "cross-site", "", 403},
 		{"with allowCrossSite", off, "POST /", "cross-site", evil, 200},
 		{"on a Guest route", Config{Group: "Guest"}, "POST /", "cross-site", evil, 200},
+		{"on a path that a rule opens", opened, "POST /public/", "cross-site", evil, 200},
+		{"on a path beside it", opened, "POST /", "cross-site", evil, 403},
+		{"a word that no browser says", on, "POST /", "elsewhere", evil, 403},
+		{"the same from the service's own page", on, "POST /", "elsewhere", "http://sonarr.example.com", 200},
+		{
+			"a page in the domain of Organizr's cookie, at a service outside of it",
+			located, "POST http://sonarr.example.org/", "", "https://evil.example.com", 403,
+		},
 	} {
 		headers := append([]string{"Cookie", "bob"}, headerLines("Sec-Fetch-Site", test.fetchSite)...)
 		headers = append(headers, headerLines("Origin", test.origin)...)
