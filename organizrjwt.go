@@ -115,7 +115,7 @@ type middleware struct {
 
 // New returns the middleware, or one error that lists every mistake in its configuration.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	misspelledVariables.Do(func() { warnOfVariables(name) })
+	variablesChecked.Do(func() { warnOfVariables(name) })
 	m := &middleware{name: name, next: next, acceptBearer: config.AcceptBearer, allowCrossSite: config.AllowCrossSite}
 	errs := &configErrors{}
 	checkUnknown(errs, config.Unknown)
@@ -541,14 +541,14 @@ type conditions []condition
 // A condition is one claim=value of the options allow and deny.
 type condition struct {
 	claim, value string
-	foldCase     bool // many services ignore the case of names, so deny does
+	ignoresCase  bool // many services ignore the case of names, so deny does
 }
 
 // matchesAny reports whether the account meets one of the conditions.
 func (c conditions) matchesAny(user *account) bool {
 	for _, wanted := range c {
 		claim := user.claims[wanted.claim]
-		if claim == wanted.value || wanted.foldCase && strings.EqualFold(claim, wanted.value) {
+		if claim == wanted.value || wanted.ignoresCase && strings.EqualFold(claim, wanted.value) {
 			return true
 		}
 	}
@@ -975,21 +975,21 @@ func guestValues(policy *headerPolicy, headers http.Header, v *verifier) [][]str
 // It runs for each request of visitors whose other cookies change. stripSessionCookies would add a third to what they
 // cost, and isn't needed if the only cookie of Organizr's name is that of the session.
 func valuesForRequest(policy *headerPolicy, owner *visitor, headers http.Header) [][]string {
-	own := owner.session
+	verified := owner.session
 	values := append([][]string{}, owner.values...)
 	if policy.cookieIndex >= 0 {
 		cookies := strings.Join(headers["Cookie"], "; ")
-		others := strings.Replace("; "+cookies+"; ", own.cookie, "; ", 1)
+		others := strings.Replace("; "+cookies+"; ", verified.cookie, "; ", 1)
 		others = strings.TrimPrefix(strings.TrimSuffix(others, "; "), "; ")
-		if strings.Contains(others, own.verifier.cookieName) {
-			others = stripSessionCookies(cookies, own.verifier)
+		if strings.Contains(others, verified.verifier.cookieName) {
+			others = stripSessionCookies(cookies, verified.verifier)
 		}
 		if others != "" {
 			values[policy.cookieIndex] = []string{others}
 		}
 	}
 	if policy.stripsAuthorization {
-		keepOtherAuthorization(policy, values, headers, own.verifier)
+		keepOtherAuthorization(policy, values, headers, verified.verifier)
 	}
 	return values
 }
@@ -1903,8 +1903,8 @@ func (e *configErrors) join() error {
 	return errors.New("organizrjwt: " + strings.Join(e.texts, " | "))
 }
 
-// misspelledVariables has warnOfVariables called once, by the first middleware.
-var misspelledVariables sync.Once
+// variablesChecked has warnOfVariables called once, by the first middleware.
+var variablesChecked sync.Once
 
 // warnOfVariables logs which variables of Traefik's environment look like the plugin's but aren't. If, for instance,
 // ORGANIZR_DATABASE_FILE is misspelled, log-outs don't count, and nothing else would say so.
@@ -2212,7 +2212,7 @@ func parseHeaderPolicy(errs *configErrors, config *Config, keys keyring) *header
 	p.addConfigured()
 	p.addCredentialHeaders(config)
 	p.reserve(len(config.Rules) > 0)
-	p.findHarmless(config.AcceptBearer || keys != nil)
+	p.setHarmless(config.AcceptBearer || keys != nil)
 	return p
 }
 
@@ -2354,8 +2354,8 @@ var ordinaryHeaders = strings.Fields(`
 	X-Requested-With
 `)
 
-// findHarmless sets which headers need no closer look.
-func (p *headerPolicy) findHarmless(acceptsPrograms bool) {
+// setHarmless notes which headers need no closer look.
+func (p *headerPolicy) setHarmless(acceptsPrograms bool) {
 	p.harmless = map[string]bool{}
 	p.harmlessIfIdentified = map[string]bool{keyHeader: p.keys != nil}
 	for _, name := range ordinaryHeaders {
@@ -2437,7 +2437,7 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
 			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
 		default:
-			parsed = append(parsed, condition{claim: parts[1], value: parts[2], foldCase: option == "deny"})
+			parsed = append(parsed, condition{claim: parts[1], value: parts[2], ignoresCase: option == "deny"})
 		}
 	}
 	return parsed
@@ -2837,16 +2837,16 @@ func withoutEndings(paths []string, isNamed bool) []string {
 // withoutExtensions returns a path without its last extension, and without all of them. The name of a file has no
 // extension if there is nothing, or nothing but dots, before its last dot.
 func withoutExtensions(clean string) []string {
-	name := strings.LastIndexByte(clean, '/') + 1
-	last := strings.LastIndexByte(clean, '.')
-	if last <= name || strings.Trim(clean[name:last], ".") == "" {
+	nameStart := strings.LastIndexByte(clean, '/') + 1
+	lastDot := strings.LastIndexByte(clean, '.')
+	if lastDot <= nameStart || strings.Trim(clean[nameStart:lastDot], ".") == "" {
 		return nil
 	}
-	first := name + strings.IndexByte(clean[name:], '.')
-	if first == name || first == last {
-		return []string{clean[:last]}
+	firstDot := nameStart + strings.IndexByte(clean[nameStart:], '.')
+	if firstDot == nameStart || firstDot == lastDot {
+		return []string{clean[:lastDot]}
 	}
-	return []string{clean[:last], clean[:first]}
+	return []string{clean[:lastDot], clean[:firstDot]}
 }
 
 // strictestInSet returns the strictest rule that a set has for any of the paths, or what is required already if that is
@@ -3393,12 +3393,12 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
 	}
-	for _, patterns := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
-		patterns.addCatchAll()
+	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
+		set.addCatchAll()
 	}
 	r.unpredictable = ruleOfUnpredictable(r.strictest)
 	r.closingNames = newClosingNames(patterns, fallback)
-	r.prefilterLimit = prefilterLimit(patterns)
+	r.prefilterLimit = newPrefilterLimit(patterns)
 	if r.prefilterLimit > 0 {
 		r.prefilters = newPrefilters(patterns)
 	}
@@ -3566,9 +3566,9 @@ const (
 	maxPrefilterBytes    = 16 << 10 // of paths, times the patterns that an expression may have to follow through them
 )
 
-// prefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to follow
+// newPrefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to follow
 // every pattern with a wildcard through a whole path.
-func prefilterLimit(patterns []*rulePattern) int {
+func newPrefilterLimit(patterns []*rulePattern) int {
 	if len(patterns) > maxPrefilterPatterns {
 		return 0
 	}
