@@ -2589,9 +2589,8 @@ func stricter(one, other *rule) *rule {
 
 // rules are the option rules, as paths are looked up in them.
 type rules struct {
-	fallback      *rule
-	strictest     *rule // the most privileged of all, the fallback among them
-	unpredictable *rule // holds for unpredictable paths
+	fallback  *rule
+	strictest *rule // the most privileged of all, the fallback among them
 
 	// All patterns are in each of the four sets. The first two are for exact lookups, the others for lenient ones.
 	exactFolders patternSet // for paths that end in a slash
@@ -2686,12 +2685,12 @@ var (
 // requiredByVariants returns the rule that holds for an escaped path, in whatever way a service reads it.
 func requiredByVariants(r *rules, method, escaped string) *rule {
 	if len(escaped) > maxEscaped {
-		return r.unpredictable
+		return ruleOfUnpredictable(r.strictest)
 	}
 	once := decode(escaped)
 	twice := decode(once)
 	if isUnpredictable(twice) {
-		return r.unpredictable
+		return ruleOfUnpredictable(r.strictest)
 	}
 	required, isNamed := requiredExactly(r, method, normalize(r, escaped))
 	isOpened := required.group > r.fallback.group
@@ -2700,7 +2699,7 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 	}
 	variants := pathVariants(r, escaped)
 	if variants == nil {
-		return r.unpredictable
+		return ruleOfUnpredictable(r.strictest)
 	}
 	return strictestOfVariants(r, method, variants, isNamed, required)
 }
@@ -2886,7 +2885,6 @@ func (r *rules) withFallback(fallback *rule) *rules {
 	all := *r
 	all.fallback = fallback
 	all.strictest = stricter(r.strictest, fallback)
-	all.unpredictable = ruleOfUnpredictable(all.strictest)
 	return &all
 }
 
@@ -2904,11 +2902,11 @@ func ruleOfUnpredictable(strictest *rule) *rule {
 func (r *rules) requiredByDestination(req *http.Request) *rule {
 	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
 	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
-		return r.unpredictable
+		return ruleOfUnpredictable(r.strictest)
 	}
 	parts := destinationParts.FindStringSubmatch(destinations[0])
 	if parts == nil {
-		return r.unpredictable
+		return ruleOfUnpredictable(r.strictest)
 	}
 	required := r.requiredToWrite(req.Method, parts[1])
 	if len(prefixes) > 0 {
@@ -3396,7 +3394,6 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()
 	}
-	r.unpredictable = ruleOfUnpredictable(r.strictest)
 	r.closingNames = newClosingNames(patterns, fallback)
 	r.prefilterLimit = newPrefilterLimit(patterns)
 	if r.prefilterLimit > 0 {
