@@ -2645,6 +2645,41 @@ func findPathRule(m *middleware, req *http.Request, sender *visitor, fallback *r
 	return required
 }
 
+// withFallback returns the same rules with another fallback.
+func (r *rules) withFallback(fallback *rule) *rules {
+	all := *r
+	all.fallback = fallback
+	all.strictest = stricter(r.strictest, fallback)
+	return &all
+}
+
+// requiredByDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
+// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
+// strictest rule of all.
+func (r *rules) requiredByDestination(req *http.Request) *rule {
+	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
+	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
+		return ruleOfUnpredictable(r.strictest)
+	}
+	parts := destinationParts.FindStringSubmatch(destinations[0])
+	if parts == nil {
+		return ruleOfUnpredictable(r.strictest)
+	}
+	required := r.requiredToWrite(req.Method, parts[1])
+	if len(prefixes) > 0 {
+		required = stricter(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(parts[1], prefixes[0])))
+	}
+	return required
+}
+
+// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
+func (r *rules) requiredToWrite(method, escaped string) *rule {
+	return stricter(requiredByVariants(r, method, escaped), requiredByVariants(r, http.MethodPut, escaped))
+}
+
+// destinationParts matches an address or a path, and has the path.
+var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
+
 // requiredByPath returns the rule that holds for a request's path. Nearly all paths are simple. One lookup is enough
 // for them, among the folded patterns, unless it finds one that differs from what the rule says.
 func requiredByPath(r *rules, req *http.Request) *rule {
@@ -2702,6 +2737,14 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 		return ruleOfUnpredictable(r.strictest)
 	}
 	return strictestOfVariants(r, method, variants, isNamed, required)
+}
+
+// ruleOfUnpredictable returns the rule that holds for unpredictable paths. It requires what the strictest one does, and
+// says that the path is why.
+func ruleOfUnpredictable(strictest *rule) *rule {
+	unpredictable := newRule(strictest.group)
+	unpredictable.origin = ", since nobody can foresee how a service reads this path"
+	return unpredictable
 }
 
 // requiredExactly returns the rule that holds for a path that is read exactly. It also reports whether the pattern
@@ -2879,49 +2922,6 @@ func strictestInSet(r *rules, patterns *patternSet, method string, paths []strin
 	}
 	return required
 }
-
-// withFallback returns the same rules with another fallback.
-func (r *rules) withFallback(fallback *rule) *rules {
-	all := *r
-	all.fallback = fallback
-	all.strictest = stricter(r.strictest, fallback)
-	return &all
-}
-
-// ruleOfUnpredictable returns the rule that holds for unpredictable paths. It requires what the strictest one does, and
-// says that the path is why.
-func ruleOfUnpredictable(strictest *rule) *rule {
-	unpredictable := newRule(strictest.group)
-	unpredictable.origin = ", since nobody can foresee how a service reads this path"
-	return unpredictable
-}
-
-// requiredByDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
-// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
-// strictest rule of all.
-func (r *rules) requiredByDestination(req *http.Request) *rule {
-	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
-	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
-		return ruleOfUnpredictable(r.strictest)
-	}
-	parts := destinationParts.FindStringSubmatch(destinations[0])
-	if parts == nil {
-		return ruleOfUnpredictable(r.strictest)
-	}
-	required := r.requiredToWrite(req.Method, parts[1])
-	if len(prefixes) > 0 {
-		required = stricter(required, r.requiredToWrite(req.Method, "/"+strings.TrimPrefix(parts[1], prefixes[0])))
-	}
-	return required
-}
-
-// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
-func (r *rules) requiredToWrite(method, escaped string) *rule {
-	return stricter(requiredByVariants(r, method, escaped), requiredByVariants(r, http.MethodPut, escaped))
-}
-
-// destinationParts matches an address or a path, and has the path.
-var destinationParts = regexp.MustCompile(`^(?:(?i:https?)://[0-9A-Za-z.:\[\]_-]+)?(/(?:[^/].*)?)$`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Paths
