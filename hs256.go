@@ -132,7 +132,7 @@ func verify(v *verifier, token string) (*session, error) {
 	}
 	mac := hmac.New(sha256.New, v.secret)
 	_, _ = io.WriteString(mac, parts[0]+"."+parts[1])
-	signature, _ := base64url.DecodeString(parts[2]) // to less than 32 bytes if there is any mistake in it
+	signature, _ := base64url.DecodeString(parts[2]) // never to 32 bytes if there is a mistake in it
 	if hmac.Equal(mac.Sum(nil), signature) {
 		return verifyClaims(v, token, parts)
 	}
@@ -194,8 +194,8 @@ func isHS256Header(part string) bool {
 
 // tokenClaims are what counts of a token's payload (RFC 7519, section 4.1, and Organizr's own).
 type tokenClaims struct {
-	// encoding/json ignores case, so {"EXP": …} would set ExpiresAt. It prefers a field whose name is in the same case,
-	// so these take such claims, and nothing reads them.
+	// encoding/json ignores case, so {"Exp": …} would set ExpiresAt. A name in the same case wins, and otherwise the
+	// first field that matches. So these must stand first, and take such claims. Nothing reads them.
 	ISS, AUD, EXP, NBF, NAME, USERNAME, EMAIL, GROUPID, USERID, IMAGE any
 
 	Issuer    string      `json:"iss"`

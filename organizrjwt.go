@@ -27,7 +27,7 @@ package organizrjwt
 // expression in the function, reached or not, and a call of a method takes five times as many allocations as one of a
 // function. So what runs for most requests is in short plain functions: for returning visitors, for those whose other
 // cookies change, for paths with rules, and for refused programs. Their first parameter is often what would be the
-// receiver, under a receiver's short name. What runs seldom is in methods. CONTRIBUTING.md says more about Yaegi.
+// receiver, under a receiver's short name. Most of what runs seldom is in methods. CONTRIBUTING.md says more about Yaegi.
 
 import (
 	"context"
@@ -585,9 +585,9 @@ var (
 		"printf %s KEY | sha256sum")
 )
 
-// identifyByKey returns who sent a request without a session: the program whose key it has, or a guest. The given guest
-// has what is wrong with the session; if a key is what is wrong, another one says so. A key that came by Basic counts
-// as sent by a browser, since browsers send Basic unasked, like a cookie.
+// identifyByKey returns who sent a request without a session: the program whose key it has, or a guest. That is the
+// given one, who knows what is wrong with the session, unless something is wrong with a key. A key that came by Basic
+// counts as sent by a browser, since browsers send Basic unasked, like a cookie.
 func identifyByKey(m *middleware, req *http.Request, credentials string, current *verifier, guest *visitor) *visitor {
 	authorization, keyLines := req.Header["Authorization"], req.Header[keyHeader]
 	user, text, isBasic := parseAuthorization(strings.Join(authorization, "\n"))
@@ -605,10 +605,12 @@ func identifyByKey(m *middleware, req *http.Request, credentials string, current
 	if found != nil {
 		return cacheSender(m, req, credentials, newKeyHolder(m, found, hash, current), isBasic)
 	}
-	if m.keys[strings.ToLower(text)] != nil {
+	sentNoKey := len(authorization) == 0 && len(keyLines) == 0
+	switch {
+	case m.keys[strings.ToLower(text)] != nil:
 		err = errKeyAsHash
 		m.reportOnce("a program was refused", err)
-	} else if len(authorization) == 0 && len(keyLines) == 0 || guest.badCredentials {
+	case sentNoKey || guest.badCredentials:
 		return guest
 	}
 	return newBadGuest(err)
@@ -1124,7 +1126,8 @@ const (
 //
 // Sec-Fetch-Site decides where it can. Origin does where it is missing, as with Chromium's WebSockets, or same-site,
 // which covers more hosts than the cookie: evil.example.com is on the same site as home.example.com, whose cookie it
-// doesn't get. It also decides where a browser says what no browser says today. Sandboxed frames send the Origin "null", which has no host, so they are refused.
+// doesn't get. It also does where a browser says something that none says today. Sandboxed frames send the Origin
+// "null", which has no host, so they are refused.
 func isCrossSite(organizr *login, req *http.Request) bool {
 	isRead := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 	if isRead && !isWebSocket(req) {
@@ -2592,7 +2595,8 @@ type rules struct {
 	fallback  *rule
 	strictest *rule // the most privileged of all, the fallback among them
 
-	// All patterns are in each of the four sets. The first two are for exact lookups, the others for lenient ones.
+	// Each pattern is in all four sets, in the form in which the paths of that set match it. The first two are for exact
+	// lookups, the others for lenient ones.
 	exactFolders patternSet // for paths that end in a slash
 	exactFiles   patternSet // for all others
 	unslashed    patternSet // for paths without their final slash
@@ -2602,8 +2606,8 @@ type rules struct {
 	simple     *http.ServeMux // all of folded, unless patterns overlap
 	simplePath *regexp.Regexp // matches the simple paths; none if simple is nil
 
-	// closingNames removes one literal name of each pattern that can close anything from a folded path. It is nil if one
-	// of those patterns has none. Where a tab decides, it was made as if the fallback were Guest, so it misses none.
+	// closingNames has one literal name of each closing pattern, and takes these names out of a folded path. It is nil if
+	// a closing pattern has none. Where a tab decides, any pattern could be a closing one, so it has names of all.
 	closingNames *strings.Replacer
 
 	prefilters     []prefilter // one for each group that rules require
@@ -2654,8 +2658,8 @@ func (r *rules) withFallback(fallback *rule) *rules {
 }
 
 // requiredByDestination returns the rule that holds for the address to which WebDAV's COPY and MOVE write (RFC 4918,
-// section 10.3): it is the request's second path. If it isn't one address that is read in one way, that is the
-// strictest rule of all.
+// section 10.3): it is the request's second path. The strictest rule of all holds if the header isn't a single address
+// or path.
 func (r *rules) requiredByDestination(req *http.Request) *rule {
 	destinations, prefixes := req.Header["Destination"], req.Header["X-Forwarded-Prefix"]
 	if len(destinations) > 1 || len(prefixes) > 1 || len(destinations[0]) > maxEscaped {
@@ -2672,7 +2676,7 @@ func (r *rules) requiredByDestination(req *http.Request) *rule {
 	return required
 }
 
-// requiredToWrite returns the rule that holds for writing to an escaped path, by a method that has another path too.
+// requiredToWrite returns the rule that holds for writing to an escaped path by COPY or MOVE. A rule for PUT holds too.
 func (r *rules) requiredToWrite(method, escaped string) *rule {
 	return stricter(requiredByVariants(r, method, escaped), requiredByVariants(r, http.MethodPut, escaped))
 }
@@ -2709,13 +2713,13 @@ var knownMethods = nameSet(`
 // A simple path has no upper case, and nothing to decode, to clean or to cut off. Where the pattern of a rule is a
 // file, a path with a final slash isn't simple, since some service may take it for that file. Nor is a long one: to
 // look at all of it would take as long as the other lookups.
-const maxSimple = 512 // bytes
-
 var (
 	simpleFolder = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+/?$|^/$`)
 	simpleFile   = regexp.MustCompile(`^(?:/[a-z0-9_~-]+)+$|^/$`)
 	noPath       = regexp.MustCompile(`$.`)
 )
+
+const maxSimple = 512 // bytes
 
 // requiredByVariants returns the rule that holds for an escaped path, in whatever way a service reads it.
 func requiredByVariants(r *rules, method, escaped string) *rule {
@@ -2793,14 +2797,14 @@ func strictestOfVariants(r *rules, method string, variants []string, isNamed boo
 }
 
 // closablePaths returns those of the paths that can be closed further: something stricter may hold for them than what
-// is required already.
+// is required already. Where finding that out takes longer than it saves, it returns all.
 func closablePaths(r *rules, paths []string, required *rule) []string {
 	switch {
 	case required.group == r.strictest.group:
 		return nil
 	case required.group > r.fallback.group: // even the fallback is stricter
 		return paths
-	case len(strings.Join(paths, "")) > r.prefilterLimit: // filtering takes longer than it saves
+	case len(strings.Join(paths, "")) > r.prefilterLimit:
 		return paths
 	}
 	return prefiltered(r, paths, required)
@@ -2935,7 +2939,8 @@ func strictestInSet(r *rules, patterns *patternSet, method string, paths []strin
 //	: $   end a name on NTFS: a stream follows
 //	? #   end a path for services that decode too early: a query or a fragment follows
 //
-// derivedPaths says what becomes of a path at each mark. isUnpredictable counts them.
+// derivedPaths, withoutEndings (for extensions) and fold (for final dots) say what becomes of a path at each mark.
+// withoutMarks counts them, and emptyName knows those at which a name ends.
 //
 // Attackers can write paths that have many long variants, and interpreted steps are slow. So variants have limits, and
 // most functions take several paths at once, as lines of one text, so that each step is one compiled call for all. A
@@ -2963,13 +2968,13 @@ var lenientDecoder = func() *strings.Replacer {
 }()
 
 const (
-	maxPath    = 4 << 10     // bytes, once decoded
+	maxPath    = 4 << 10     // bytes, decoded twice
 	maxEscaped = 9 * maxPath // bytes; an octet that is encoded twice has nine
-	maxSlashes = 1 << 10     // once decoded
+	maxSlashes = 1 << 10     // decoded twice
 	maxMarks   = 128         // addresses that anybody uses have a few dozen
 )
 
-// isUnpredictable reports whether nobody can foresee what services make of a path, given decoded twice. So is one whose
+// isUnpredictable reports whether nobody can foresee what services make of a path, given decoded twice, or whether its
 // variants would take too long.
 func isUnpredictable(decoded string) bool {
 	slashed := strings.ReplaceAll(decoded, `\`, "/")
@@ -2987,7 +2992,7 @@ func isUnpredictable(decoded string) bool {
 var withoutMarks = strings.NewReplacer(`\`, "", ".", "", ";", "", ":", "", "$", "", "?", "", "#", "")
 
 // emptyName matches a name that is nothing on Windows, perhaps once a service has cut it off at one of ;:$?#. It has
-// nothing but dots and spaces, and isn't . or .. .
+// nothing but dots and spaces, a dot among them, and isn't . or .. .
 var emptyName = regexp.MustCompile(`/(?:\.{3,}|[. ]*(?:\. | \.)[. ]*)(?:[/;:$?#]|$)`)
 
 // manyFirstMarks matches a name that begins with more of : and $ than hideFirstMarks hides.
@@ -3020,7 +3025,7 @@ func protectNames(escaped string) string {
 	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
 }
 
-// encodedDots matches a name that decodes to "." or "..".
+// encodedDots matches a name that decodes to "." or ".." and isn't that yet.
 var encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
 
 // replaceSlashes returns escaped paths with something else for encoded slashes.
@@ -3074,8 +3079,8 @@ func shortenName(name string, longest int) string {
 	return short + "_"
 }
 
-// Few real paths have more than six variants, and those are short. So a variant weighs its bytes times the number of
-// variants before it.
+// Real paths have few variants, or they are short: what takes long is many long ones. So a variant weighs its bytes
+// times the number of variants before it, and a path is refused that has too much weight.
 const (
 	maxVariants     = 16
 	maxVariantBytes = 20 << 10 // of all variants
@@ -3131,7 +3136,8 @@ func derivedPaths(from []string) []string {
 		derived = append(derived, withoutStreams(paths))
 	}
 	if strings.Contains(paths, "/.") {
-		// Some don't clean: to them /u/../secret is the secret of somebody called "..". Others go by how a path begins.
+		// Some don't clean: to them /u/../secret is the secret of somebody called "..". To others /u/../x is below /u,
+		// since it begins so.
 		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
 	}
 	if strings.Contains(paths, ".") {
@@ -3174,7 +3180,7 @@ var (
 // withoutScripts returns paths without the first name that is a script's, and all before it: CGI and PHP have the path
 // that counts after one, as in /index.php/settings.
 func withoutScripts(paths string) string {
-	// A file called .php is no script, and neither is x.aſp, although expressions take ſ for s. All keeps its place.
+	// A file called .php is no script, and neither is x.aſp, although expressions take ſ for s. Both keep all offsets.
 	searched := strings.ReplaceAll(strings.ReplaceAll(paths, "/.", "//"), "ſ", "__")
 	if !scriptEnd.MatchString(searched) {
 		return paths
@@ -3197,7 +3203,8 @@ func foldPaths(paths []string) []string {
 	return strings.Split(fold(strings.Join(paths, "\n")), "\n")
 }
 
-// fold returns what paths are to a service that ignores case, on Windows, where names don't end in dots and spaces.
+// fold returns what paths are to a service that ignores case and runs on Windows, where dots and spaces at the end of a
+// name don't count.
 func fold(paths string) string {
 	folded := foldCase(paths)
 	if !strings.ContainsAny(folded, ". ") { // the expression takes long
@@ -3220,7 +3227,7 @@ func foldCase(text string) string { return strings.ToLower(strings.ToUpper(text)
 
 // A rulePattern is a pattern that belongs to a rule, as a handler, since that is what ServeMux finds.
 type rulePattern struct {
-	rule       *rule
+	rule       *rule // nil for what addCatchAll adds
 	pattern    string
 	isVerbatim bool // the pattern is just what the rule says, so no lookup of a simple path finds anything else
 }
@@ -3563,8 +3570,8 @@ const (
 	maxPrefilterBytes    = 16 << 10 // of paths, times the patterns that an expression may have to follow through them
 )
 
-// newPrefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to follow
-// every pattern with a wildcard through a whole path.
+// newPrefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to
+// follow every pattern with a wildcard through a whole path.
 func newPrefilterLimit(patterns []*rulePattern) int {
 	if len(patterns) > maxPrefilterPatterns {
 		return 0
@@ -3593,8 +3600,9 @@ func newPrefilters(patterns []*rulePattern) []prefilter {
 	return prefilters
 }
 
-// expressionOf returns an expression that matches every folded path that a pattern may match: one that begins like the
-// pattern of a folder, or is that of a file, perhaps with an extension or a slash that a service cuts off.
+// expressionOf returns an expression that matches every folded path that a pattern may match. For /settings/ these are
+// all that begin with /settings/, and for /settings that path alone. In both cases services may also cut off a slash
+// at the end, or an extension: /settings.json.
 func expressionOf(pattern string) string {
 	withoutMethod := pattern[strings.IndexByte(pattern, '/'):]
 	names := strings.TrimSuffix(strings.TrimSuffix(foldPattern(protectNames(withoutMethod)), "{$}"), "/")
