@@ -9,6 +9,7 @@ package organizrjwt
 //   - The secret: Organizr's organizrHash and uuid, from an option, a file or config.php.
 //   - config.php: reading a PHP array without PHP.
 //   - The database: what counts of it, and how often it is read.
+//   - Bound sessions: from where, and with which browser, a session may be used.
 //   - Tabs: which group Organizr shows a service to.
 //   - SQLite: reading a database that somebody else may be writing.
 //   - Pages: what SQLite's file and its write-ahead log consist of.
@@ -767,95 +768,6 @@ func (l listedSession) validUntil(seconds float64) (float64, error) {
 	return seconds + 1, nil // it is compared again then
 }
 
-// A binding says what Organizr binds sessions to: an address if its setting matchUserIP is on, a browser if
-// matchUserAgents is. Both are off unless somebody switches them on.
-type binding struct {
-	address, browser bool
-	localRanges      []addressRange // from these addresses, sessions of any address are accepted
-}
-
-// An addressRange is a range of IPv4 addresses, both included.
-type addressRange struct{ first, last int64 }
-
-// organizrLocalRanges has the addresses that every Organizr takes for local (its localIPRanges).
-var organizrLocalRanges = []addressRange{
-	{0x0a000000, 0x0affffff}, // 10.0.0.0/8
-	{0xac100000, 0xac1fffff}, // 172.16.0.0/12
-	{0xc0a80000, 0xc0a8ffff}, // 192.168.0.0/16
-	{0x7f000001, 0x7fffffff}, // 127.0.0.0/8 without its first address
-}
-
-// newBinding returns what the settings of config.php bind sessions to, or nil if to nothing.
-func newBinding(settings map[string]string) *binding {
-	isOn := func(name string) bool { return settings[name] != "" && settings[name] != "0" } // as in PHP
-	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localRanges: organizrLocalRanges}
-	if !b.address && !b.browser {
-		return nil
-	}
-	for _, text := range strings.Split(settings["localIPList"], ",") {
-		if local, ok := parseAddressRange(strings.TrimSpace(text)); ok {
-			b.localRanges = append(b.localRanges[:len(b.localRanges):len(b.localRanges)], local)
-		}
-	}
-	return b
-}
-
-// parseAddressRange returns the range that an entry of localIPList stands for, as Organizr's convertIPToRange does: it
-// replaces the last part by 0 unless the prefix has 32 bits, and counts from there.
-func parseAddressRange(text string) (addressRange, bool) {
-	base, bits, hasPrefix := strings.Cut(text, "/")
-	first, ok := ipv4Number(base)
-	if !hasPrefix || !ok {
-		return addressRange{first, first}, ok
-	}
-	prefix, err := strconv.Atoi(bits)
-	if err != nil || prefix < 0 || prefix > 32 {
-		return addressRange{}, false
-	}
-	if prefix < 32 {
-		first -= first % 256
-	}
-	size := int64(1) << uint(32-prefix)
-	return addressRange{first, first + size - 1}, true
-}
-
-// ipv4Number returns an IPv4 address of four decimal parts as a number.
-func ipv4Number(text string) (int64, bool) {
-	address := net.ParseIP(text).To4()
-	if address == nil || strings.Contains(text, ":") {
-		return 0, false
-	}
-	return int64(binary.BigEndian.Uint32(address)), true
-}
-
-// What can be wrong with a visitor whose session is good.
-var (
-	errOtherAddress = errors.New("the session was made from another address, and Organizr's matchUserIP is on")
-	errOtherBrowser = errors.New("the session was made with another browser, and Organizr's matchUserAgents is on")
-)
-
-// check returns nil if a visitor with this address and this browser may use the session (Organizr's validateToken).
-func (b *binding) check(listed listedSession, address, browser string) error {
-	if b.browser && listed.browser != browser {
-		return errOtherBrowser
-	}
-	if b.address && listed.address != address && !b.isLocal(address) {
-		return errOtherAddress
-	}
-	return nil
-}
-
-// isLocal reports whether an address is in one of localRanges. No IPv6 address is.
-func (b *binding) isLocal(address string) bool {
-	number, ok := ipv4Number(address)
-	for _, local := range b.localRanges {
-		if ok && local.first <= number && number <= local.last {
-			return true
-		}
-	}
-	return false
-}
-
 // readDatabase reads the database if it has changed. While somebody is writing it, it keeps what was read before, and
 // returns no error until that has taken longer than maxAge.
 func (p *poller) readDatabase() error {
@@ -1006,6 +918,100 @@ func sessionsAfter(sessions http.Header, lost, got [][]string) http.Header {
 		}
 	}
 	return sessions
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Bound sessions
+//
+// Organizr can bind a session to the address or the browser with which it was made (its validateToken).
+
+// A binding says what Organizr binds sessions to: an address if its setting matchUserIP is on, a browser if
+// matchUserAgents is. Both are off unless somebody switches them on.
+type binding struct {
+	address, browser bool
+	localRanges      []addressRange // from these addresses, sessions of any address are accepted
+}
+
+// An addressRange is a range of IPv4 addresses, both included.
+type addressRange struct{ first, last int64 }
+
+// organizrLocalRanges has the addresses that every Organizr takes for local (its localIPRanges).
+var organizrLocalRanges = []addressRange{
+	{0x0a000000, 0x0affffff}, // 10.0.0.0/8
+	{0xac100000, 0xac1fffff}, // 172.16.0.0/12
+	{0xc0a80000, 0xc0a8ffff}, // 192.168.0.0/16
+	{0x7f000001, 0x7fffffff}, // 127.0.0.0/8 without its first address
+}
+
+// newBinding returns what the settings of config.php bind sessions to, or nil if to nothing.
+func newBinding(settings map[string]string) *binding {
+	isOn := func(name string) bool { return settings[name] != "" && settings[name] != "0" } // as in PHP
+	b := &binding{address: isOn("matchUserIP"), browser: isOn("matchUserAgents"), localRanges: organizrLocalRanges}
+	if !b.address && !b.browser {
+		return nil
+	}
+	for _, text := range strings.Split(settings["localIPList"], ",") {
+		if local, ok := parseAddressRange(strings.TrimSpace(text)); ok {
+			b.localRanges = append(b.localRanges[:len(b.localRanges):len(b.localRanges)], local)
+		}
+	}
+	return b
+}
+
+// parseAddressRange returns the range that an entry of localIPList stands for, as Organizr's convertIPToRange does: it
+// replaces the last part by 0 unless the prefix has 32 bits, and counts from there.
+func parseAddressRange(text string) (addressRange, bool) {
+	base, bits, hasPrefix := strings.Cut(text, "/")
+	first, ok := ipv4Number(base)
+	if !hasPrefix || !ok {
+		return addressRange{first, first}, ok
+	}
+	prefix, err := strconv.Atoi(bits)
+	if err != nil || prefix < 0 || prefix > 32 {
+		return addressRange{}, false
+	}
+	if prefix < 32 {
+		first -= first % 256
+	}
+	size := int64(1) << uint(32-prefix)
+	return addressRange{first, first + size - 1}, true
+}
+
+// ipv4Number returns an IPv4 address of four decimal parts as a number.
+func ipv4Number(text string) (int64, bool) {
+	address := net.ParseIP(text).To4()
+	if address == nil || strings.Contains(text, ":") {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint32(address)), true
+}
+
+// What can be wrong with a visitor whose session is good.
+var (
+	errOtherAddress = errors.New("the session was made from another address, and Organizr's matchUserIP is on")
+	errOtherBrowser = errors.New("the session was made with another browser, and Organizr's matchUserAgents is on")
+)
+
+// check returns nil if a visitor with this address and this browser may use the session (Organizr's validateToken).
+func (b *binding) check(listed listedSession, address, browser string) error {
+	if b.browser && listed.browser != browser {
+		return errOtherBrowser
+	}
+	if b.address && listed.address != address && !b.isLocal(address) {
+		return errOtherAddress
+	}
+	return nil
+}
+
+// isLocal reports whether an address is in one of localRanges. No IPv6 address is.
+func (b *binding) isLocal(address string) bool {
+	number, ok := ipv4Number(address)
+	for _, local := range b.localRanges {
+		if ok && local.first <= number && number <= local.last {
+			return true
+		}
+	}
+	return false
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

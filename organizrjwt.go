@@ -27,7 +27,8 @@ package organizrjwt
 // expression in the function, reached or not, and a call of a method takes five times as many allocations as one of a
 // function. So what runs for most requests is in short plain functions: for returning visitors, for those whose other
 // cookies change, for paths with rules, and for refused programs. Their first parameter is often what would be the
-// receiver, under a receiver's short name. Most of what runs seldom is in methods. CONTRIBUTING.md says more about Yaegi.
+// receiver, under a receiver's short name. Most of what runs seldom is in methods. CONTRIBUTING.md says more about
+// Yaegi.
 
 import (
 	"context"
