@@ -733,25 +733,25 @@ func checkListing(db *database, verified *session, seconds float64) (*session, e
 	if user == nil || listed.userID != verified.account.claims["userID"] {
 		return nil, errNotListed
 	}
-	validUntil, err := listed.validUntil(seconds)
+	end, err := listed.endsAt(seconds)
 	if err != nil {
 		return nil, err
 	}
 	verified.account = user
 	verified.listed = listed
-	if validUntil < verified.validUntil {
-		verified.validUntil = validUntil
+	if end < verified.validUntil {
+		verified.validUntil = end
 	}
 	return verified, nil
 }
 
-// validUntil returns when the database ends the session or must be asked again, or errExpired if it has ended. Times
+// endsAt returns when the database ends the session or must be asked again, or errExpired if it has ended. Times
 // are in Unix seconds.
 //
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
-func (l listedSession) validUntil(seconds float64) (float64, error) {
+func (l listedSession) endsAt(seconds float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
 	isNumber := strings.Trim(l.expires, "0123456789") == ""
 	if isNumber || l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) {
