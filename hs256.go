@@ -714,7 +714,7 @@ type database struct {
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID, expires  string // as Organizr writes them; see validUntil
+	userID, expires  string // as Organizr writes them; see endsAt
 	browser, address string // with which it was made
 }
 
