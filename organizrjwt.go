@@ -1964,11 +1964,18 @@ func checkUnknown(errs *configErrors, given map[string]any) {
 	}
 }
 
-// optionNames has the names of the options.
-var optionNames = nameSet(`
-	configFile databaseFile uuid secret secretFile organizrURL group rules allow deny headers keys forwardToken
-	acceptBearer allowCrossSite
-`)
+// optionNames has the names of the options: those of the fields of Config.
+var optionNames = func() map[string]bool {
+	names := map[string]bool{}
+	fields := reflect.TypeOf(Config{})
+	for i := 0; i < fields.NumField(); i++ {
+		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		if name != "-" {
+			names[name] = true
+		}
+	}
+	return names
+}()
 
 // maxTypos is how many bytes may be wrong in a name for didYouMean to recognize it.
 const maxTypos = 3
