@@ -3391,6 +3391,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	if len(raw) == 0 {
 		return nil
 	}
+	before := len(errs.texts)
 	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
 	var patterns []*rulePattern
 	for _, text := range raw {
@@ -3405,6 +3406,9 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 		if err := r.addPattern(given); err != nil {
 			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
+	}
+	if len(errs.texts) > before { // what follows takes the patterns for good ones
+		return nil
 	}
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()

@@ -2912,6 +2912,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an end as expressions have it", rules("/api/$=Guest"), `has "$" in its path`},
 		{"a path that leads up", rules("/api/../x=Guest"), `has "/../" in its path`},
 		{"a pattern that ServeMux can't read", rules("/{=Guest"), `rules: "/{=Guest": parsing "/{"`},
+		{"an octet beside a wildcard", rules("/{x}%9e/=Admin"), `rules: "/{x}%9e/=Admin": parsing "/{x}%9e/"`},
+		{"an octet in a wildcard", rules("/a{%9e=Admin"), `rules: "/a{%9e=Admin": parsing "/a{%9e"`},
 		{"a method that there isn't", rules("POSTS /settings/=Admin"), `has the unknown method "POSTS"; did you mean POST?`},
 		{
 			"two letters of a method in the wrong order",
