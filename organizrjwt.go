@@ -3407,6 +3407,11 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
 	}
+	for _, given := range patterns { // after the patterns of files: /api/{name} is more specific than /api/
+		if err := r.addFilesOfFolder(given); err != nil {
+			errs.addf("rules: %q: %v", given.rule.Text, err)
+		}
+	}
 	if len(errs.texts) > before { // what follows takes the patterns for good ones
 		return nil
 	}
@@ -3483,8 +3488,8 @@ func (r *rules) addPattern(given *rulePattern) error {
 	if err := r.exactFolders.add(&rulePattern{rule: given.rule, pattern: pattern}); err != nil {
 		return err
 	}
-	for _, file := range patternsOfFiles(pattern) {
-		if err := r.exactFiles.add(&rulePattern{rule: given.rule, pattern: file}); err != nil {
+	if !strings.HasSuffix(pattern, "/") && !strings.HasSuffix(pattern, "/{$}") {
+		if err := r.exactFiles.add(&rulePattern{rule: given.rule, pattern: pattern}); err != nil {
 			return err
 		}
 	}
@@ -3508,17 +3513,18 @@ func (r *rules) measure(pattern string) {
 	}
 }
 
-// patternsOfFiles returns what a pattern is among files: /api/ is /api/{below} and /api/{below}/. With one ServeMux for
-// files and folders, /api would be a redirect to /api/, and the rule around it couldn't be found.
-func patternsOfFiles(pattern string) []string {
+// addFilesOfFolder registers what the pattern of a folder is among files: /api/ is /api/{below} and /api/{below}/. With
+// one ServeMux for files and folders, /api would be a redirect to /api/, and the rule around it couldn't be found.
+func (r *rules) addFilesOfFolder(given *rulePattern) error {
 	const below = "{below_by_organizrjwt}" // a name that no rule has
-	switch {
-	case strings.HasSuffix(pattern, "/{$}"):
+	pattern := protectNames(given.pattern)
+	if !strings.HasSuffix(pattern, "/") {
 		return nil
-	case strings.HasSuffix(pattern, "/"):
-		return []string{pattern + below, pattern + below + "/"}
 	}
-	return []string{pattern}
+	if err := r.exactFiles.add(&rulePattern{rule: given.rule, pattern: pattern + below}); err != nil {
+		return err
+	}
+	return r.exactFiles.add(&rulePattern{rule: given.rule, pattern: pattern + below + "/"})
 }
 
 // addUnslashed registers a pattern, and for that of a folder also the one without its final slash.

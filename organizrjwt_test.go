@@ -902,6 +902,13 @@ func TestOverlappingRules(t *testing.T) {
 		{"a folder beside a wildcard", []string{"/api/=Guest", "/{id}/api=Power User"}, map[string]int{
 			"GET /api/api": 3, "GET /api/x": 999, "GET /x/api": 3, "GET /x/y": 4,
 		}},
+		{"a name in a folder", []string{"/api/=Admin", "/api/{name}=Guest"}, map[string]int{
+			"GET /api/status": 999, "GET /api/Status": 999, "GET /api/v1.0": 999, "GET /api/a%20b": 999, "GET /api/a;b": 999,
+			"GET /api/": 0, "GET /api/status/": 0, "GET /api/status/x": 0, "GET /api/status%2Fx": 0,
+		}},
+		{"the same the other way", []string{"/api/=Guest", "/api/{name}=Admin"}, map[string]int{
+			"GET /api/Status": 0, "GET /api/status/": 0, "GET /api/": 999, "GET /api/status/x": 999,
+		}},
 		{"for one group", []string{"/api/=Guest", "/{id}/api=Guest"}, map[string]int{
 			"GET /api/api": 999, "GET /x/api": 999, "GET /x/y": 4,
 		}},
