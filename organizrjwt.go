@@ -2860,10 +2860,22 @@ func strictestExactly(r *rules, method string, paths []string, required *rule) *
 func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
 	folded := foldPaths(paths)
 	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed), required)
-	if r.allFolded && reflect.DeepEqual(folded, paths) {
-		return required
+	if r.allFolded { // then both sets have the same patterns, and paths that folding doesn't change have been looked up
+		isNamed = isNamed && folded[0] != paths[0]
+		paths = changedPaths(paths, folded)
 	}
 	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed), required)
+}
+
+// changedPaths returns those of the paths that folding has changed.
+func changedPaths(paths, folded []string) []string {
+	var changed []string
+	for i, clean := range paths {
+		if clean != folded[i] {
+			changed = append(changed, clean)
+		}
+	}
+	return changed
 }
 
 // withoutEndings returns each path without its final slash, and again without its extensions: Rails, Django and others
@@ -3118,7 +3130,20 @@ func pathVariants(r *rules, escaped string) []string {
 		}
 		latest = variants[known:]
 	}
-	return strings.Split(normalize(r, strings.Join(variants, "\n")), "\n")
+	return withoutDuplicates(strings.Split(normalize(r, strings.Join(variants, "\n")), "\n"))
+}
+
+// withoutDuplicates returns each of the paths once.
+func withoutDuplicates(paths []string) []string {
+	var distinct []string
+	seen := map[string]bool{}
+	for _, clean := range paths {
+		if !seen[clean] {
+			seen[clean] = true
+			distinct = append(distinct, clean)
+		}
+	}
+	return distinct
 }
 
 // derivedPaths returns what escaped paths are to services that do one thing to them.
