@@ -2131,9 +2131,13 @@ func parseLogin(errs *configErrors, given setting) *login {
 		return nil
 	}
 	parsed, err := url.Parse(raw)
+	if err == nil && parsed.User != nil {
+		errs.addf("%s: it has a user or a password; give it without, like https://organizr.example.com", given.name)
+		return nil
+	}
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || !isHost(parsed.Hostname()) ||
-		parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" || strings.ContainsAny(raw, " \t\r\n") {
-		errs.addf("%s: %q must be an http or https URL without user, query and fragment, "+
+		parsed.RawQuery != "" || parsed.Fragment != "" || strings.ContainsAny(raw, " \t\r\n") {
+		errs.addf("%s: %q must be an http or https URL without query and fragment, "+
 			"like https://organizr.example.com", given.name, raw)
 		return nil
 	}
@@ -2288,7 +2292,7 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	case anyBraces.MatchString(h.withoutPlaceholders):
 		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.withoutPlaceholders), right)
 	case strings.Contains(text, "${"):
-		errs.addf("headers: %q has a $ before a placeholder in its text %q; write it without, like {username}", name, text)
+		errs.addf("headers: %q has a $ before a placeholder in its text; write it without, like {username}", name)
 	case strings.ContainsAny(h.withoutPlaceholders, "{}"):
 		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
 	}

@@ -2904,6 +2904,7 @@ func TestConfigurationMistakes(t *testing.T) {
 			"the address for ForwardAuth",
 			address("https://organizr.example.com/api/v2/auth/4"), "is the address of Organizr's check",
 		},
+		{"an address with a password", address("https://bob:" + organizr.OrganizrHash + "@x.example"), "it has a user"},
 		{"an address with a query", address("https://x.example/?a"), "organizrURL:"},
 
 		{"a rule without group", rules("/api/"), `rules: "/api/" isn't PATTERN=GROUP`},
@@ -2982,7 +2983,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"a brace within braces", header("X-A", "{{username}"), `headers: "X-A" has a brace without its partner`},
 		{
 			"a placeholder as shells write it",
-			header("X-A", "${username}"), `headers: "X-A" has a $ before a placeholder in its text "${username}"`,
+			header("X-A", "${username}"), `headers: "X-A" has a $ before a placeholder in its text; write it without`,
 		},
 		{"empty braces", header("X-A", "{}"), `headers: "X-A" has the unknown placeholder "{}"`},
 		{"an impossible header", header("X A", ""), `headers: "X A" can't be the name of a header`},
