@@ -789,8 +789,8 @@ func (p *poller) readDatabase() error {
 	p.lastReadPoll = p.polls.Load()
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("databaseFile: %q can't be read: permission denied; let Traefik's user read all of Organizr's "+
-			"data folder", path)
+		return fmt.Errorf("databaseFile: %q, or the -wal beside it, can't be read: permission denied; let Traefik's user "+
+			"read all of Organizr's data folder", path)
 	case errors.Is(err, errNoFile) && p.source.databaseFile == "auto":
 		return fmt.Errorf("databaseFile: %q %w, though config.php names it; mount Organizr's volume into Traefik at the "+
 			"path where Organizr has it, or give the path that the database has there instead of auto", path, err)
