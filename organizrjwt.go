@@ -2203,6 +2203,17 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 	return keys
 }
 
+// namesOfGroups returns the names of the groups that have one.
+func namesOfGroups() map[string]bool {
+	names := map[string]bool{}
+	for number, name := range groupNames {
+		if name != strconv.Itoa(number) {
+			names[name] = true
+		}
+	}
+	return names
+}
+
 // groupNumber returns the number of a group that is given as number or name, or false if it is neither. Case, spaces,
 // hyphens and underscores of a name don't matter.
 func groupNumber(text string) (int, bool) {
@@ -2419,7 +2430,7 @@ func parseGroup(errs *configErrors, option, raw string) int {
 	case inQuotes(raw):
 		errs.addf("%s: %s has quotes around it; write the group without", option, raw)
 	default:
-		errs.addf("%s: %q isn't a group; give %s", option, raw, right)
+		errs.addf("%s: %q isn't a group; give %s%s", option, raw, right, didYouMean(raw, namesOfGroups()))
 	}
 	return 0
 }

@@ -2842,7 +2842,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"group 4.5", group("4.5"), `group: "4.5" isn't a group`},
 		{"a range of groups", group("1-3"), `group: "1-3" isn't a group`},
 		{"a rule with a range of groups", rules("/a/=9-97"), `rules: "/a/=9-97": "9-97" isn't a group`},
-		{"group admins", group("admins"), `group: "admins" isn't a group` + "\nAdmin, Co-Admin"},
+		{"group admins", group("admins"), `group: "admins" isn't a group` + "\nAdmin, Co-Admin\ndid you mean Admin?"},
+		{"a rule with a group in German", rules("/a/=gast"), `"gast" isn't a group` + "\ndid you mean Guest?"},
 		{
 			"a misspelled option",
 			func(c *Config) { c.Unknown = map[string]any{"denny": "username=bob"} },
