@@ -3447,13 +3447,13 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
 	}
+	if len(errs.texts) > before { // what follows takes the patterns for good ones
+		return nil
+	}
 	for _, given := range patterns { // after the patterns of files: /api/{name} is more specific than /api/
 		if err := r.addFilesOfFolder(given); err != nil {
 			errs.addf("rules: %q: %v", given.rule.Text, err)
 		}
-	}
-	if len(errs.texts) > before { // what follows takes the patterns for good ones
-		return nil
 	}
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()

@@ -3025,7 +3025,9 @@ func TestConfigurationMistakes(t *testing.T) {
 					t.Errorf("got the error %v\nwithout %s", err, part)
 				}
 			}
-			for _, never := range []string{"registered at", ".go:", organizr.OrganizrHash, "monitor-key", "\n"} {
+			for _, never := range []string{
+				"registered at", ".go:", "by_organizrjwt", organizr.OrganizrHash, "monitor-key", "\n",
+			} {
 				if strings.Contains(err.Error(), never) {
 					t.Errorf("got the error %v\nwith %s", err, never)
 				}
