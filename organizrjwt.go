@@ -3518,7 +3518,8 @@ var (
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
 
-// addPattern registers the pattern of a rule in all four sets.
+// addPattern registers the pattern of a rule in all four sets. What a folder's is among files is left to
+// addFilesOfFolder.
 func (r *rules) addPattern(given *rulePattern) error {
 	pattern := protectNames(given.pattern)
 	r.measure(pattern)
@@ -3543,7 +3544,7 @@ func (r *rules) addPattern(given *rulePattern) error {
 
 // measure notes how deep a pattern is, and how long its names are, for shortenPaths.
 func (r *rules) measure(pattern string) {
-	const extra = 1   // slash that patternsOfFiles adds
+	const extra = 1   // slash that addFilesOfFolder adds
 	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
 	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
 		r.maxDepth = depth
