@@ -298,15 +298,16 @@ func firstNonEmpty(text, other string) string {
 // more often while somebody is writing the database. Middlewares with the same source share one poller.
 //
 // Until every file of a source is there and good, nothing is in force. After that, what was good last stays in force
-// while a file is missing or broken, and the log says so once. Only a database that somebody is writing all the time
-// is no longer in force after maxAge: sessions may have been ended in it.
+// while a file is missing or broken, and the log says so once. Only what was read of the database more than maxAge ago
+// isn't in force while somebody is writing it: Organizr may have ended sessions since.
 
 const (
 	pollInterval     = time.Second
 	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
 	maxIdle          = 2 * time.Second       // after a poll was due, for which the result of the last one still counts
-	maxNewcomerWait  = 3 * time.Second       // of a visitor whose session the database didn't list
+	maxWait          = 3 * time.Second       // of a visitor for those who are writing the database
+	waitInterval     = 20 * time.Millisecond // between two looks at the database meanwhile
 )
 
 // The clock, which tests replace where nothing waits for real. Intervals are measured by timers, so a clock that is set
@@ -362,12 +363,11 @@ type poller struct {
 	settingsText string            // the file that settings come from, as it was read
 	reader       *databaseReader
 	database     *database
-	databaseBusy bool        // somebody was writing it at the last poll
-	databaseOld  bool        // somebody has been writing it for longer than maxAge
-	busyTimer    *time.Timer // which sets databaseOld; nil unless databaseBusy
-	lastReadPoll int64       // the last poll that found nobody writing the database
-	throttled    bool        // newcomers don't have the database read again, since that would keep a core busy
-	lastLogged   string      // what was wrong with the files at the last poll
+	databaseBusy bool      // somebody was writing it at the last poll
+	lastFreePoll int64     // the number of the last poll at which nobody was
+	freeAt       time.Time // the time of that poll; at first, when the poller was made
+	throttled    bool      // newcomers don't have the database read again, since that would keep a core busy
+	lastLogged   string    // what was wrong with the files at the last poll
 }
 
 // The pollers by their source. They outlive the middlewares: Organizr may be rewriting a file while Traefik makes new
@@ -377,21 +377,20 @@ var (
 	pollers      = map[source]*poller{}
 )
 
-// watch returns the poller that follows the source, after it has looked at the files if that is due.
+// watch returns the poller that follows the source. A new one looks at the files first, so that the log says what is
+// wrong with them before anybody comes.
 func watch(followed source, name string) *poller {
 	pollersMutex.Lock()
-	p := pollers[followed]
-	if p == nil {
-		p = &poller{source: followed, middleware: name, reader: newDatabaseReader(followed.tabs)}
+	p, isKnown := pollers[followed]
+	if !isKnown {
+		p = &poller{source: followed, middleware: name, reader: newDatabaseReader(followed.tabs), freeAt: now()}
 		p.due.Store(true)
 		pollers[followed] = p
-		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, followed.describe())
 	}
 	pollersMutex.Unlock()
-	p.Lock()
-	defer p.Unlock()
-	if p.due.Load() {
-		p.pollFiles()
+	if !isKnown {
+		fmt.Printf("organizrjwt: middleware=%q follows %s\n", name, followed.describe())
+		p.poll()
 	}
 	return p
 }
@@ -434,13 +433,12 @@ func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 // readAndVerify returns what verify does for a token that the database didn't list when it was read last, after reading
 // it again. Organizr lists a session before it answers the login, so somebody who has just logged in can be here within
 // milliseconds. A poll that began after this call will do, and while somebody is writing the database or newcomers are
-// throttled, it waits for up to maxNewcomerWait.
+// throttled, it waits for up to maxWait.
 func (p *poller) readAndVerify(token string) (*session, error) {
-	const step = 20 * time.Millisecond
 	arrived := p.polls.Load()
 	begun := time.Now()
-	for !p.readSince(arrived) && time.Since(begun) < maxNewcomerWait {
-		time.Sleep(step)
+	for !p.readSince(arrived) && time.Since(begun) < maxWait {
+		time.Sleep(waitInterval)
 	}
 	v, _, _ := p.inForce()
 	if v == nil {
@@ -454,10 +452,10 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 func (p *poller) readSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
-	if p.lastReadPoll <= pollNumber && !p.throttled {
+	if p.lastFreePoll <= pollNumber && !p.throttled {
 		p.pollFiles()
 	}
-	return p.lastReadPoll > pollNumber
+	return p.lastFreePoll > pollNumber
 }
 
 // pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
@@ -473,11 +471,16 @@ func (p *poller) pollFiles() {
 		})
 	}()
 	err := p.readSecret()
+	p.databaseBusy = false
 	if p.source.databaseFile != "" && p.settings != nil {
 		err = errors.Join(err, p.readDatabase())
-		if p.databaseBusy && !p.databaseOld {
-			interval = busyPollInterval
-		}
+	}
+	switch {
+	case !p.databaseBusy:
+		p.freeAt = now()
+		p.lastFreePoll = poll
+	case !p.isDatabaseOld():
+		interval = busyPollInterval
 	}
 	p.publish(now().Add(interval))
 	p.report(err)
@@ -489,7 +492,7 @@ func (p *poller) publish(until time.Time) {
 	p.current.Lock()
 	defer p.current.Unlock()
 	p.current.until = until
-	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.databaseOld) {
+	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.isDatabaseOld()) {
 		p.current.verifier = nil
 		p.current.tabs = nil
 		return
@@ -769,25 +772,21 @@ func (l listedSession) endsAt(seconds float64) (float64, error) {
 }
 
 // readDatabase reads the database if it has changed. While somebody is writing it, it keeps what was read before, and
-// returns no error until that has taken longer than maxAge.
+// returns no error until that is old.
 func (p *poller) readDatabase() error {
 	path, err := p.databasePath()
 	if err != nil {
-		p.noteFree()
 		p.throttled = false // throttle, which decides otherwise, isn't called
-		p.lastReadPoll = p.polls.Load()
 		return err
 	}
-	begun := now()
-	read, err := p.reader.read(path)
-	p.throttle(now().Sub(begun))
+	read, err := p.readOrWait(path)
 	p.databaseBusy = errors.Is(err, errBusy)
-	if p.databaseBusy {
-		return p.noteBusy(path)
-	}
-	p.noteFree()
-	p.lastReadPoll = p.polls.Load()
 	switch {
+	case p.isDatabaseOld():
+		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
+			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxAge)
+	case p.databaseBusy:
+		return nil
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("databaseFile: %q, or the -wal beside it, can't be read: permission denied; let Traefik's user "+
 			"read all of Organizr's data folder", path)
@@ -846,34 +845,26 @@ func (p *poller) throttle(took time.Duration) {
 	})
 }
 
-// noteBusy notes that somebody is writing the database. Once that has taken longer than maxAge, it returns an error,
-// and what was read before isn't in force any more: Organizr may have ended sessions in the meantime.
-func (p *poller) noteBusy(path string) error {
-	if p.databaseOld {
-		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
-			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxAge)
+// readOrWait reads the database, or returns errBusy while somebody is writing it. If nobody has come for longer than
+// maxAge, it waits for the writer for up to maxWait: what was read before isn't in force any more, and this visitor may
+// have just logged in.
+func (p *poller) readOrWait(path string) (*database, error) {
+	mustWait := p.isOverdue() && now().Sub(p.freeAt) > maxAge
+	arrived := time.Now()
+	for {
+		begun := now()
+		read, err := p.reader.read(path)
+		if !errors.Is(err, errBusy) || !mustWait || time.Since(arrived) > maxWait {
+			p.throttle(now().Sub(begun))
+			return read, err
+		}
+		time.Sleep(waitInterval)
 	}
-	if p.busyTimer == nil {
-		p.busyTimer = afterFunc(maxAge, func() {
-			p.Lock()
-			if p.databaseBusy {
-				p.databaseOld = true
-				p.due.Store(true)
-			}
-			p.Unlock()
-		})
-	}
-	return nil
 }
 
-// noteFree notes that nobody is writing the database.
-func (p *poller) noteFree() {
-	if p.busyTimer != nil {
-		p.busyTimer.Stop()
-		p.busyTimer = nil
-	}
-	p.databaseBusy = false
-	p.databaseOld = false
+// isDatabaseOld reports whether somebody is writing the database, and what was read before is older than maxAge.
+func (p *poller) isDatabaseOld() bool {
+	return p.databaseBusy && now().Sub(p.freeAt) > maxAge
 }
 
 // groupsFromRows returns the names of the groups by their numbers, from rows of the table groups (group_id, group). A

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -401,6 +402,49 @@ func TestDatabaseIsFollowed(t *testing.T) {
 					t.Fatalf("got %d %q, want %d %q", got.StatusCode, user, step.status, step.user)
 				}
 			}
+		})
+	}
+}
+
+// Somebody whose session was ended while nobody came must not get in because Organizr is writing just now.
+func TestVisitorComesBackWhileOrganizrWrites(t *testing.T) {
+	o, err := fakeorganizr.New(data("organizr", "config.php"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := followOrganizr(t, o.ConfigFile(), map[string]table{"users": {"group": "User"}})
+	journal := o.Database.Path() + "-journal"
+	for _, test := range []struct {
+		name     string
+		username string
+		writes   time.Duration // from the moment when the visitor comes
+		status   int
+	}{
+		{"for a second", "bob", time.Second, 401},
+		{"without an end", "sue", time.Minute, 503},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			visitor, _ := fakeorganizr.Find(test.username)
+			session := visitor.Token(o.Hash())
+			if err := o.Database.Begin(visitor, session); err != nil {
+				t.Fatal(err)
+			}
+			ask := func() int {
+				return s.in(t).ask("GET", "users.example.com", "/", "Cookie", fakeorganizr.Cookie(session)).StatusCode
+			}
+			if got := ask(); got != http.StatusOK {
+				t.Fatalf("got %d, want 200", got)
+			}
+			time.Sleep(5100 * time.Millisecond)
+			if err := errors.Join(o.Database.End(session), os.WriteFile(journal, []byte("x"), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			end := time.AfterFunc(test.writes, func() { _ = os.Remove(journal) })
+			if got := ask(); got != test.status {
+				t.Errorf("got %d, want %d", got, test.status)
+			}
+			end.Stop()
+			_ = os.Remove(journal)
 		})
 	}
 }
