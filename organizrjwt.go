@@ -2759,11 +2759,12 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, once, twice) {
 		return required
 	}
-	variants := pathVariants(r, escaped)
-	if variants == nil {
+	paths := pathVariants(r, escaped)
+	if paths == nil {
 		return ruleOfUnpredictable(r.strictest)
 	}
-	return strictestOfVariants(r, method, variants, isNamed, required)
+	all := &variants{method: method, paths: paths, folded: foldPaths(paths), isNamed: isNamed}
+	return strictestOfVariants(r, all, required)
 }
 
 // ruleOfUnpredictable returns the rule that holds for unpredictable paths. It requires what the strictest one does, and
@@ -2803,34 +2804,41 @@ func holdsClosingName(r *rules, once, twice string) bool {
 	return r.closingNames.Replace(folded) != folded
 }
 
-// strictestOfVariants returns the strictest rule that holds for any variant, or what is required already if that is
-// stricter. isNamed says that the pattern of a rule names the first variant.
-func strictestOfVariants(r *rules, method string, variants []string, isNamed bool, required *rule) *rule {
-	paths := closablePaths(r, variants, required)
-	if len(paths) == 0 {
-		return required
-	}
-	required = strictestExactly(r, method, paths, required)
-	paths = closablePaths(r, paths, required)
-	if len(paths) == 0 {
-		return required
-	}
-	isNamed = isNamed && paths[0] == variants[0]
-	return strictestLeniently(r, strings.ToUpper(method), paths, isNamed, required)
+// variants are the variants of a request's path, or those of them that are still to be looked up.
+type variants struct {
+	method  string
+	paths   []string
+	folded  []string // the same, folded
+	isNamed bool     // the pattern of a rule names the first of them
 }
 
-// closablePaths returns those of the paths that can be closed further: something stricter may hold for them than what
-// is required already. Where finding that out takes longer than it saves, it returns all.
-func closablePaths(r *rules, paths []string, required *rule) []string {
+// strictestOfVariants returns the strictest rule that holds for any of the paths, or what is required already if that
+// is stricter.
+func strictestOfVariants(r *rules, all *variants, required *rule) *rule {
+	closable := closableVariants(r, all, required)
+	if closable == nil {
+		return required
+	}
+	required = strictestExactly(r, closable, required)
+	closable = closableVariants(r, closable, required)
+	if closable == nil {
+		return required
+	}
+	return strictestLeniently(r, closable, required)
+}
+
+// closableVariants returns those of the paths for which something stricter may hold than what is required already, or
+// nil if there are none. Where finding that out takes longer than it saves, it returns all.
+func closableVariants(r *rules, all *variants, required *rule) *variants {
 	switch {
 	case required.group == r.strictest.group:
 		return nil
 	case required.group > r.fallback.group: // even the fallback is stricter
-		return paths
-	case len(strings.Join(paths, "")) > r.prefilterLimit:
-		return paths
+		return all
+	case len(strings.Join(all.folded, "")) > r.prefilterLimit:
+		return all
 	}
-	return prefiltered(r, paths, required)
+	return prefiltered(r, all, required)
 }
 
 // A prefilter tells for all rules that require a group whether one of their patterns may match a path. It takes a tenth
@@ -2840,44 +2848,48 @@ type prefilter struct {
 	mayMatch func(folded string) bool // also true of some paths that none matches, but never false of one that does
 }
 
-// prefiltered returns those of the paths that the pattern of a stricter rule may match.
-func prefiltered(r *rules, paths []string, required *rule) []string {
-	var closable []string
-	folded := foldPaths(paths)
-	for i, clean := range paths {
+// prefiltered returns those of the paths that the pattern of a stricter rule may match, or nil if there are none.
+func prefiltered(r *rules, all *variants, required *rule) *variants {
+	closable := &variants{method: all.method}
+	for i, folded := range all.folded {
 		for _, filter := range r.prefilters {
-			if filter.group < required.group && filter.mayMatch(folded[i]) {
-				closable = append(closable, clean)
+			if filter.group < required.group && filter.mayMatch(folded) {
+				closable.paths = append(closable.paths, all.paths[i])
+				closable.folded = append(closable.folded, folded)
+				closable.isNamed = closable.isNamed || all.isNamed && i == 0
 				break
 			}
 		}
+	}
+	if closable.paths == nil {
+		return nil
 	}
 	return closable
 }
 
 // strictestExactly returns the strictest rule that holds for any of the paths if they are read exactly, or what is
 // required already if that is stricter.
-func strictestExactly(r *rules, method string, paths []string, required *rule) *rule {
+func strictestExactly(r *rules, closable *variants, required *rule) *rule {
 	var files, folders []string
-	for _, clean := range paths {
+	for _, clean := range closable.paths {
 		if strings.HasSuffix(clean, "/") {
 			folders = append(folders, clean)
 		} else {
 			files = append(files, clean)
 		}
 	}
-	required = strictestInSet(r, &r.exactFiles, method, files, required)
-	return strictestInSet(r, &r.exactFolders, method, folders, required)
+	required = strictestInSet(r, &r.exactFiles, closable.method, files, required)
+	return strictestInSet(r, &r.exactFolders, closable.method, folders, required)
 }
 
 // strictestLeniently returns the strictest rule that holds for any of the paths in services that ignore final slashes
 // and extensions, and perhaps case, or what is required already if that is stricter.
-func strictestLeniently(r *rules, method string, paths []string, isNamed bool, required *rule) *rule {
-	folded := foldPaths(paths)
-	required = strictestInSet(r, &r.folded, method, withoutEndings(folded, isNamed), required)
+func strictestLeniently(r *rules, closable *variants, required *rule) *rule {
+	method, paths, isNamed := strings.ToUpper(closable.method), closable.paths, closable.isNamed
+	required = strictestInSet(r, &r.folded, method, withoutEndings(closable.folded, isNamed), required)
 	if r.allFolded { // then both sets have the same patterns, and paths that folding doesn't change have been looked up
-		isNamed = isNamed && folded[0] != paths[0]
-		paths = changedPaths(paths, folded)
+		isNamed = isNamed && closable.folded[0] != paths[0]
+		paths = changedPaths(paths, closable.folded)
 	}
 	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed), required)
 }
