@@ -3554,15 +3554,19 @@ func (r *rules) addPattern(given *rulePattern) error {
 	return r.folded.addUnslashed(&rulePattern{rule: given.rule, pattern: folded, isVerbatim: folded == given.pattern})
 }
 
-// measure notes how deep a pattern is, and how long its names are, for shortenPaths.
+// measure notes how deep a pattern is, and how long its literal names are, for shortenPaths.
 func (r *rules) measure(pattern string) {
 	const extra = 1   // slash that addFilesOfFolder adds
 	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
-	if depth := strings.Count(pattern, "/") + extra; depth > r.maxDepth {
+
+	names := strings.Split(pattern, "/")[1:] // the first is the method
+	if depth := len(names) + extra; depth > r.maxDepth {
 		r.maxDepth = depth
 	}
-	if longest := folding * len(pattern); longest > r.maxName {
-		r.maxName = longest
+	for _, name := range names {
+		if longest := folding * len(name); longest > r.maxName && !strings.HasPrefix(name, "{") {
+			r.maxName = longest
+		}
 	}
 }
 
