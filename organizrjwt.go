@@ -2635,6 +2635,7 @@ type rules struct {
 
 	prefilters     []prefilter // one for each group that rules require
 	prefilterLimit int         // bytes; paths that are longer, taken together, aren't filtered
+	maxVariants    int         // of a path
 
 	maxDepth int // slashes in the deepest pattern, as measure counts them
 	maxName  int // bytes; a name that is longer is no literal one of a pattern, whatever its case
@@ -3129,9 +3130,10 @@ func shortenName(name string, longest int) string {
 // Real paths have few variants, or they are short: what takes long is many long ones. So a variant weighs its bytes
 // times the number of variants before it, and a path is refused that has too much weight.
 const (
-	maxVariants     = 16
-	maxVariantBytes = 20 << 10 // of all variants
-	maxWeight       = 56 << 10 // of all variants
+	maxVariants            = 16
+	maxOverlappingVariants = 8        // where each is looked up in more than three ServeMuxes, since many patterns overlap
+	maxVariantBytes        = 20 << 10 // of all variants
+	maxWeight              = 56 << 10 // of all variants
 )
 
 // pathVariants returns what services may take an escaped path for, normalized. The first is the path as it came. It
@@ -3152,7 +3154,7 @@ func pathVariants(r *rules, escaped string) []string {
 				variants = append(variants, variant)
 			}
 		}
-		if len(variants) > maxVariants || size > maxVariantBytes || weight > maxWeight {
+		if len(variants) > r.maxVariants || size > maxVariantBytes || weight > maxWeight {
 			return nil
 		}
 		latest = variants[known:]
@@ -3444,7 +3446,10 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 		return nil
 	}
 	before := len(errs.texts)
-	r := &rules{fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true}
+	r := &rules{
+		fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true,
+		maxVariants: maxVariants,
+	}
 	var patterns []*rulePattern
 	for _, text := range raw {
 		if given := parseRule(errs, text); given != nil {
@@ -3469,6 +3474,9 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	}
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()
+	}
+	if len(r.folded.muxes) > 3 {
+		r.maxVariants = maxOverlappingVariants
 	}
 	r.closingNames = newClosingNames(patterns, fallback)
 	r.prefilterLimit = newPrefilterLimit(patterns)

@@ -851,6 +851,31 @@ func TestLongPaths(t *testing.T) {
 	}
 }
 
+// Where many patterns overlap, a path may be read in fewer ways.
+func TestVariantsUnderOverlappingRules(t *testing.T) {
+	rules := []string{
+		"/music/=Guest", "/{a}/2/{c}/{d}/{e}/closed=Admin", "/{a}/{b}/3/{d}/{e}/closed=Admin",
+		"/{a}/{b}/{c}/4/{e}/closed=Admin", "/{a}/{b}/{c}/{d}/5/closed=Admin",
+	}
+	for _, test := range []struct {
+		rules    int // of those above
+		path     string
+		required int
+	}{
+		{3, "/music/a%2Fb%3F%23c;d%252e.txt", 999},
+		{4, "/music/a%2Fb%3F%23c;d%252e.txt", 0},
+		{4, "/music/a%2Fb%3F%23c;d.txt", 999},
+		{5, "/music/a%2Fb%3F%23c;d.txt", 999},
+		{5, "/music/AC%2FDC/Re%3A%20Who%3F.mp3", 999},
+		{5, "/music/2/3/4/5/closed", 0},
+	} {
+		s := newSite(t, Config{Group: "User", Rules: rules[:test.rules]})
+		if got := s.requiredGroup("GET "+test.path, 0, 4, 999); got != test.required {
+			t.Errorf("%d rules: %s requires %d, want %d", test.rules, test.path, got, test.required)
+		}
+	}
+}
+
 // WebDAV's COPY and MOVE have a second path, to which they write.
 func TestDestinations(t *testing.T) {
 	s := newSite(t, Config{Group: "User", Rules: []string{"/closed/=Admin", "PUT /readable/=Admin", "/open/=Guest"}})
