@@ -369,6 +369,11 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 	overlapping := map[string]any{"Rules": []string{
 		"/secret/=Admin", "/api/=Guest", "/{user}/private/=Admin", "/files/{name}=Guest", "OPTIONS /=Guest",
 	}}
+	manyOverlapping := map[string]any{"Rules": []string{
+		"/api/=Guest", "/{a}/private/=Admin", "POST /=Guest", "/files/{name}/x=Guest", "/{a}/{b}/secret=2",
+		"/api/{v}/tokens/{t}=Admin", "GET /{a}/{b}/{c}/private/=1", "/x/{b}/{c}/files/=3", "/files/=Guest",
+		"/{a}/secret/{b}=Admin",
+	}}
 	mixed := "/%3B;x%5C%2e%2e" + strings.Repeat("%E6%97%A5", 153) + "settings" + strings.Repeat("日", 155) + ".php/" +
 		strings.Repeat("日", 94) + "7" + strings.Repeat("a", 205) + "/.php/%3F%20%25u" + strings.Repeat("日", 17) + "A"
 	closable := strings.Replace(mixed, "settings", "secret", 1)
@@ -430,6 +435,10 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		{
 			name: "a path with sixteen variants, and overlapping rules", options: overlapping,
 			target: "/files/..%23%2F%252f..", status: 401,
+		},
+		{
+			name: "a path with eight variants, and many overlapping rules", options: manyOverlapping,
+			target: "/a/b/secret.%3Ffiles%23:/private.%253F%2E%2etokenssecret::$DATAapi", status: 401,
 		},
 		{
 			name: "4 KiB of Japanese names", options: rules,
