@@ -2991,8 +2991,11 @@ func strictestInSet(r *rules, patterns *patternSet, method string, paths []strin
 // withoutMarks counts them, and emptyName knows those at which a name ends.
 //
 // Attackers can write paths that have many long variants, and interpreted steps are slow. So variants have limits, and
-// most functions take several paths at once, as lines of one text, so that each step is one compiled call for all. A
-// path that holds a line feed itself is unpredictable.
+// most functions take several paths at once, as lines of one text, so that each step is one compiled call for all.
+//
+// A path that holds a control character is unpredictable, so beside the line feed four others are free to stand for
+// something: \x01 for a slash within a name, \x02 for a name of nothing but dots, and \x03 and \x04 for a colon and a
+// dollar that a name begins with.
 
 // decode undoes one percent-encoding. What isn't an encoding stays as it is.
 func decode(escaped string) string {
