@@ -718,12 +718,12 @@ func (c *sessionCache) refresh() *verifier {
 	c.poller.poll()
 	c.Lock()
 	defer c.Unlock()
-	latest, latestTabs, validFor := c.poller.inForce()
-	if c.cached.verifiedBy != latest || c.entries == nil || c.firstExpiry <= unixNow() {
-		c.reset(latest)
+	current, currentTabs, validFor := c.poller.inForce()
+	if c.cached.verifiedBy != current || c.entries == nil || c.firstExpiry <= unixNow() {
+		c.reset(current)
 	}
-	if c.tabs != latestTabs {
-		c.tabs = latestTabs
+	if c.tabs != currentTabs {
+		c.tabs = currentTabs
 		c.tabRules = map[string]*rule{}
 	}
 	if c.verifiedBy == nil {
@@ -732,7 +732,7 @@ func (c *sessionCache) refresh() *verifier {
 			c.setAsideAfter(validFor)
 		}
 	}
-	return latest
+	return current
 }
 
 // setAsideAfter sets the cache aside after a while, or when a session in it expires if that is sooner.
@@ -760,14 +760,14 @@ func (c *sessionCache) setAside() {
 }
 
 // reset empties the cache and goes on with this verifier.
-func (c *sessionCache) reset(latest *verifier) {
+func (c *sessionCache) reset(current *verifier) {
 	before := c.cached.verifiedBy
-	if before == nil || latest == nil || string(before.secret) != string(latest.secret) {
+	if before == nil || current == nil || string(before.secret) != string(current.secret) {
 		c.reported = map[string]bool{}
 	}
 	isInUse := c.verifiedBy != nil
 	c.cached = knownVisitors{
-		verifiedBy: latest, admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{},
+		verifiedBy: current, admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{},
 	}
 	if isInUse {
 		c.knownVisitors = c.cached
@@ -776,10 +776,10 @@ func (c *sessionCache) reset(latest *verifier) {
 	c.pathRules = map[string]*rule{}
 	c.tabRules = map[string]*rule{}
 	c.firstExpiry = math.Inf(1)
-	if latest == nil {
+	if current == nil {
 		return
 	}
-	guest := &visitor{rank: guestRank, whyNoSession: latest.errNoCookie, harmlessHeaders: c.harmlessHeaders}
+	guest := &visitor{rank: guestRank, whyNoSession: current.errNoCookie, harmlessHeaders: c.harmlessHeaders}
 	c.cached.byCredentials[c.guestCredentials] = guest
 	if c.freeRank == guestRank {
 		c.cached.admitted[c.guestCredentials] = guest
