@@ -242,18 +242,21 @@ var (
 	// groupNumbers has what a groupID can be: the digits of a number from 0 to 999.
 	groupNumbers = map[string]int{}
 
-	// groupNames has the names of the groups that are the same in every Organizr, and digits for all others.
-	// An administrator can rename the first five; here these names go on meaning the numbers.
-	groupNames = map[int]string{
+	// namedGroups has the names of the groups that are the same in every Organizr. An administrator can rename the first
+	// five; here these names go on meaning the numbers.
+	namedGroups = map[int]string{
 		0: "Admin", 1: "Co-Admin", 2: "Super User", 3: "Power User", 4: "User", 998: "Logged In", guestGroup: "Guest",
 	}
+
+	// groupNames has those names, and digits for all other groups.
+	groupNames = map[int]string{}
 )
 
 func init() {
 	for number := 0; number <= guestGroup; number++ {
 		digits := strconv.Itoa(number)
 		groupNumbers[digits] = number
-		groupNames[number] = firstNonEmpty(groupNames[number], digits)
+		groupNames[number] = firstNonEmpty(namedGroups[number], digits)
 	}
 }
 

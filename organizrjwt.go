@@ -2206,10 +2206,8 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 // namesOfGroups returns the names of the groups that have one.
 func namesOfGroups() map[string]bool {
 	names := map[string]bool{}
-	for number, name := range groupNames {
-		if name != strconv.Itoa(number) {
-			names[name] = true
-		}
+	for _, name := range namedGroups {
+		names[name] = true
 	}
 	return names
 }
@@ -2221,8 +2219,8 @@ func groupNumber(text string) (int, bool) {
 		return number, true
 	}
 	compact := strings.NewReplacer(" ", "", "-", "", "_", "")
-	for number, name := range groupNames {
-		if name != strconv.Itoa(number) && strings.EqualFold(compact.Replace(name), compact.Replace(text)) {
+	for number, name := range namedGroups {
+		if strings.EqualFold(compact.Replace(name), compact.Replace(text)) {
 			return number, true
 		}
 	}
