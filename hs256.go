@@ -577,14 +577,14 @@ func (s source) secretText() (string, error) {
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		help := "give the path of a file that holds organizrHash, and list a secret of Docker's in Traefik's service too"
+		advice := "give the path of a file that holds organizrHash, and list a secret of Docker's in Traefik's service too"
 		if option == "configFile" {
-			help = "finish Organizr's setup, or give its " + configPlaces
+			advice = "finish Organizr's setup, or give its " + configPlaces
 		}
 		if errors.Is(err, os.ErrPermission) {
-			help = "let Traefik's user read it and its folders"
+			advice = "let Traefik's user read it and its folders"
 		}
-		return "", fmt.Errorf("%s: can't read %q: %w; %s", option, path, errors.Unwrap(err), help)
+		return "", fmt.Errorf("%s: can't read %q: %w; %s", option, path, errors.Unwrap(err), advice)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
 }

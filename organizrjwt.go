@@ -2172,7 +2172,7 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 	if len(raw) == 0 {
 		return nil
 	}
-	const right = `make a key with "openssl rand -hex 32", its hash with "printf %s KEY | sha256sum", ` +
+	const advice = `make a key with "openssl rand -hex 32", its hash with "printf %s KEY | sha256sum", ` +
 		`and give NAME=GROUP:HASH, like lunasea=User:9f86d0…`
 	keys := keyring{}
 	items := map[string]int{} // by hash
@@ -2180,20 +2180,20 @@ func parseKeys(errs *configErrors, raw []string) keyring {
 		item := i + 1
 		parts := keyParts.FindStringSubmatch(text)
 		if parts == nil {
-			errs.addf("keys: item %d isn't NAME=GROUP:HASH; %s", item, right)
+			errs.addf("keys: item %d isn't NAME=GROUP:HASH; %s", item, advice)
 			continue
 		}
 		name, hash := strings.TrimSpace(parts[1]), strings.ToLower(strings.TrimSpace(parts[3]))
 		group, isGroup := groupNumber(strings.TrimSpace(parts[2]))
 		switch {
 		case name == "" || strings.Contains(name, ":") || isUnprintable(name):
-			errs.addf("keys: item %d has no name, or one with a colon or a character that can't be printed; %s", item, right)
+			errs.addf("keys: item %d has no name, or one with a colon or a character that can't be printed; %s", item, advice)
 		case !isGroup:
 			errs.addf("keys: item %d has no group between = and the last colon; give a number from 0 to 999, or Admin, "+
 				"Co-Admin, Super User, Power User, User, Logged In or Guest", item)
 		case !keyHash.MatchString(hash):
 			errs.addf("keys: item %d has no hash of 64 hexadecimal digits at its end: the option holds the SHA-256 of "+
-				"a key, never the key; %s", item, right)
+				"a key, never the key; %s", item, advice)
 		case items[hash] > 0:
 			errs.addf("keys: items %d and %d have the same hash; make a key for each", items[hash], item)
 		}
@@ -2282,7 +2282,7 @@ var (
 
 // parseHeader returns one header of the option.
 func parseHeader(errs *configErrors, name, text string) *header {
-	const right = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
+	const advice = "there are {username}, {email}, {group}, {groupID}, {userID}, {image} and {token}"
 	h := &header{name: http.CanonicalHeaderKey(name), text: text}
 	h.withoutPlaceholders = placeholder.ReplaceAllString(text, "")
 	for _, found := range claimPlaceholder.FindAllStringSubmatch(text, -1) {
@@ -2299,11 +2299,11 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		errs.addf("headers: %q has a control character in its text %q; take it out", name, text)
 	case anyBraces.MatchString(h.withoutPlaceholders):
-		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.withoutPlaceholders), right)
+		errs.addf("headers: %q has the unknown placeholder %q; %s", name, anyBraces.FindString(h.withoutPlaceholders), advice)
 	case strings.Contains(text, "${"):
 		errs.addf("headers: %q has a $ before a placeholder in its text; write it without, like {username}", name)
 	case strings.ContainsAny(h.withoutPlaceholders, "{}"):
-		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, right)
+		errs.addf("headers: %q has a brace without its partner in its text %q; %s", name, text, advice)
 	}
 	return h
 }
@@ -2417,18 +2417,18 @@ func parseGroup(errs *configErrors, option, raw string) int {
 	if number, ok := groupNumber(raw); ok {
 		return number
 	}
-	right := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
+	advice := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
 		"groups of your own go by the number that Organizr's list of groups shows"
 	if option == "group" {
-		right += "; or tab, for the group that Organizr's tab has"
+		advice += "; or tab, for the group that Organizr's tab has"
 	}
 	switch {
 	case raw == "":
-		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, right)
+		errs.addf("%s: missing; give the least privileged group that gets in: %s", option, advice)
 	case inQuotes(raw):
 		errs.addf("%s: %s has quotes around it; write the group without", option, raw)
 	default:
-		errs.addf("%s: %q isn't a group; give %s%s", option, raw, right, didYouMean(raw, namesOfGroups()))
+		errs.addf("%s: %q isn't a group; give %s%s", option, raw, advice, didYouMean(raw, namesOfGroups()))
 	}
 	return 0
 }
