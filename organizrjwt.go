@@ -1938,7 +1938,7 @@ func meantByVariable(variable string) string {
 	if parts == nil || slices.Contains(variableNames, variable) {
 		return ""
 	}
-	corrected := "ORGANIZR_" + parts[1]
+	corrected := "ORGANIZR_" + strings.Replace(parts[1], "DB", "DATABASE", 1)
 	for _, meant := range variableNames {
 		if editDistance(corrected, meant) <= 2 || strings.HasPrefix(meant, corrected+"_") {
 			return "did you mean " + meant + "?"

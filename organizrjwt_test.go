@@ -3212,6 +3212,7 @@ func TestSourceLogLines(t *testing.T) {
 		"ORGANIZR_CONFIG":       "did you mean ORGANIZR_CONFIG_FILE?",
 		"ORGANIZR_SECRETS":      "did you mean ORGANIZR_SECRET?",
 		"ORGANIZER_URL":         "did you mean ORGANIZR_URL?",
+		"ORGANIZR_DB_FILE":      "did you mean ORGANIZR_DATABASE_FILE?",
 		"ORGANISR_CONFIG":       "did you mean ORGANIZR_CONFIG_FILE?",
 		"ORGANIZRURL":           "did you mean ORGANIZR_URL?",
 		"ORGANIZR_GROUP":        "give the option group to each middleware instead",
