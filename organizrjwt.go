@@ -1983,7 +1983,7 @@ const maxTypos = 3
 // didYouMean returns the end of an error, which asks whether the most similar name was meant, or nothing if no name is
 // similar to the word.
 func didYouMean(word string, names map[string]bool) string {
-	best, least := "", len(word)+20
+	best, least := "", maxTypos+1
 	for name := range names {
 		distance := editDistance(word, name)
 		if distance < least || distance == least && name < best {
@@ -1991,7 +1991,7 @@ func didYouMean(word string, names map[string]bool) string {
 			least = distance
 		}
 	}
-	if least > maxTypos {
+	if best == "" {
 		return ""
 	}
 	return "; did you mean " + best + "?"
