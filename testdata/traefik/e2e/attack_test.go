@@ -129,6 +129,7 @@ func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 		"folder": {"group": "User", "rules": []string{"/=Guest", "/api/=998"}},
 		"status": {"group": "Guest", "rules": []string{"/=Admin", "/status=Guest"}},
 		"spaces": {"group": "User", "rules": []string{"/secret%20=Admin", "/vault%20/=Admin"}},
+		"names":  {"group": "User", "rules": []string{"/api/=Admin", "/api/{name}=Guest"}},
 	})
 	for _, test := range []struct {
 		name, host, target string
@@ -193,6 +194,14 @@ func TestPathsThatServicesReadAsClosedOnes(t *testing.T) {
 		{"a folder that is closed again", "folder", "/api/x", "", 401},
 		{"that folder in capitals", "folder", "/API/x", "", 401},
 		{"that folder in capitals, for a visitor who is logged in", "folder", "/API/x", "fay", 200},
+		{"an opened name in a closed folder", "names", "/api/status", "", 200},
+		{"one with a dot and a space", "names", "/api/Sales%20report.pdf", "", 200},
+		{"one that is an encoded slash", "names", "/api/%2f", "bob", 403},
+		{"one with a slash, which makes two names of it", "names", "/api/status%2fkeys", "bob", 403},
+		{"below an opened name", "names", "/api/status/keys", "bob", 403},
+		{"below it, for a visitor that the folder's rule admits", "names", "/api/status/keys", "alice", 200},
+		{"the closed folder around it", "names", "/api/", "bob", 403},
+		{"that folder without its slash", "names", "/api", "bob", 403},
 		{"a page that is opened again", "status", "/status", "", 200},
 		{"that page in capitals isn't the one that the rule says", "status", "/STATUS", "", 401},
 	} {
