@@ -1122,11 +1122,11 @@ type databaseReader struct {
 	identity string // of the state that was read last; empty if that may not identify it
 	err      error  // what was wrong with that state
 
-	wanted     map[int64]bool // the chunks that the tables are in, by their numbers
-	latest     *extract
-	consistent *extract // the latest that is one state of the database
-	database   *database
-	tabs       *tabs // nil unless they are wanted
+	wanted   map[int64]bool // the chunks that the tables are in, by their numbers
+	latest   *extract
+	roots    map[string]*tablePage // of the latest extract that was one state of the database
+	database *database
+	tabs     *tabs // nil unless they are wanted
 }
 
 // An extract is what one reading found in the database's pages. If somebody was writing meanwhile, the database may
@@ -1142,7 +1142,7 @@ type extract struct {
 // newDatabaseReader returns a reader that has read nothing yet.
 func newDatabaseReader(wantsTabs bool) *databaseReader {
 	return &databaseReader{
-		wantsTabs: wantsTabs, wanted: map[int64]bool{}, latest: &extract{}, consistent: &extract{},
+		wantsTabs: wantsTabs, wanted: map[int64]bool{}, latest: &extract{},
 		database: &database{sessions: http.Header{}},
 	}
 }
@@ -1162,7 +1162,7 @@ func (r *databaseReader) read(path string) (*database, error) {
 		if !errors.Is(err, errBusy) {
 			r.err = err
 			r.identity = ""
-			if state.identifies {
+			if state.isReliable {
 				r.identity = state.identity
 			}
 			return r.database, err
@@ -1177,7 +1177,7 @@ func (r *databaseReader) read(path string) (*database, error) {
 type databaseState struct {
 	identity   string // size, modification time and header of the file and of its log; empty while it is being written
 	walHeader  string // empty if there is no log, or nothing in it
-	identifies bool   // the same identity means the same content
+	isReliable bool   // the same identity means the same content
 	usesLog    bool   // there can be a write-ahead log
 }
 
@@ -1210,7 +1210,7 @@ func stateOf(path string) (databaseState, error) {
 	}
 	const rollbackJournal = 1
 	state.usesLog = bigEndian(fileHeader, 18, 1) != rollbackJournal
-	state.identifies = !state.usesLog || time.Since(info.ModTime()) > time.Second
+	state.isReliable = !state.usesLog || time.Since(info.ModTime()) > time.Second
 	if isWritten {
 		state.identity = ""
 	}
@@ -1378,9 +1378,8 @@ func (r *databaseReader) readTables(pages *pageSource) (*extract, error) {
 
 // interpret makes the database and the tabs of the latest extract. What hasn't changed keeps its pointer.
 func (r *databaseReader) interpret() {
-	latest := r.latest
-	before, after := r.consistent.roots, latest.roots
-	r.consistent = latest
+	before, after := r.roots, r.latest.roots
+	r.roots = after
 	if before["tabs"] != after["tabs"] {
 		r.tabs = newTabs(after["tabs"].rowsNotIn(nil))
 	}
@@ -1428,24 +1427,24 @@ type pageSource struct {
 	last         *extract         // of the last reading
 	chunks       map[int64][]byte // by their numbers
 	changed      map[int64]bool   // numbers of those with pages that may have changed since the last reading
-	moved        map[int]bool     // pages that have moved into the log or out of it since then
+	relogged     map[int]bool     // pages that since then have come into the log or left it, or are elsewhere in it
 	seen         map[int]bool     // the pages of tables that have been looked at
 	hasLatePages bool             // some were read after the others were copied
-	maxOverflow  int64            // bytes of overflow pages that can still be read
+	overflowLeft int64            // bytes of overflow pages that may still be read: in a damaged file, rows can share them
 }
 
 // newPageSource returns a source of the pages in a file of this size and in its log. Nothing has been read yet.
 func newPageSource(file, wal io.ReaderAt, size int64, last *extract) *pageSource {
 	return &pageSource{
 		file: file, wal: wal, size: size, last: last,
-		chunks: map[int64][]byte{}, changed: map[int64]bool{}, moved: map[int]bool{}, seen: map[int]bool{},
+		chunks: map[int64][]byte{}, changed: map[int64]bool{}, relogged: map[int]bool{}, seen: map[int]bool{},
 	}
 }
 
 // copyChunks copies the wanted chunks, apart from the excepted ones. It returns those that had been copied before, in
 // this reading or the last one, and have changed since. Of a chunk that hasn't changed it keeps the earlier copy.
-func (s *pageSource) copyChunks(wanted, except map[int64]bool) (changed map[int64]bool) {
-	changed = map[int64]bool{}
+func (s *pageSource) copyChunks(wanted, except map[int64]bool) (rewritten map[int64]bool) {
+	rewritten = map[int64]bool{}
 	buffer := make([]byte, chunkSize)
 	for chunk := range wanted {
 		if except[chunk] {
@@ -1464,10 +1463,10 @@ func (s *pageSource) copyChunks(wanted, except map[int64]bool) (changed map[int6
 		s.chunks[chunk] = bytes.Clone(content)
 		s.changed[chunk] = true
 		if before != nil {
-			changed[chunk] = true
+			rewritten[chunk] = true
 		}
 	}
-	return changed
+	return rewritten
 }
 
 // settle copies the wanted chunks as they were at a moment when no transaction was half written. It returns errBusy if
@@ -1481,11 +1480,11 @@ func (s *pageSource) settle(path string, wanted map[int64]bool) error {
 		if len(wanted) > 0 && !s.settleWritten(path, written) {
 			return errBusy
 		}
-		changed := s.copyChunks(wanted, written)
-		if len(changed) == 0 {
+		rewritten := s.copyChunks(wanted, written)
+		if len(rewritten) == 0 {
 			return nil
 		}
-		for chunk := range changed {
+		for chunk := range rewritten {
 			written[chunk] = true
 		}
 	}
@@ -1528,13 +1527,13 @@ func (s *pageSource) readHeaders() error {
 		s.pageSize = 1 << 16
 	}
 	s.usable = s.pageSize - bigEndian(fileHeader, 20, 1)
-	s.maxOverflow = 8 * (s.size + int64(len(logged)*s.pageSize))
+	s.overflowLeft = 8 * (s.size + int64(len(logged)*s.pageSize))
 	if !strings.HasPrefix(fileHeader, "SQLite format 3\x00") || s.usable < 480 || s.pageSize&(s.pageSize-1) != 0 ||
 		bigEndian(fileHeader, 19, 1) > maxReadVersion || bigEndian(fileHeader, 44, 4) > maxSchemaFormat ||
 		bigEndian(fileHeader, 56, 4) != utf8Text {
 		return errFormat
 	}
-	s.noteLogged()
+	s.noteRelogged()
 	return nil
 }
 
@@ -1590,12 +1589,12 @@ func isValidFrame(frame, sumsBefore string, length int) bool {
 	return int(first) == bigEndian(frame, 16, 4) && int(second) == bigEndian(frame, 20, 4)
 }
 
-// noteLogged notes the pages that have come into the log since the last reading, or aren't in it any more.
-func (s *pageSource) noteLogged() {
+// noteRelogged notes the pages that have come into the log since the last reading or left it, or are elsewhere in it.
+func (s *pageSource) noteRelogged() {
 	for _, logged := range []map[int]int64{s.logged, s.last.logged} {
 		for page := range logged {
 			if s.logged[page] != s.last.logged[page] || s.walHeader != s.last.walHeader {
-				s.moved[page] = true
+				s.relogged[page] = true
 				s.changed[s.chunkOf(page)] = true
 			}
 		}
@@ -1621,7 +1620,7 @@ func (s *pageSource) haveChanged(chunks map[int64]bool) bool {
 func (s *pageSource) areSame(pages []int) bool {
 	for _, page := range pages {
 		isInFile := s.logged[page] == 0
-		if s.moved[page] || isInFile && !bytes.Equal(s.pageIn(s.chunks, page), s.pageIn(s.last.chunks, page)) {
+		if s.relogged[page] || isInFile && !bytes.Equal(s.pageIn(s.chunks, page), s.pageIn(s.last.chunks, page)) {
 			return false
 		}
 	}
@@ -1674,12 +1673,12 @@ type table struct {
 	root    int // the number of its first page
 	columns []string
 	indexes []int // for each column, its place in a row, or -1 if it doesn't count
-	rowid   int   // the column that is the row's own number, or -1
+	id      int   // the column called id, or -1; where it is NULL, it is the row's own number (section 2.3)
 	width   int   // how many columns count
 }
 
 // schemaTable is the table that lists all tables (section 2.6). Of its columns type, name, rootpage and sql count.
-var schemaTable = &table{name: "sqlite_schema", root: 1, indexes: []int{0, 1, -1, 2, 3}, rowid: -1, width: 4}
+var schemaTable = &table{name: "sqlite_schema", root: 1, indexes: []int{0, 1, -1, 2, 3}, id: -1, width: 4}
 
 // A tablePage is what a page of a table and all pages below it say. It doesn't change. Its rows are in no order, and
 // have the columns that count, as text. What is missing, NULL, or neither text nor a whole number is empty.
@@ -1711,7 +1710,7 @@ func findTable(schema [][]string, name string, columns []string) (*table, error)
 // lacks one.
 func (t *table) selectColumns(names []string) error {
 	t.width = len(names)
-	t.rowid = slices.Index(t.columns, "id")
+	t.id = slices.Index(t.columns, "id")
 	last := -1
 	t.indexes = make([]int, len(t.columns))
 	for column, name := range t.columns {
@@ -1924,11 +1923,12 @@ func readRecords(pages *pageSource, page *tablePage, content string, cells []int
 	return records, nil
 }
 
-// readOverflowing returns a record that doesn't fit into the rest of its leaf page and goes on in overflow pages
-// (section 1.6), or its first 32 KiB and what is on their last page.
-func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64) (string, error) {
+// readOverflowing returns a record of this length that begins in the rest of its leaf page and goes on in overflow
+// pages (section 1.6). It reads no page beyond the first 32 KiB, and returns the last page whole. It adds the numbers
+// of the overflow pages to the leaf page.
+func readOverflowing(pages *pageSource, page *tablePage, rest string, length int64) (string, error) {
 	minLocal := (pages.usable-12)*32/255 - 23
-	local := minLocal + int((size-int64(minLocal))%int64(pages.usable-4))
+	local := minLocal + int((length-int64(minLocal))%int64(pages.usable-4))
 	if local > pages.usable-35 {
 		local = minLocal
 	}
@@ -1936,10 +1936,10 @@ func readOverflowing(pages *pageSource, page *tablePage, rest string, size int64
 		return "", errDamaged
 	}
 	text := rest[:local]
-	for next := bigEndian(rest, local, 4); int64(len(text)) < size && len(text) < maxRowLength; {
+	for next := bigEndian(rest, local, 4); int64(len(text)) < length && len(text) < maxRowLength; {
 		overflow, err := pages.page(next)
-		pages.maxOverflow -= int64(pages.pageSize)
-		if err != nil || pages.maxOverflow < 0 {
+		pages.overflowLeft -= int64(pages.pageSize)
+		if err != nil || pages.overflowLeft < 0 {
 			return "", errDamaged
 		}
 		page.numbers = append(page.numbers, next)
@@ -1979,7 +1979,7 @@ func (t *table) rowsOf(records []record) ([][]string, error) {
 					row[index] = unreadable
 				case serialType >= 13 && serialType&1 == 1:
 					row[index] = stored.text[value : value+size]
-				case serialType == 0 && column == t.rowid:
+				case serialType == 0 && column == t.id:
 					row[index] = strconv.FormatInt(stored.rowid, 10)
 				default:
 					row[index] = numberOf(stored.text[value:value+size], serialType)
