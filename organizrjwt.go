@@ -726,24 +726,22 @@ func (c *sessionCache) refresh() *verifier {
 		c.tabs = currentTabs
 		c.tabRules = map[string]*rule{}
 	}
-	if c.verifiedBy == nil {
+	if c.verifiedBy == nil && current != nil { // the cache is set aside
 		c.knownVisitors = c.cached
-		if c.verifiedBy != nil {
-			c.setAsideAfter(validFor)
-		}
+		c.setAsideAfter(validFor)
 	}
 	return current
 }
 
 // setAsideAfter sets the cache aside after a while, or when a session in it expires if that is sooner.
 func (c *sessionCache) setAsideAfter(duration time.Duration) {
-	moment := unixNow()
-	planned := moment + duration.Seconds()
+	unixTime := unixNow()
+	planned := unixTime + duration.Seconds()
 	if c.firstExpiry < planned {
 		planned = c.firstExpiry
 	}
 	c.setAsideAt = planned
-	afterFunc(time.Duration((planned-moment)*1e9), func() {
+	afterFunc(time.Duration((planned-unixTime)*1e9), func() {
 		c.Lock()
 		if c.setAsideAt == planned { // otherwise another timer has been set since
 			c.knownVisitors = knownVisitors{}
@@ -765,11 +763,10 @@ func (c *sessionCache) reset(current *verifier) {
 	if before == nil || current == nil || string(before.secret) != string(current.secret) {
 		c.reported = map[string]bool{}
 	}
-	isInUse := c.verifiedBy != nil
 	c.cached = knownVisitors{
 		verifiedBy: current, admitted: map[string]*visitor{}, byCredentials: map[string]*visitor{},
 	}
-	if isInUse {
+	if c.verifiedBy != nil { // the cache is in use
 		c.knownVisitors = c.cached
 	}
 	c.entries = map[string]*cacheEntry{}
@@ -840,10 +837,10 @@ func newEntry(m *middleware, owner *visitor) *cacheEntry {
 }
 
 // expireAt notes that a session expires before all others in the cache.
-func (c *sessionCache) expireAt(moment float64) {
-	c.firstExpiry = moment
-	if moment < c.setAsideAt {
-		c.setAsideAfter(pollInterval)
+func (c *sessionCache) expireAt(end float64) {
+	c.firstExpiry = end
+	if end < c.setAsideAt {
+		c.setAsideAfter(pollInterval) // or rather at that end, which is sooner
 	}
 }
 
@@ -855,9 +852,6 @@ func addCredentials(m *middleware, entry *cacheEntry, sender *visitor) {
 	}
 	entry.hasSender = true
 	m.cached.byCredentials[entry.credentials] = sender
-	if sender.values == nil { // then all their requests must pass screen, which takes the credentials out
-		return
-	}
 	if sender.rank >= m.freeRank {
 		m.cached.admitted[entry.credentials] = sender
 	}
