@@ -154,16 +154,16 @@ func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 	if err != nil || json.Unmarshal(decoded, claims) != nil {
 		return nil, errWrongClaims
 	}
-	seconds := unixNow()
+	unixTime := unixNow()
 	notBefore, isNumber := claims.NotBefore.(float64)
 	switch {
 	case claims.Issuer != "Organizr" || claims.Audience != "Organizr" && !isInList(claims.Audience, "Organizr"):
 		return nil, errWrongIssuer
-	case claims.ExpiresAt <= seconds: // it is 0 if the token has none
+	case claims.ExpiresAt <= unixTime: // it is 0 if the token has none
 		return nil, errExpired
 	case !isNumber:
 		return nil, errWrongClaims
-	case notBefore > seconds+nbfLeeway:
+	case notBefore > unixTime+nbfLeeway:
 		return nil, errNotYetValid
 	}
 	user := accountFromClaims(claims)
@@ -174,7 +174,7 @@ func verifyClaims(v *verifier, token string, parts []string) (*session, error) {
 		token: token, cookie: v.cookieStart + token + "; ", account: user, verifier: v, validUntil: claims.ExpiresAt,
 	}
 	if v.database != nil {
-		return checkListing(v.database, verified, seconds)
+		return checkListing(v.database, verified, unixTime)
 	}
 	return verified, nil
 }
@@ -438,9 +438,9 @@ func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 // milliseconds. A poll that began after this call will do, and while somebody is writing the database or newcomers are
 // throttled, it waits for up to maxWait.
 func (p *poller) readAndVerify(token string) (*session, error) {
-	arrived := p.polls.Load()
-	begun := time.Now()
-	for !p.readSince(arrived) && time.Since(begun) < maxWait {
+	pollsBefore := p.polls.Load()
+	arrived := time.Now()
+	for !p.readSince(pollsBefore) && time.Since(arrived) < maxWait {
 		time.Sleep(waitInterval)
 	}
 	v, _, _ := p.inForce()
@@ -450,8 +450,8 @@ func (p *poller) readAndVerify(token string) (*session, error) {
 	return verify(v, token)
 }
 
-// readSince reports whether a poll after the one with this number has read the database. If none has, it polls first,
-// unless newcomers are throttled.
+// readSince reports whether a poll after the one with this number found nobody writing the database. If none has, it
+// polls first, unless newcomers are throttled.
 func (p *poller) readSince(pollNumber int64) bool {
 	p.Lock()
 	defer p.Unlock()
@@ -464,11 +464,11 @@ func (p *poller) readSince(pollNumber int64) bool {
 // pollFiles looks at the files, puts what they say in force, and logs what is wrong with them.
 func (p *poller) pollFiles() {
 	p.due.Store(false)
-	poll := p.polls.Add(1)
+	pollNumber := p.polls.Add(1)
 	interval := pollInterval
 	defer func() {
 		afterFunc(interval, func() {
-			if p.polls.Load() == poll { // a later poll has a timer of its own
+			if p.polls.Load() == pollNumber { // a later poll has a timer of its own
 				p.due.Store(true)
 			}
 		})
@@ -478,11 +478,10 @@ func (p *poller) pollFiles() {
 	if p.source.databaseFile != "" && p.settings != nil {
 		err = errors.Join(err, p.readDatabase())
 	}
-	switch {
-	case !p.databaseBusy:
+	if !p.databaseBusy {
 		p.freeAt = now()
-		p.lastFreePoll = poll
-	case !p.isDatabaseOld():
+		p.lastFreePoll = pollNumber
+	} else if !p.isDatabaseOld() { // once it is, nothing is in force that could get older
 		interval = busyPollInterval
 	}
 	p.publish(now().Add(interval))
@@ -720,13 +719,13 @@ type database struct {
 
 // A listedSession is a row of the table tokens.
 type listedSession struct {
-	userID, expires  string // as Organizr writes them; see endsAt
+	userID, expires  string // as Organizr writes them; see endOfListing
 	browser, address string // with which it was made
 }
 
 // checkListing returns the session as the database has it, or an error if Organizr doesn't list it for its user, or has
 // ended it. Name, group and lock are what the database says, not the token. Times are in Unix seconds.
-func checkListing(db *database, verified *session, seconds float64) (*session, error) {
+func checkListing(db *database, verified *session, unixTime float64) (*session, error) {
 	row := db.sessions[verified.token]
 	if row == nil && db.ended[verified.token] {
 		return nil, errEnded
@@ -739,7 +738,7 @@ func checkListing(db *database, verified *session, seconds float64) (*session, e
 	if user == nil || listed.userID != verified.account.claims["userID"] {
 		return nil, errNotListed
 	}
-	end, err := listed.endsAt(seconds)
+	end, err := endOfListing(listed.expires, unixTime)
 	if err != nil {
 		return nil, err
 	}
@@ -751,27 +750,27 @@ func checkListing(db *database, verified *session, seconds float64) (*session, e
 	return verified, nil
 }
 
-// endsAt returns when the database ends the session or must be asked again, or errExpired if it has ended. Times
-// are in Unix seconds.
+// endOfListing returns when a session with this tokens.expires ends in the database or must be looked up again, or
+// errExpired if it has ended. Times are in Unix seconds.
 //
 // Organizr compares tokens.expires, which is like 2026-11-27 23:59:59, as text with its clock, which is like
 // 2026-11-27T08:00:00Z (getAllUserTokens in its class). A space comes before T, so the session ends at midnight UTC
 // when that day begins. Very old rows have a T. A number, which SQLite makes of digits, comes before every text.
-func (l listedSession) endsAt(seconds float64) (float64, error) {
+func endOfListing(expires string, unixTime float64) (float64, error) {
 	const organizrClock = "2006-01-02T15:04:05Z"
-	isNumber := strings.Trim(l.expires, "0123456789") == ""
-	if isNumber || l.expires <= time.Unix(int64(seconds), 0).UTC().Format(organizrClock) {
+	isNumberOrEmpty := strings.Trim(expires, "0123456789") == ""
+	if isNumberOrEmpty || expires <= time.Unix(int64(unixTime), 0).UTC().Format(organizrClock) {
 		return 0, errExpired
 	}
-	if moment, err := time.Parse(organizrClock, l.expires); err == nil {
-		return float64(moment.Unix()), nil
+	if end, err := time.Parse(organizrClock, expires); err == nil {
+		return float64(end.Unix()), nil
 	}
-	if len(l.expires) >= 10 && (len(l.expires) == 10 || l.expires[10] < 'T') {
-		if day, err := time.Parse("2006-01-02", l.expires[:10]); err == nil {
+	if len(expires) >= 10 && (len(expires) == 10 || expires[10] < 'T') {
+		if day, err := time.Parse("2006-01-02", expires[:10]); err == nil {
 			return float64(day.Unix()), nil
 		}
 	}
-	return seconds + 1, nil // it is compared again then
+	return unixTime + 1, nil // it is compared again then
 }
 
 // readDatabase reads the database if it has changed. While somebody is writing it, it keeps what was read before, and
@@ -838,10 +837,10 @@ func (p *poller) throttle(took time.Duration) {
 		pause = pollInterval
 	}
 	p.throttled = true
-	poll := p.polls.Load()
+	pollNumber := p.polls.Load()
 	afterFunc(pause, func() {
 		p.Lock()
-		if p.polls.Load() == poll { // otherwise a later reading decides
+		if p.polls.Load() == pollNumber { // otherwise a later reading decides
 			p.throttled = false
 		}
 		p.Unlock()
