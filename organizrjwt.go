@@ -2627,7 +2627,7 @@ type rules struct {
 
 	prefilters     []prefilter // one for each group that rules require
 	prefilterLimit int         // bytes; paths that are longer, taken together, aren't filtered
-	maxVariants    int         // of a path
+	variantLimit   int         // of a path
 
 	maxDepth int // slashes in the deepest pattern, as measure counts them
 	maxName  int // bytes; a name that is longer is no literal one of a pattern, whatever its case
@@ -3123,38 +3123,39 @@ func shortenName(name string, longest int) string {
 }
 
 // Real paths have few variants, or they are short: what takes long is many long ones. So a variant weighs its bytes
-// times the number of variants before it, and a path is refused that has too much weight.
+// times the number of variants before it, and a path with too much weight is unpredictable.
 const (
 	maxVariants            = 16
-	maxOverlappingVariants = 8        // where each is looked up in more than three ServeMuxes, since many patterns overlap
-	maxVariantBytes        = 20 << 10 // of all variants
-	maxWeight              = 56 << 10 // of all variants
+	maxOverlappingVariants = 8        // where patterns overlap so that the variants are looked up in manyMuxes or more
+	manyMuxes              = 4        // ServeMuxes of one set
+	maxVariantBytes        = 20 << 10 // of all variants of a path
+	maxWeight              = 56 << 10 // of all of them: each one's bytes, times the variants before it
 )
 
 // pathVariants returns what services may take an escaped path for, normalized. The first is the path as it came. It
 // returns nil if there are too many, or they are too long.
 func pathVariants(r *rules, escaped string) []string {
-	variants := []string{escaped}
+	found := []string{escaped}
 	seen := map[string]bool{escaped: true}
 	size := len(escaped)
 	weight := 0
-	latest := variants
+	latest := found
 	for len(latest) > 0 {
-		known := len(variants)
+		before := len(found)
 		for _, variant := range derivedPaths(latest) {
 			if !seen[variant] {
 				seen[variant] = true
 				size += len(variant)
-				weight += len(variant) * len(variants)
-				variants = append(variants, variant)
+				weight += len(variant) * len(found)
+				found = append(found, variant)
 			}
 		}
-		if len(variants) > r.maxVariants || size > maxVariantBytes || weight > maxWeight {
+		if len(found) > r.variantLimit || size > maxVariantBytes || weight > maxWeight {
 			return nil
 		}
-		latest = variants[known:]
+		latest = found[before:]
 	}
-	return withoutDuplicates(strings.Split(normalize(r, strings.Join(variants, "\n")), "\n"))
+	return withoutDuplicates(strings.Split(normalize(r, strings.Join(found, "\n")), "\n"))
 }
 
 // withoutDuplicates returns each of the paths once.
@@ -3443,7 +3444,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	before := len(errs.texts)
 	r := &rules{
 		fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true,
-		maxVariants: maxVariants,
+		variantLimit: maxVariants,
 	}
 	var patterns []*rulePattern
 	for _, text := range raw {
@@ -3470,8 +3471,8 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()
 	}
-	if len(r.folded.muxes) > 3 {
-		r.maxVariants = maxOverlappingVariants
+	if len(r.folded.muxes) >= manyMuxes {
+		r.variantLimit = maxOverlappingVariants
 	}
 	r.closingNames = newClosingNames(patterns, fallback)
 	r.prefilterLimit = newPrefilterLimit(patterns)
