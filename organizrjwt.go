@@ -3,8 +3,8 @@
 // the one that the service requires, and tells the service who is there. It never calls Organizr.
 package organizrjwt
 
-// This file is the middleware. From top to bottom: what a request meets, up to its refusal; how the options become what
-// it is compared with; and the page.
+// This file is the middleware. From top to bottom: what a request meets, up to its refusal; how the options are parsed;
+// what a service's tab and the rules require of a request; and the page.
 //
 //   - Configuration: the options, and New.
 //   - Requests: ServeHTTP lets in visitors it knows; decide handles all others.
@@ -16,7 +16,7 @@ package organizrjwt
 //   - Refusals: what everybody else is told, and the log.
 //   - Logging in: where browsers are sent, and when that can't help.
 //   - Options: how each one but rules is parsed.
-//   - Tabs: which group the tab of a service requires.
+//   - A service's tab: which group it requires.
 //   - Rules: which group a path requires.
 //   - Paths: what services may take a path for.
 //   - Patterns: which pattern matches a path.
@@ -95,7 +95,7 @@ type middleware struct {
 	name           string
 	next           http.Handler
 	groupRule      *rule      // what the option group requires; Guest if that is a tab, which then decides
-	tab            *tabOption // nil unless the option group is a tab
+	tabOption      *tabOption // nil unless the option group is a tab
 	rules          *rules     // nil if there are none
 	allow, deny    conditions
 	keys           keyring // nil if there are none
@@ -125,8 +125,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	m.login = parseLogin(errs, optionOrVariable("organizrURL", config.OrganizrURL, "ORGANIZR_URL"))
 	m.keys = parseKeys(errs, config.Keys)
 	m.headers = parseHeaderPolicy(errs, config, m.keys)
-	m.tab = parseTab(errs, config.Group, hasDatabase)
-	if m.tab == nil {
+	m.tabOption = parseTab(errs, config.Group, hasDatabase)
+	if m.tabOption == nil {
 		m.groupRule = newRule(parseGroup(errs, "group", config.Group))
 	} else {
 		m.groupRule = newRule(guestGroup) // a tab can require any group
@@ -152,7 +152,7 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 func (m *middleware) deriveFields() {
 	m.headerNames = m.headers.names
 	m.harmlessHeaders = m.headers.harmless
-	m.hasTab = m.tab != nil
+	m.hasTab = m.tabOption != nil
 	m.hasRules = m.rules != nil
 	m.hasConditions = len(m.allow) > 0 || len(m.deny) > 0
 	m.freeRank = m.findFreeRank()
@@ -165,7 +165,7 @@ func (m *middleware) deriveFields() {
 // findFreeRank returns the rank at and above which visitors get in, whatever the path and the tab.
 func (m *middleware) findFreeRank() int {
 	switch {
-	case m.tab != nil:
+	case m.tabOption != nil:
 		return maxRank
 	case m.rules != nil:
 		return maxRank - m.rules.strictest.group
@@ -2462,7 +2462,7 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tabs
+// A service's tab
 //
 // If the option group is a tab, that tab of Organizr requires what the option would. Where no tab decides, only the
 // administrator gets in.
@@ -2493,7 +2493,7 @@ func findTabRule(m *middleware, req *http.Request, sender *visitor) *rule {
 	m.RLock()
 	known := m.tabs
 	m.RUnlock()
-	required := m.tab.ruleFor(known, req.Host)
+	required := m.tabOption.ruleFor(known, req.Host)
 	if sender.account != nil && len(req.Host) <= maxHost {
 		m.cacheTabRule(req.Host, required, known)
 	}
