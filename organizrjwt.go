@@ -548,8 +548,8 @@ type condition struct {
 // matchesAny reports whether the account meets one of the conditions.
 func (c conditions) matchesAny(user *account) bool {
 	for _, wanted := range c {
-		claim := user.claims[wanted.claim]
-		if claim == wanted.value || wanted.ignoresCase && strings.EqualFold(claim, wanted.value) {
+		value := user.claims[wanted.claim]
+		if value == wanted.value || wanted.ignoresCase && strings.EqualFold(value, wanted.value) {
 			return true
 		}
 	}
@@ -2244,6 +2244,7 @@ func parseHeaders(errs *configErrors, raw map[string]string) []*header {
 	sort.Strings(names)
 	var headers []*header
 	defaults := CreateConfig().Headers
+	isDefault := func(name, text string) bool { return text != "" && defaults[name] == text }
 	indexes := map[string]int{}
 	for _, name := range names {
 		added := parseHeader(errs, name, raw[name])
@@ -2252,9 +2253,9 @@ func parseHeaders(errs *configErrors, raw map[string]string) []*header {
 		case !isKnown:
 			indexes[canonicalForCGI(name)] = len(headers)
 			headers = append(headers, added)
-		case headers[index].text != "" && defaults[headers[index].name] == headers[index].text:
+		case isDefault(headers[index].name, headers[index].text):
 			headers[index] = added
-		case added.text == "" || defaults[name] != added.text:
+		case !isDefault(name, added.text): // a default one gives way
 			errs.addf("headers: %q and %q are the same header to many services; give only one",
 				headers[index].name, name)
 		}
@@ -2263,15 +2264,15 @@ func parseHeaders(errs *configErrors, raw map[string]string) []*header {
 }
 
 var (
-	// placeholder matches the placeholders of the option headers; claimPlaceholder those that an account has a claim for.
-	placeholder      = regexp.MustCompile(claimPlaceholder.String() + `|\{token\}`)
+	// claimPlaceholder matches those placeholders of the option headers that stand for a claim; placeholder matches all.
 	claimPlaceholder = regexp.MustCompile(`\{(username|email|group|groupID|userID|image)\}`)
+	placeholder      = regexp.MustCompile(claimPlaceholder.String() + `|\{token\}`)
 
 	anyBraces = regexp.MustCompile(`\{[^{}]*\}`)
 
-	// ownHeaders matches headers that belong to the connection, to the form of the request, or to the plugin.
-	ownHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|Trailer|` +
-		`Te|Upgrade|Keep-Alive|Proxy-Connection|Cookie|Expect|` + keyHeader + `)$`)
+	// unsettableHeaders matches headers that belong to the connection, to the form of the request, or to the plugin.
+	unsettableHeaders = regexp.MustCompile(`(?i)^(Host|Connection|Content-(Length|Type|Encoding)|Transfer-Encoding|` +
+		`Trailer|Te|Upgrade|Keep-Alive|Proxy-Connection|Cookie|Expect|` + keyHeader + `)$`)
 )
 
 // parseHeader returns one header of the option.
@@ -2288,7 +2289,7 @@ func parseHeader(errs *configErrors, name, text string) *header {
 	switch {
 	case !httpToken.MatchString(name) || len(name) > maxHeaderName:
 		errs.addf("headers: %q can't be the name of a header; use letters, digits and -", name)
-	case ownHeaders.MatchString(name):
+	case unsettableHeaders.MatchString(name):
 		errs.addf("headers: %q can't be set by a middleware; use another name", name)
 	case strings.IndexFunc(text, unicode.IsControl) >= 0:
 		errs.addf("headers: %q has a control character in its text %q; take it out", name, text)
