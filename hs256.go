@@ -799,7 +799,8 @@ func (p *poller) readDatabase() error {
 		return fmt.Errorf("databaseFile: %q %w; give the path of Organizr's database as Traefik sees it, or auto for the "+
 			"one that config.php names", path, err)
 	case err != nil:
-		return fmt.Errorf("databaseFile: %q can't be read: %w", path, err)
+		return fmt.Errorf("databaseFile: %q can't be read: %w; give the path of Organizr's own database, and see whether "+
+			"Organizr itself still works with it", path, err)
 	}
 	p.database = read
 	return nil
@@ -1721,7 +1722,7 @@ func (t *table) selectColumns(names []string) error {
 	t.indexes = t.indexes[:last+1]
 	for _, name := range names {
 		if !slices.Contains(t.columns, name) {
-			return fmt.Errorf("it has no table %q with a column %q", t.name, name)
+			return fmt.Errorf("it has no table %q with a column %q, as Organizr's has once it is set up", t.name, name)
 		}
 	}
 	return nil
