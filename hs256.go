@@ -206,9 +206,9 @@ type tokenClaims struct {
 	Username  string      `json:"username"` // of an older Organizr
 	Name      string      `json:"name"`     // of today's
 	Email     string      `json:"email"`
-	GroupID   any         `json:"groupID"` // a number, or its digits if PHP is older than 8.1
 	Image     string      `json:"image"`
-	UserID    json.Number `json:"userID"` // likewise
+	GroupID   any         `json:"groupID"` // a number, or its digits if PHP is older than 8.1
+	UserID    json.Number `json:"userID"`  // likewise
 }
 
 // isInList reports whether a claim is a list with this text in it.
@@ -305,8 +305,8 @@ func firstNonEmpty(text, other string) string {
 // isn't in force while somebody is writing it: Organizr may have ended sessions since.
 
 const (
-	pollInterval     = time.Second
-	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
+	pollInterval     = time.Second           // between two polls
+	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database, for up to maxAge
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
 	maxIdle          = 2 * time.Second       // after a poll was due, for which the result of the last one still counts
 	maxWait          = 3 * time.Second       // of a visitor for those who are writing the database
@@ -634,7 +634,7 @@ func (p *poller) parseSettings(text string) (map[string]string, error) {
 // warnOfSecret logs that a new secret isn't safe, if everybody knows it, or can find it by trying guesses on a token.
 func (p *poller) warnOfSecret(secret string) {
 	switch {
-	case secret == p.settings["organizrHash"]:
+	case secret == p.settings["organizrHash"]: // it was there before
 	case secret == exampleSecret:
 		log.Printf("organizrjwt: middleware=%q the secret is the one in the documentation, "+
 			"so anyone can sign in as administrator; give Organizr an organizrHash of your own", p.middleware)
@@ -656,7 +656,8 @@ var (
 	phpBeginning = regexp.MustCompile(`^<\?php\s+return\s*(?:(\[)|(?i:array)\s*(\())`)
 
 	// phpItem matches a key with its value, or a closing bracket, and the comma behind it. A value is a text in single
-	// quotes (whose only escapes are \\ and \'), a number, a word, or the beginning of an array.
+	// quotes (whose only escapes are \\ and \'), a number, a word, or the beginning of an array. Its groups are 1 the key,
+	// 2 =>, 3 the text, 4 the number, 5 the word, 6 and 7 an opening bracket, 8 a closing one, 9 the comma.
 	phpItem = regexp.MustCompile(`^\s*(?:(?:'((?:[^'\\]|\\(?s:.))*)'|-?[0-9]+)\s*(=>)\s*` +
 		`(?:'((?:[^'\\]|\\(?s:.))*)'|(-?[0-9][0-9.eE+-]*)|((?i:true|false|null))|(\[)|(?i:array)\s*(\())|([\])]))\s*(,?)`)
 
@@ -818,7 +819,7 @@ func (p *poller) databasePath() (string, error) {
 	case path == "auto" && (folder == "" || name == ""):
 		return "", fmt.Errorf("databaseFile: %q doesn't say where the database is; give its path", p.source.configFile)
 	case path == "auto":
-		path = folder + name
+		path = folder + name // as Organizr joins them
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -871,7 +872,7 @@ func (p *poller) isDatabaseOld() bool {
 }
 
 // groupsFromRows returns the names of the groups by their numbers, from rows of the table groups (group_id, group). A
-// group whose name isn't printable goes by its number.
+// group whose name isn't printable counts as one without a name; see newAccount.
 func groupsFromRows(rows [][]string) map[string]string {
 	groups := map[string]string{}
 	for _, row := range rows {

@@ -339,7 +339,7 @@ type visitor struct {
 	session     *session      // nil if account is nil
 	rank        int           // see maxRank
 	restriction *refusal      // why they get in only where guests do, or nowhere, whatever their group; usually nil
-	values      [][]string    // of headerPolicy.names; nil for guests and restricted visitors, who get theirs in screen
+	values      [][]string    // of headerPolicy.names; nil for guests and after newRestricted: they get theirs in screen
 	urlUser     *url.Userinfo // the name, for Traefik's access log
 
 	harmlessHeaders map[string]bool // names of headers that screen needn't look at; nil for none
@@ -384,8 +384,8 @@ func pollAndIdentify(m *middleware, req *http.Request, credentials string) *visi
 }
 
 // identifyUnusual returns who sent a request that doesn't have exactly one session cookie, that may have a bearer token
-// or a key, or whose session may be bound to an address. The first good session counts, and a key if there is none.
-// Organizr sets two cookies, one for its domain and one for its host, and one of them can be stale.
+// or a key, or whose session may be bound to an address or a browser. The first good session counts, and a key if there
+// is none. Organizr sets two cookies, one for its domain and one for its host, and one of them can be stale.
 func identifyUnusual(
 	m *middleware, req *http.Request, credentials string, current *verifier, candidates []*http.Cookie,
 ) *visitor {
@@ -463,7 +463,7 @@ func ownerOf(m *middleware, token string, current *verifier) *visitor {
 // database is read again: the visitor may have logged in a moment ago.
 func ownerOfNewcomer(m *middleware, token string) *visitor {
 	verified, err := m.poller.readAndVerify(token)
-	m.setAside()
+	m.setAside() // so that refresh takes over what was read, and until when it counts
 	m.refresh()
 	if err != nil {
 		return newBadGuest(err)
@@ -844,8 +844,8 @@ func (c *sessionCache) expireAt(end float64) {
 	}
 }
 
-// addCredentials lets the sender be found by all their credentials. If sessions are bound to an address, credentials
-// alone don't say who is there, so it does nothing.
+// addCredentials lets the sender be found by all their credentials. If sessions are bound to an address or a browser,
+// credentials alone don't say who is there, so it does nothing.
 func addCredentials(m *middleware, entry *cacheEntry, sender *visitor) {
 	if m.cached.verifiedBy.isBound {
 		return
@@ -896,8 +896,8 @@ func (c *sessionCache) cacheTabRule(host string, required *rule, known *tabs) {
 // Forwarding
 //
 // The service gets the headers of the option headers, and nothing else that could say who is there. It doesn't get the
-// session, unless forwardToken is on. A service on CGI, PHP or WSGI reads X_Organizr_User as X-Organizr-User, so names
-// of headers are compared as such services read them.
+// session, unless forwardToken is on or a header has {token}. A service on CGI, PHP or WSGI reads X_Organizr_User as
+// X-Organizr-User, so names of headers are compared as such services read them.
 
 const (
 	maxHeaderName     = 200 // bytes of a name that the plugin can set
@@ -1030,8 +1030,8 @@ func stripSessionCookies(cookies string, v *verifier) string {
 	return strings.TrimLeft(strings.Join(others, ";"), " \t")
 }
 
-// stripAuthorization returns the lines of Authorization that contain no key and, unless sessions are forwarded, no
-// session of this Organizr, be it the visitor's or another. It drops lines of more than 16 KiB, and all lines if there
+// stripAuthorization returns the lines of Authorization that contain no key and, if stripsSessions, no session of this
+// Organizr, be it the visitor's or another. It drops lines of more than 16 KiB, and all lines if there
 // are more than four.
 func (p *headerPolicy) stripAuthorization(lines []string, v *verifier) []string {
 	if len(lines) > maxAuthorizations {
@@ -1062,7 +1062,8 @@ func (p *headerPolicy) containsKey(line string) bool {
 var tokenPrefix = regexp.MustCompile(`ey`)
 
 // containsSession reports whether a text has a token in it that this Organizr signed. Without a verifier, any token
-// with the header of Organizr's tokens counts. A text with more beginnings of tokens than are looked at counts, too.
+// with the header of Organizr's tokens counts. A text with maxTokenPrefixes beginnings of tokens counts too, since
+// there may be more.
 func containsSession(text string, v *verifier) bool {
 	prefixes := tokenPrefix.FindAllStringIndex(text, maxTokenPrefixes)
 	for _, prefix := range prefixes {
@@ -2059,7 +2060,7 @@ func parseSource(errs *configErrors, config *Config) source {
 		parsed.configFile = os.Getenv(names[2])
 	}
 	uuid := setting{"uuid", config.UUID}
-	if config.ConfigFile == "" { // it has a uuid, which may not be that of the variable
+	if config.ConfigFile == "" { // a given config.php has a uuid, which may not be that of the variable
 		uuid = optionOrVariable("uuid", config.UUID, "ORGANIZR_UUID")
 	}
 	parsed.uuid = strings.TrimPrefix(uuid.value, cookiePrefix)
@@ -2611,8 +2612,8 @@ type rules struct {
 	fallback  *rule
 	strictest *rule // the most privileged of all, the fallback among them
 
-	// Each pattern is in all four sets, in the form in which the paths of that set match it. The first two are for exact
-	// lookups, the others for lenient ones.
+	// Each set has the patterns that can match the paths it is for, in the form in which those match. The first two are
+	// for exact lookups, the others for lenient ones.
 	exactFolders patternSet // for paths that end in a slash
 	exactFiles   patternSet // for all others
 	unslashed    patternSet // for paths without their final slash
@@ -3434,8 +3435,8 @@ var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 // ---------------------------------------------------------------------------------------------------------------------
 // The option rules
 //
-// Each rule's pattern is registered in all four sets of rules, in each as it matches the paths that are looked up
-// there. What saves lookups is made of all patterns together.
+// Each rule's pattern is registered in every set whose paths it can match, in each as it matches them: /x/{$}, which
+// matches no file, isn't in exactFiles. What saves lookups is made of all patterns together.
 
 // parseRules returns the rules that the option lists, or nil for none.
 func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
@@ -3535,8 +3536,8 @@ var (
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
 
-// addPattern registers the pattern of a rule in all four sets. What a folder's is among files is left to
-// addFilesOfFolder.
+// addPattern registers the pattern of a rule in the sets, apart from a folder's in exactFiles, which addFilesOfFolder
+// does later.
 func (r *rules) addPattern(given *rulePattern) error {
 	pattern := protectNames(given.pattern)
 	r.measure(pattern)
@@ -3562,7 +3563,7 @@ func (r *rules) addPattern(given *rulePattern) error {
 // measure notes how deep a pattern is, and how long its literal names are, for shortenPaths.
 func (r *rules) measure(pattern string) {
 	const extra = 1   // slash that addFilesOfFolder adds
-	const folding = 3 // K, the sign for Kelvin, has three bytes, and k has one
+	const folding = 3 // U+212A, the sign for Kelvin, has three bytes, and k, to which it is folded, has one
 
 	names := strings.Split(pattern, "/")[1:] // the first is the method
 	if depth := len(names) + extra; depth > r.maxDepth {
