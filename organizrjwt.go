@@ -1986,7 +1986,7 @@ func didYouMean(word string, names map[string]bool) string {
 			least = distance
 		}
 	}
-	if best == "" {
+	if best == "" || least >= len(word) { // any short name is similar to a short word
 		return ""
 	}
 	return "; did you mean " + best + "?"
@@ -3502,6 +3502,8 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 	odd := oddPattern.FindString(strings.ReplaceAll(pattern, "{$}", ""))
 	invisible := strings.IndexFunc(pattern, func(char rune) bool { return !unicode.IsPrint(char) })
 	switch {
+	case strings.Contains(strings.TrimSpace(raw), "\n"):
+		errs.addf("rules: %q has a line break; give each rule in an item of its own", raw)
 	case !strings.HasPrefix(pattern, "/"):
 		errs.addf("rules: %q has a host, or doesn't begin with /; write [METHOD ]/PATH=GROUP, "+
 			"as in /api/=Guest or GET /api/=Guest, and leave hosts to Traefik's routers", raw)
@@ -3509,8 +3511,12 @@ func parseRule(errs *configErrors, raw string) *rulePattern {
 		char, _ := utf8.DecodeRuneInString(pattern[invisible:])
 		errs.addf("rules: %q has the invisible character %U in its path; take it out", raw, char)
 	case odd != "":
-		errs.addf("rules: %q has %q in its path; /api/ is the folder and all in it, /api that path alone, "+
-			"/api/{name} any one name in it; give each rule in an item of its own", raw, odd)
+		errs.addf("rules: %q has %q in its path, which isn't a regular expression; /api/ is the folder and all in it, "+
+			"/api that path alone, /api/{name} any one name in it; give each rule in an item of its own, and write "+
+			"characters that are meant as they are encoded, like %%2B for +", raw, odd)
+	case partialWildcard.MatchString(pattern):
+		errs.addf("rules: %q has braces around a part of a name, or around nothing; /api/{name} is any one name in "+
+			"/api/, and what stands between the braces is only what you call it", raw)
 	case method != "" && !knownMethods[method]:
 		errs.addf("rules: %q has the unknown method %q%s; for a method of the service's own, write a rule without method",
 			raw, method, didYouMean(method, knownMethods))
@@ -3529,8 +3535,13 @@ var (
 	// ruleParts matches the method, the path and the group of a rule.
 	ruleParts = regexp.MustCompile(`(?s)^\s*(?:([^\s/]+)[ \t]+)?(.*?)\s*=([^=]*)$`)
 
-	// oddPattern matches what other routers write and ServeMux takes literally, and paths that no request has.
-	oddPattern = regexp.MustCompile(`[*?#;=$^"'\\|<>]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)`)
+	// oddPattern matches what regular expressions and other routers have and ServeMux takes literally, and what no
+	// request has in its path.
+	oddPattern = regexp.MustCompile(
+		`[*?#;=$^"'\\|<>()\[\]+ \t]|,/|/:[\pL_][^/]*|//|/\.\.?(?:/|$)|%(?:[0-9A-Fa-f]?(?:[^0-9A-Fa-f]|$))`)
+
+	// partialWildcard matches braces that aren't all of a name, or have nothing in them.
+	partialWildcard = regexp.MustCompile(`[^/]\{|\}[^/]|\{\}`)
 
 	// anyRest matches what means the same as a slash at the end.
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
