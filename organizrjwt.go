@@ -140,6 +140,9 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	if m.login != nil {
 		m.login.warnOfStrangers(name)
 	}
+	if m.rules != nil && m.tabOption == nil { // a tab's group can change, and with it which rules close
+		m.rules.warnOfOpenFolders(name)
+	}
 	m.deriveFields()
 	m.poller = watch(followed, name)
 	if m.acceptsPrograms {
@@ -2611,6 +2614,7 @@ func stricter(one, other *rule) *rule {
 type rules struct {
 	fallback  *rule
 	strictest *rule // the most privileged of all, the fallback among them
+	patterns  []*rulePattern
 
 	// Each set has the patterns that can match the paths it is for, in the form in which those match. The first two are
 	// for exact lookups, the others for lenient ones.
@@ -3448,12 +3452,12 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 		fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true,
 		variantLimit: maxVariants,
 	}
-	var patterns []*rulePattern
 	for _, text := range raw {
 		if given := parseRule(errs, text); given != nil {
-			patterns = append(patterns, given)
+			r.patterns = append(r.patterns, given)
 		}
 	}
+	patterns := r.patterns
 	// Of two that match the same requests, the more privileged one is registered.
 	sort.SliceStable(patterns, func(i, j int) bool { return patterns[i].rule.group < patterns[j].rule.group })
 	for _, given := range patterns {
@@ -3546,6 +3550,31 @@ var (
 	// anyRest matches what means the same as a slash at the end.
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
+
+// warnedOfOpenFolders has the rules that warnOfOpenFolders has logged: Traefik makes new middlewares all the time.
+var warnedOfOpenFolders sync.Map
+
+// warnOfOpenFolders logs, once for each, the rules that close a page and leave what is below it open: nearly everybody
+// who writes /admin=Admin wants to close all of /admin/, too.
+func (r *rules) warnOfOpenFolders(name string) {
+	for _, given := range r.patterns {
+		if given.rule.group >= r.fallback.group || !namesPage.MatchString(given.pattern) {
+			continue
+		}
+		page := given.pattern[strings.IndexByte(given.pattern, '/'):]
+		below, _ := requiredExactly(r, http.MethodGet, decode(wildcard.ReplaceAllString(page, "x"))+"/x")
+		if below.group <= given.rule.group {
+			continue
+		}
+		if _, warned := warnedOfOpenFolders.LoadOrStore(given.rule.Text, true); !warned {
+			log.Printf("organizrjwt: middleware=%q rules: %q closes that page alone, and %s/… stays open; end the path in / "+
+				"to close all of it, or in /{$} if you mean that page alone", name, given.rule.Text, page)
+		}
+	}
+}
+
+// namesPage matches a pattern that ends in a literal name without an extension.
+var namesPage = regexp.MustCompile(`/[^/{}.]+$`)
 
 // addPattern registers the pattern of a rule in the sets, apart from a folder's in exactFiles, which addFilesOfFolder
 // does later.
