@@ -3090,8 +3090,10 @@ func protectDots(expression *regexp.Regexp, escaped string) string {
 	return escaped
 }
 
-// maxUnshortened is how many bytes of paths aren't shortened, since that would take longer than it saves.
-const maxUnshortened = 256
+const (
+	maxUnshortened = 256 // bytes of paths that aren't shortened, since that would take longer than it saves
+	minShortened   = 16  // bytes of a shortened name, so that it is still a name, and neither . nor ..
+)
 
 // shortenPaths returns paths without what makes no difference to any pattern: the names that are deeper than a pattern
 // goes, and the rest of long names.
@@ -3450,7 +3452,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	before := len(errs.texts)
 	r := &rules{
 		fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true,
-		variantLimit: maxVariants,
+		variantLimit: maxVariants, maxName: minShortened,
 	}
 	for _, text := range raw {
 		if given := parseRule(errs, text); given != nil {

@@ -708,6 +708,10 @@ func TestRules(t *testing.T) {
 			"/secret%2F%3B": 0, "/secret%2F%23": 0, "/secret%2F%3F": 0,
 			"/api/%5C:x": 999, "/api/%5C$x": 999, "/api//./x:": 999,
 		}},
+		{"no literal name in any pattern", "User", []string{"/=Admin"}, map[string]int{
+			"/%20/" + strings.Repeat("a", 300): 0, "/" + strings.Repeat("a", 300) + "/%20/x": 0,
+			"/" + strings.Repeat("%20", 300) + "/x": 0,
+		}},
 		{"many closed folders", "User", manyRules, map[string]int{
 			"/api/..%2fservice50": 0, "/x/..%2fService50.json": 0, "/x%2fservice50": 4, "/api/service50": 999,
 		}},
