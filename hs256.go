@@ -302,7 +302,8 @@ func firstNonEmpty(text, other string) string {
 //
 // Until every file of a source is there and good, nothing is in force. After that, what was good last stays in force
 // while a file is missing or broken, and the log says so once. Only what was read of the database more than maxAge ago
-// isn't in force while somebody is writing it: Organizr may have ended sessions since.
+// isn't in force while somebody is writing it: Organizr may have ended sessions since. Then requests wait for the
+// writer, and get 503 if that takes longer than maxWait.
 
 const (
 	pollInterval     = time.Second           // between two polls
@@ -356,7 +357,8 @@ type poller struct {
 		sync.RWMutex
 		verifier *verifier // nil as long as there is none
 		tabs     *tabs     // nil unless the source has them
-		until    time.Time // when the next poll is due, by the clock; for isOverdue and inForce
+		until    time.Time // when the next poll is due, by the clock
+		maxUntil time.Time // from when on none of this must count before the next poll
 	}
 	due   atomic.Bool  // set by a timer when the next poll is due, so that requests needn't read the clock
 	polls atomic.Int64 // how many have begun
@@ -367,6 +369,7 @@ type poller struct {
 	reader       *databaseReader
 	database     *database
 	databaseBusy bool      // somebody was writing it at the last poll
+	databaseOld  bool      // what was read of it isn't in force any more, since they didn't stop
 	lastFreePoll int64     // the number of the last poll at which nobody was
 	freeAt       time.Time // the time of that poll; at first, when the poller was made
 	throttled    bool      // newcomers don't have the database read again, since that would keep a core busy
@@ -398,8 +401,8 @@ func watch(followed source, name string) *poller {
 	return p
 }
 
-// poll looks at the files if that is due. While one request does, others go on with what is in force. They wait only if
-// the last poll is so long ago that this must not count any more.
+// poll looks at the files if that is due. While one request does, others go on with what is in force, and wait only if
+// that must not count any more.
 func (p *poller) poll() {
 	if p.isOverdue() {
 		p.Lock()
@@ -407,16 +410,16 @@ func (p *poller) poll() {
 		return
 	}
 	defer p.Unlock()
-	if p.due.Load() {
+	if p.due.Load() || p.isOverdue() {
 		p.pollFiles()
 	}
 }
 
-// isOverdue reports whether the last poll is so long ago that what it found must not count any more.
+// isOverdue reports whether what the last poll found must not count any more.
 func (p *poller) isOverdue() bool {
 	p.current.RLock()
 	defer p.current.RUnlock()
-	return now().Sub(p.current.until) > maxIdle
+	return now().After(p.current.maxUntil)
 }
 
 // inForce returns the verifier that is in force, or nil if there is none; Organizr's tabs, if the source has them; and
@@ -479,9 +482,10 @@ func (p *poller) pollFiles() {
 		err = errors.Join(err, p.readDatabase())
 	}
 	if !p.databaseBusy {
+		p.databaseOld = false
 		p.freeAt = now()
 		p.lastFreePoll = pollNumber
-	} else if !p.isDatabaseOld() { // once it is, nothing is in force that could get older
+	} else if !p.databaseOld {
 		interval = busyPollInterval
 	}
 	p.publish(now().Add(interval))
@@ -494,7 +498,11 @@ func (p *poller) publish(until time.Time) {
 	p.current.Lock()
 	defer p.current.Unlock()
 	p.current.until = until
-	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.isDatabaseOld()) {
+	p.current.maxUntil = until.Add(maxIdle)
+	if old := p.freeAt.Add(maxAge); p.databaseBusy && !p.databaseOld && old.Before(p.current.maxUntil) {
+		p.current.maxUntil = old
+	}
+	if p.settings == nil || p.source.databaseFile != "" && (p.database == nil || p.databaseOld) {
 		p.current.verifier = nil
 		p.current.tabs = nil
 		return
@@ -785,11 +793,11 @@ func (p *poller) readDatabase() error {
 	read, err := p.readOrWait(path)
 	p.databaseBusy = errors.Is(err, errBusy)
 	switch {
-	case p.isDatabaseOld():
-		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
-			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxAge)
-	case p.databaseBusy:
+	case p.databaseBusy && !p.databaseOld:
 		return nil
+	case p.databaseBusy:
+		return fmt.Errorf("databaseFile: %q has been locked by a writer for more than %v; "+
+			"if that isn't Organizr, another program left a -journal or -wal file beside it", path, maxWait)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("databaseFile: %q, or the -wal beside it, can't be read: permission denied; let Traefik's user "+
 			"read all of Organizr's data folder", path)
@@ -849,26 +857,25 @@ func (p *poller) throttle(took time.Duration) {
 	})
 }
 
-// readOrWait reads the database, or returns errBusy while somebody is writing it. If nobody has come for longer than
-// maxAge, it waits for the writer for up to maxWait: what was read before isn't in force any more, and this visitor may
-// have just logged in.
+// readOrWait reads the database, or returns errBusy while somebody is writing it. If what was read before is older than
+// maxAge, it waits for the writer for up to maxWait, and then that is old. Newcomers aren't throttled meanwhile.
 func (p *poller) readOrWait(path string) (*database, error) {
-	mustWait := p.isOverdue() && now().Sub(p.freeAt) > maxAge
 	arrived := time.Now()
 	for {
 		begun := now()
 		read, err := p.reader.read(path)
-		if !errors.Is(err, errBusy) || !mustWait || time.Since(arrived) > maxWait {
+		switch {
+		case !errors.Is(err, errBusy):
 			p.throttle(now().Sub(begun))
 			return read, err
+		case p.databaseOld || now().Sub(p.freeAt) <= maxAge:
+			return nil, err
+		case time.Since(arrived) > maxWait:
+			p.databaseOld = true
+			return nil, err
 		}
 		time.Sleep(waitInterval)
 	}
-}
-
-// isDatabaseOld reports whether somebody is writing the database, and what was read before is older than maxAge.
-func (p *poller) isDatabaseOld() bool {
-	return p.databaseBusy && now().Sub(p.freeAt) > maxAge
 }
 
 // groupsFromRows returns the names of the groups by their numbers, from rows of the table groups (group_id, group). A

@@ -3681,13 +3681,13 @@ func TestDatabaseChanges(t *testing.T) {
 		{"at rest", 9.95, func() {}, 200, ""},
 		{"logged out, and the journal is still there", 10, func() { write(later); writeJournal("x") }, 200, ""},
 		{"for nearly five seconds", 14.9, func() {}, 200, ""},
-		{"for more than five seconds", 16, func() {}, 503, "has been locked by a writer for more than 5s"},
+		{"for more than five seconds", 16, func() {}, 503, "has been locked by a writer for more than 3s"},
 		{"for long", 60, func() {}, 503, ""},
 		{"and the journal is empty", 62, func() { writeJournal("") }, 401, ""},
 		{"and gone", 64, func() { removeFile(t, file+"-journal"); write(before) }, 200, ""},
 		{"at rest again", 69, func() {}, 200, ""},
 		{"logged out, and the write-ahead log is still there", 70, func() { write(later); writeWAL("x") }, 200, ""},
-		{"for more than five seconds again", 76, func() {}, 503, "has been locked by a writer for more than 5s"},
+		{"for more than five seconds again", 76, func() {}, 503, "has been locked by a writer for more than 3s"},
 		{"and empty", 78, func() { writeWAL("") }, 401, ""},
 		{"and gone again", 80, func() { removeFile(t, file+"-wal"); write(before) }, 200, ""},
 		{"written now and then isn't written for long", 84, func() { writeJournal("x") }, 200, ""},
@@ -3839,21 +3839,24 @@ func TestSlowDatabaseBacksOff(t *testing.T) {
 	<-done
 }
 
-// What was read of the database before a time in which nobody came isn't in force any more. If somebody is writing it
-// when the next visitor comes, they wait for that.
-func TestVisitorComesBackWhileDatabaseIsWritten(t *testing.T) {
+// What was read of the database more than five seconds ago isn't in force any more while somebody is writing it. Then
+// visitors wait for that.
+func TestDatabaseIsWrittenForLong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "organizr.db")
 	sue := sampleSessions(t)["sue"]
 	for i, test := range []struct {
 		name    string
-		seconds float64       // in which nobody came, and sue's session was ended
-		written time.Duration // for how long
-		status  int
+		visits  []float64     // seconds after the last reading, at which somebody found the writer, and got in
+		seconds float64       // after the last reading
+		written time.Duration // for how long from then on
+		status  int           // for sue, whose session was ended
 	}{
-		{"a second after others", 1, time.Hour, 200},
-		{"nearly five seconds after", 4.9, time.Hour, 200},
-		{"more than five seconds after", 5.1, time.Hour, 503},
-		{"an hour after, and the writer takes less than three", 3600, 800 * time.Millisecond, 401},
+		{"a second after the last reading", nil, 1, time.Hour, 200},
+		{"nearly five seconds after", nil, 4.9, time.Hour, 200},
+		{"more than five seconds after", nil, 5.1, time.Hour, 503},
+		{"the same, when others found the writer before", []float64{1, 2.9, 4.4}, 5.1, time.Hour, 503},
+		{"an hour after, and the writer takes less than three seconds", nil, 3600, 800 * time.Millisecond, 401},
+		{"the same when others found it before", []float64{4.4}, 5.1, 800 * time.Millisecond, 401},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			begin := float64(10_000 * i)
@@ -3863,6 +3866,10 @@ func TestVisitorComesBackWhileDatabaseIsWritten(t *testing.T) {
 			s.expect(t, 200, "GET /", "Cookie", sue)
 			writeFile(t, file, readTestdata(t, "databases/later.db"))
 			writeFile(t, file+"-journal", "x")
+			for _, visit := range test.visits {
+				turnClock(begin + visit)
+				s.expect(t, 200, "GET /", "Cookie", sue)
+			}
 			turnClock(begin + test.seconds)
 			removed := make(chan bool)
 			writer := time.AfterFunc(test.written, func() {
