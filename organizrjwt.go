@@ -1927,7 +1927,12 @@ var variableNames = []string{
 }
 
 // variableParts matches what begins like one of them, and has the rest.
-var variableParts = regexp.MustCompile(`^ORGANI[SZ]E?R_?(.*)$`)
+var variableParts = regexp.MustCompile(`^(?i)ORGANI[SZ]E?R_?(.*)$`)
+
+// otherWords has the plugin's words for those that people use in names of variables.
+var otherWords = strings.NewReplacer(
+	"DB", "DATABASE", "SQLITE", "DATABASE", "PATH", "FILE", "HASH", "SECRET", "URI", "URL",
+)
 
 // meantByVariable returns what somebody probably meant by a variable that isn't the plugin's, or nothing if it is or
 // isn't like one.
@@ -1936,7 +1941,7 @@ func meantByVariable(variable string) string {
 	if parts == nil || slices.Contains(variableNames, variable) {
 		return ""
 	}
-	corrected := "ORGANIZR_" + strings.Replace(parts[1], "DB", "DATABASE", 1)
+	corrected := "ORGANIZR_" + otherWords.Replace(strings.ToUpper(parts[1]))
 	for _, meant := range variableNames {
 		if editDistance(corrected, meant) <= 2 || strings.HasPrefix(meant, corrected+"_") {
 			return "did you mean " + meant + "?"
