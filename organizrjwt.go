@@ -2462,6 +2462,9 @@ func parseConditions(errs *configErrors, option string, raw []string, hasDatabas
 			errs.addf("%s: %q isn't one claim=value; give each in an item of its own", option, text)
 		case isUnprintable(parts[2]):
 			errs.addf("%s: %q has an invisible character in its value; take it out", option, text)
+		case strings.Contains(parts[2], "*"):
+			errs.addf("%s: %q has a * in its value, which would match that character alone; give each value in full",
+				option, text)
 		case strings.HasSuffix(parts[1], "ID") && !wholeNumber.MatchString(parts[2]):
 			errs.addf("%s: %q isn't a whole number; give one like groupID=5", option, text)
 		default:

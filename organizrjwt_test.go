@@ -2999,6 +2999,7 @@ func TestConfigurationMistakes(t *testing.T) {
 			func(c *Config) { c.Allow = []string{"groupID=04"} }, `allow: "groupID=04" isn't a whole number`,
 		},
 		{"a quoted value", func(c *Config) { c.Deny = []string{`username="bob"`} }, `has quotes around its value`},
+		{"a pattern", func(c *Config) { c.Deny = []string{"email=*@example.com"} }, `has a * in its value`},
 		{
 			"unknown claims", func(c *Config) { c.Allow, c.Deny = []string{"name=x"}, []string{"groups=1"} },
 			`allow: "name=x"` + "\n" + `deny: "groups=1"` + "\nusername, email",
