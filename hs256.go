@@ -571,16 +571,19 @@ func (p *poller) readSecret() error {
 	return nil
 }
 
-// secretText returns the secret, or the text of the file that it is in, without the final newline.
+// secretText returns the secret, or the text of the file that it is in, without newlines at its end.
 func (s source) secretText() (string, error) {
 	if s.secret != "" {
 		return s.secret, nil
 	}
 	option, path := s.secretPath()
 	info, err := os.Stat(path)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecretFileSize) {
-		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB; "+
-			"is it the folder that Docker makes where a mounted file is missing?", option, path, maxSecretFileSize>>20)
+	switch {
+	case err == nil && info.IsDir():
+		return "", fmt.Errorf("%s: %q isn't a file but a folder; give the path of the file in it, or mount the file "+
+			"if Docker made this folder because it was missing", option, path)
+	case err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecretFileSize):
+		return "", fmt.Errorf("%s: %q isn't a file of at most %d MiB", option, path, maxSecretFileSize>>20)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -588,12 +591,26 @@ func (s source) secretText() (string, error) {
 		if option == "configFile" {
 			advice = "finish Organizr's setup, or give its " + configPlaces
 		}
-		if errors.Is(err, os.ErrPermission) {
+		switch {
+		case errors.Is(err, os.ErrPermission):
 			advice = "let Traefik's user read it and its folders"
+		case errors.Is(err, os.ErrNotExist):
+			advice += fmt.Sprintf("; of that path, Traefik sees %q", visiblePart(path))
 		}
 		return "", fmt.Errorf("%s: can't read %q: %w; %s", option, path, errors.Unwrap(err), advice)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+	return strings.TrimRight(string(content), "\r\n"), nil
+}
+
+// visiblePart returns the longest beginning of a path that exists: what is missing behind it may not be mounted.
+func visiblePart(path string) string {
+	for parent := filepath.Dir(path); path != parent; parent = filepath.Dir(path) {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		path = parent
+	}
+	return path
 }
 
 // secretPath returns the path of the file that the secret is in, with the option that names it. The path is empty if
@@ -610,12 +627,8 @@ func (s source) secretPath() (option, path string) {
 func (p *poller) parseSettings(text string) (map[string]string, error) {
 	path := p.source.configFile
 	if path == "" {
-		if strings.TrimSpace(text) == "" {
-			return nil, fmt.Errorf("secretFile: %q is blank; write Organizr's organizrHash into it", p.source.secretFile)
-		}
-		if strings.Contains(text, "\n") {
-			return nil, fmt.Errorf("secretFile: %q has more than one line; write Organizr's organizrHash alone into it",
-				p.source.secretFile)
+		if problem := secretFileProblem(text); problem != "" {
+			return nil, fmt.Errorf("secretFile: %q %s", p.source.secretFile, problem)
 		}
 		return map[string]string{"uuid": p.source.uuid, "organizrHash": text}, nil
 	}
@@ -637,6 +650,21 @@ func (p *poller) parseSettings(text string) (map[string]string, error) {
 			"has Organizr been set up?", path)
 	}
 	return settings, nil
+}
+
+// secretFileProblem returns why the text of a secret file can't be a secret and what to do, or nothing if it can.
+func secretFileProblem(text string) string {
+	switch {
+	case strings.HasPrefix(text, "\uFEFF") || strings.Contains(text, "\x00"):
+		return "isn't plain text in UTF-8, as Windows may have saved it; save it as UTF-8 without a byte order mark"
+	case strings.TrimSpace(text) == "":
+		return "is blank; write Organizr's organizrHash into it"
+	case strings.Contains(text, "\n"):
+		return "has more than one line; write Organizr's organizrHash alone into it"
+	case inQuotes(text):
+		return "has quotes around its text; write Organizr's organizrHash without them"
+	}
+	return ""
 }
 
 // warnOfSecret logs that a new secret isn't safe, if everybody knows it, or can find it by trying guesses on a token.
@@ -692,7 +720,8 @@ func parseConfigPHP(text string) (map[string]string, error) {
 		if item == nil || len(openBrackets) > maxArrayDepth {
 			understood := text[:len(text)-len(strings.TrimLeft(rest, " \t\r\n"))]
 			line := 1 + strings.Count(understood, "\n")
-			return nil, fmt.Errorf("line %d isn't 'key' => value; it may be half written", line)
+			return nil, fmt.Errorf("line %d isn't 'key' => value, with single quotes as Organizr writes it; "+
+				"it may be half written", line)
 		}
 		rest = rest[len(item[0]):]
 		hasKey, opened, closed, hasComma := item[2] != "", item[6]+item[7], item[8], item[9] != ""

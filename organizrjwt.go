@@ -426,7 +426,8 @@ func identifyUnusual(
 // wrong, nothing else would say so: visitors are sent to log in where they are logged in already.
 func (m *middleware) reportOtherOrganizr(req *http.Request, current *verifier) {
 	if acceptsHTML(req.Header.Get("Accept")) && isNavigation(req) {
-		m.reportOnce("a visitor has the cookie of another Organizr, so perhaps the uuid is wrong", current.errNoCookie)
+		m.reportOnce("a visitor has the cookie of another Organizr, so perhaps the uuid is wrong; "+
+			"compare it with the one in Organizr's config.php", current.errNoCookie)
 	}
 }
 
@@ -2040,13 +2041,18 @@ func optionOrVariable(option, value, variable string) setting {
 	return setting{option, value}
 }
 
-// checkQuotes reports a value in quotes, which the list form of Compose's environment passes on, and whether it did. It
-// may be a secret, so it isn't shown.
-func checkQuotes(errs *configErrors, given setting) bool {
-	if !inQuotes(given.value) {
+// checkSetting reports a value in quotes, which the list form of Compose's environment passes on, or with a line end of
+// Windows, and whether it did. It may be a secret, so it isn't shown.
+func checkSetting(errs *configErrors, given setting) bool {
+	switch {
+	case inQuotes(given.value):
+		errs.addf("%s: its value has quotes around it; write it without", given.name)
+	case strings.HasSuffix(given.value, "\r"):
+		errs.addf("%s: its value ends in a line end of Windows; save the file that it comes from with those of Unix",
+			given.name)
+	default:
 		return false
 	}
-	errs.addf("%s: its value has quotes around it; write it without", given.name)
 	return true
 }
 
@@ -2076,7 +2082,7 @@ func parseSource(errs *configErrors, config *Config) source {
 	for _, given := range []setting{
 		uuid, {names[0], parsed.secret}, {names[1], parsed.secretFile}, {names[2], parsed.configFile}, databaseFile,
 	} {
-		checkQuotes(errs, given)
+		checkSetting(errs, given)
 	}
 	checkUUID(errs, parsed, uuid.name)
 	checkSecretSource(errs, parsed, names)
@@ -2130,7 +2136,7 @@ func checkSecretSource(errs *configErrors, parsed source, names []string) {
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
 func parseLogin(errs *configErrors, given setting) *login {
 	raw := given.value
-	if raw == "" || raw == "none" || checkQuotes(errs, given) {
+	if raw == "" || raw == "none" || checkSetting(errs, given) {
 		return nil
 	}
 	parsed, err := url.Parse(raw)
@@ -2424,7 +2430,7 @@ func parseGroup(errs *configErrors, option, raw string) int {
 	advice := "a number from 0 to 999, or Admin, Co-Admin, Super User, Power User, User, Logged In or Guest; " +
 		"groups of your own go by the number that Organizr's list of groups shows"
 	if option == "group" {
-		advice += "; or tab, for the group that Organizr's tab has"
+		advice += "; or tab or tab=NAME, for the group that Organizr's tab has"
 	}
 	switch {
 	case raw == "":

@@ -2384,7 +2384,8 @@ func TestNoRedirectWhereAlreadyLoggedIn(t *testing.T) {
 
 func TestOtherOrganizrsCookie(t *testing.T) {
 	s := newSite(t, Config{OrganizrURL: organizrURL})
-	for _, want := range []string{"so perhaps the uuid is wrong: the request has no cookie", ""} {
+	const problem = "so perhaps the uuid is wrong; compare it with the one in Organizr's config.php: the request has no "
+	for _, want := range []string{problem, ""} {
 		logged := loggedBy(t, func() {
 			s.expect(t, 302, "GET /", "Accept", browserAccept, "Cookie", "a=1; organizr_token_other="+tokenOf(t, "bob"))
 		})
@@ -3424,7 +3425,18 @@ func TestFilesNotThereYet(t *testing.T) {
 			fileTexts{"config.php": php},
 		},
 
+		{"config.php is missing", config, nil, "; of that path, Traefik sees ", fileTexts{"config.php": php}},
+
 		{"the secret's file is missing", secret, nil, "secretFile: can't read", fileTexts{"hash": hash}},
+		{"the secret's file has quotes", secret, fileTexts{"hash": `"` + hash + `"`}, "has quotes around its text", fileTexts{
+			"hash": hash + "\n\n",
+		}},
+		{
+			"the secret's file begins as Notepad has it begin", secret,
+			fileTexts{"hash": "\uFEFF" + hash},
+			"isn't plain text in UTF-8",
+			fileTexts{"hash": hash},
+		},
 		{
 			"the secret's file has the uuid too",
 			secret,
