@@ -3577,8 +3577,11 @@ func (r *rules) warnOfOpenFolders(name string) {
 		if given.rule.group >= r.fallback.group || !namesPage.MatchString(given.pattern) {
 			continue
 		}
-		page := given.pattern[strings.IndexByte(given.pattern, '/'):]
-		below, _ := requiredExactly(r, http.MethodGet, decode(wildcard.ReplaceAllString(page, "x"))+"/x")
+		method, page, hasMethod := strings.Cut(given.pattern, " ")
+		if !hasMethod {
+			method, page = http.MethodGet, given.pattern
+		}
+		below, _ := requiredExactly(r, method, decode(wildcard.ReplaceAllString(page, "x"))+"/x")
 		if below.group <= given.rule.group {
 			continue
 		}

@@ -3258,6 +3258,41 @@ func TestSourceLogLines(t *testing.T) {
 	}
 }
 
+// Nearly everybody who writes /admin=Admin wants to close /admin/ too, so the log says that this stays open.
+func TestOpenFolderWarnings(t *testing.T) {
+	const line = `rules: "/one=Admin" closes that page alone, and /one/… stays open; end the path in / to close all of ` +
+		"it, or in /{$} if you mean that page alone"
+	for _, test := range []struct {
+		name   string
+		config Config
+		want   string // a part of the log line; empty for none
+	}{
+		{"a page that a rule closes", Config{Group: "User", Rules: []string{"/one=Admin"}}, line},
+		{"the same again, since Traefik makes new middlewares all the time", Config{
+			Group: "User", Rules: []string{"/one=Admin"},
+		}, ""},
+		{"a page in an opened service", Config{Group: "Guest", Rules: []string{"POST /two=User"}}, "/two/… stays open"},
+		{"a page below a wildcard", Config{Group: "User", Rules: []string{"/u/{id}/keys=1"}}, "/u/{id}/keys/… stays open"},
+		{"beside another page's folder", Config{Group: "User", Rules: []string{"/three=1", "/four/=1"}}, "/three/… stays"},
+		{"beside a laxer rule for the folder", Config{Group: "998", Rules: []string{"/five=1", "/five/=3"}}, "/five/…"},
+		{"with the folder's rule beside it", Config{Group: "User", Rules: []string{"/six=1", "/six/=1"}}, ""},
+		{"the same for one method", Config{Group: "Guest", Rules: []string{"POST /a6=4", "POST /a6/=4"}}, ""},
+		{"in a closed folder", Config{Group: "User", Rules: []string{"/seven/a=1", "/seven/=1"}}, ""},
+		{"the folder's rule", Config{Group: "User", Rules: []string{"/eight/=Admin"}}, ""},
+		{"the page alone, and meant so", Config{Group: "User", Rules: []string{"/nine/{$}=Admin"}}, ""},
+		{"a file", Config{Group: "User", Rules: []string{"/ten.json=Admin"}}, ""},
+		{"any name", Config{Group: "User", Rules: []string{"/eleven/{id}=Admin"}}, ""},
+		{"a rule that opens", Config{Group: "User", Rules: []string{"/twelve=Guest"}}, ""},
+	} {
+		run(t, test.name, func(t *testing.T) {
+			logged := loggedBy(t, func() { newSite(t, test.config) })
+			if !strings.Contains(logged, test.want) || (logged == "") != (test.want == "") {
+				t.Errorf("logged %q, want %q", logged, test.want)
+			}
+		})
+	}
+}
+
 func TestUnsafeSecretWarnings(t *testing.T) {
 	for i, test := range []struct{ name, secret, warning string }{
 		{
