@@ -314,8 +314,8 @@ const (
 	waitInterval     = 20 * time.Millisecond // between two looks at the database meanwhile
 )
 
-// The clock, which tests replace where nothing waits for real. Intervals are measured by timers, so a clock that is set
-// back delays nothing.
+// The clock, which tests replace where nothing waits for real. What time.Now returns is compared by Go's monotonic
+// clock, so a system's clock that is set back delays nothing.
 var (
 	now       = time.Now
 	afterFunc = time.AfterFunc
@@ -438,8 +438,8 @@ func (p *poller) inForce() (v *verifier, known *tabs, validFor time.Duration) {
 
 // readAndVerify returns what verify does for a token that the database didn't list when it was read last, after reading
 // it again. Organizr lists a session before it answers the login, so somebody who has just logged in can be here within
-// milliseconds. A poll that began after this call will do, and while somebody is writing the database or newcomers are
-// throttled, it waits for up to maxWait.
+// milliseconds. A poll that began after this call will do. While somebody is writing the database or newcomers are
+// throttled, it waits for up to maxWait, and as long again if what was read before gets too old meanwhile.
 func (p *poller) readAndVerify(token string) (*session, error) {
 	pollsBefore := p.polls.Load()
 	arrived := time.Now()
