@@ -1777,7 +1777,8 @@ var (
 )
 
 // columnsOf returns the names of the columns that a CREATE TABLE defines, in lower case, or none if it isn't
-// understood: with a column too many or too few, somebody's name might be read as their group.
+// understood: with a column too many or too few, somebody's name might be read as their group. A constraint of the
+// table counts as a column: it comes after all of them, so it moves none.
 func columnsOf(sql string) []string {
 	_, body, _ := strings.Cut(sql, "(")
 	end := strings.LastIndexByte(body, ')')

@@ -2599,7 +2599,7 @@ func adminOnly(tabProblem string) *rule {
 // A rule is one of the option rules, or what the option group or a tab requires. What the page shows is exported for
 // its template.
 type rule struct {
-	Text       string // as it was given, without spaces around it; empty for the option group
+	Text       string // as it was given, without spaces around it; empty unless it is one of the option rules
 	Tab        string // the name of the tab that requires the group, if one does
 	Label      string // the groups that get in
 	origin     string // where it comes from, for the log; empty for the option group
@@ -2898,7 +2898,8 @@ func strictestExactly(r *rules, closable *variants, required *rule) *rule {
 // strictestLeniently returns the strictest rule that holds for any of the paths in services that ignore final slashes
 // and extensions, and perhaps case, or what is required already if that is stricter.
 func strictestLeniently(r *rules, closable *variants, required *rule) *rule {
-	method, paths, isNamed := strings.ToUpper(closable.method), closable.paths, closable.isNamed
+	method := strings.ToUpper(closable.method) // some of them take get for GET
+	paths, isNamed := closable.paths, closable.isNamed
 	required = strictestInSet(r, &r.folded, method, withoutEndings(closable.folded, isNamed), required)
 	if r.allFolded { // then both sets have the same patterns, and paths that folding doesn't change have been looked up
 		isNamed = isNamed && closable.folded[0] != paths[0]
@@ -2955,9 +2956,10 @@ func withoutExtensions(clean string) []string {
 	return []string{clean[:lastDot], clean[:firstDot]}
 }
 
-// strictestInSet returns the strictest rule that a set has for any of the paths, or what is required already if that is
-// stricter. It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter rule: another
-// ServeMux may have a more specific one. Asking findPattern about every path would take three times as long.
+// strictestInSet returns the strictest rule that a set has for any of the paths, with the fallback for those without a
+// match, or what is required already if that is stricter. It looks up all paths in each ServeMux, and asks findPattern
+// only where it found a stricter rule: another ServeMux may have a more specific one. Asking findPattern about every
+// path would take three times as long.
 func strictestInSet(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
 	target := &url.URL{}
 	req := &http.Request{Method: method, URL: target}
@@ -3260,7 +3262,8 @@ var (
 // withoutScripts returns paths without the first name that is a script's, and all before it: CGI and PHP have the path
 // that counts after one, as in /index.php/settings.
 func withoutScripts(paths string) string {
-	// A file called .php is no script, and neither is x.aſp, although expressions take ſ for s. Both keep all offsets.
+	// A file called .php is no script, and neither is x.aſp, although expressions take ſ for s.
+	// Both replacements keep all offsets.
 	searched := strings.ReplaceAll(strings.ReplaceAll(paths, "/.", "//"), "ſ", "__")
 	if !scriptEnd.MatchString(searched) {
 		return paths
@@ -3413,6 +3416,7 @@ var (
 )
 
 // add registers a pattern, or returns what is wrong with it. If another one matches the same requests, that one stays.
+// ServeMux says only in words which of these it is.
 func (s *patternSet) add(added *rulePattern) error {
 	for _, mux := range s.muxes {
 		err := handle(mux, added)
