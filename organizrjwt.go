@@ -2087,12 +2087,15 @@ func parseSource(errs *configErrors, config *Config) source {
 	checkUUID(errs, parsed, uuid.name)
 	checkSecretSource(errs, parsed, names)
 	parsed.databaseFile = strings.TrimSpace(databaseFile.value)
-	if parsed.databaseFile == "none" {
+	switch strings.ToLower(parsed.databaseFile) {
+	case "none":
 		parsed.databaseFile = ""
-	}
-	if parsed.databaseFile == "auto" && parsed.configFile == "" {
-		errs.addf(`%s: "auto" needs Organizr's config.php, which says where the database is; give configFile, `+
-			`or the database's path as databaseFile, or "none"`, databaseFile.name)
+	case "auto":
+		parsed.databaseFile = "auto"
+		if parsed.configFile == "" {
+			errs.addf(`%s: "auto" needs Organizr's config.php, which says where the database is; give configFile, `+
+				`or the database's path as databaseFile, or "none"`, databaseFile.name)
+		}
 	}
 	return parsed
 }
@@ -2136,7 +2139,7 @@ func checkSecretSource(errs *configErrors, parsed source, names []string) {
 // parseLogin returns where visitors log in, or nil if no address is given. Its URL ends in a slash.
 func parseLogin(errs *configErrors, given setting) *login {
 	raw := given.value
-	if raw == "" || raw == "none" || checkSetting(errs, given) {
+	if raw == "" || strings.EqualFold(raw, "none") || checkSetting(errs, given) {
 		return nil
 	}
 	parsed, err := url.Parse(raw)

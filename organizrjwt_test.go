@@ -3146,6 +3146,8 @@ func TestSecretSources(t *testing.T) {
 			Config{UUID: uuid, SecretFile: hashFile},
 			"DATABASE_FILE=auto", `ORGANIZR_DATABASE_FILE: "auto"`,
 		},
+		{"the same in capitals", Config{UUID: uuid, SecretFile: hashFile}, "DATABASE_FILE=AUTO", `"auto" needs`},
+		{"none in capitals", Config{UUID: uuid, SecretFile: hashFile}, "DATABASE_FILE=None\nURL=NONE", ""},
 	} {
 		run(t, test.name, func(t *testing.T) {
 			for _, line := range strings.Split(test.environment, "\n") {
