@@ -1242,7 +1242,7 @@ var (
 	}
 	notReady = &refusal{
 		Status: http.StatusServiceUnavailable, Reloads: true,
-		reason: "Organizr's files aren't there yet, or can't be read",
+		reason: "Organizr's files can't be used, or its database is being written; an error in the log says which",
 		Title:  "The login isn't ready yet",
 		Text: "This service is for people who are logged in to Organizr, " +
 			"which isn't set up yet, is busy, or can't be seen from here.",
