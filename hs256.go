@@ -595,7 +595,7 @@ func (s source) secretText() (string, error) {
 		case errors.Is(err, os.ErrPermission):
 			advice = "let Traefik's user read it and its folders"
 		case errors.Is(err, os.ErrNotExist):
-			advice += fmt.Sprintf("; of that path, Traefik sees %q", visiblePart(path))
+			advice += fmt.Sprintf("; of that path, Traefik sees only %q", visiblePart(path))
 		}
 		return "", fmt.Errorf("%s: can't read %q: %w; %s", option, path, errors.Unwrap(err), advice)
 	}

@@ -3462,7 +3462,7 @@ func TestFilesNotThereYet(t *testing.T) {
 			fileTexts{"config.php": php},
 		},
 
-		{"config.php is missing", config, nil, "; of that path, Traefik sees ", fileTexts{"config.php": php}},
+		{"config.php is missing", config, nil, "; of that path, Traefik sees only ", fileTexts{"config.php": php}},
 
 		{"the secret's file is missing", secret, nil, "secretFile: can't read", fileTexts{"hash": hash}},
 		{"the secret's file has quotes", secret, fileTexts{"hash": `"` + hash + `"`}, "has quotes around its text", fileTexts{
