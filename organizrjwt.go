@@ -1873,17 +1873,22 @@ var strangersDomains = nameSet(`
 	undo.it us.to v6.army v6.navy v6.rocks work.gd
 `)
 
-// warnedOfStrangers has the domains that warnOfStrangers has logged: Traefik makes new middlewares all the time.
-var warnedOfStrangers sync.Map
-
 // warnOfStrangers logs, once for each domain, that Organizr's cookie reaches strangers, if it does.
 func (l *login) warnOfStrangers(name string) {
-	if !strangersDomains[l.cookieDomain] {
-		return
+	if strangersDomains[l.cookieDomain] {
+		logOnce(name, fmt.Sprintf("organizrURL: anybody can have a name under %s, and browsers send Organizr's cookie to "+
+			"all of them; use a domain of your own", l.cookieDomain))
 	}
-	if _, warned := warnedOfStrangers.LoadOrStore(l.cookieDomain, true); !warned {
-		log.Printf("organizrjwt: middleware=%q organizrURL: anybody can have a name under %s, and browsers send "+
-			"Organizr's cookie to all of them; use a domain of your own", name, l.cookieDomain)
+}
+
+// loggedOnce has the texts that logOnce has logged.
+var loggedOnce sync.Map
+
+// logOnce logs a text about a middleware's options, unless it has been logged for any middleware before: Traefik makes
+// new ones all the time.
+func logOnce(name, text string) {
+	if _, logged := loggedOnce.LoadOrStore(text, true); !logged {
+		log.Printf("organizrjwt: middleware=%q %s", name, text)
 	}
 }
 
@@ -3574,9 +3579,6 @@ var (
 	anyRest = regexp.MustCompile(`/\{[^{}/]*\.\.\.\}$`)
 )
 
-// warnedOfOpenFolders has the rules that warnOfOpenFolders has logged: Traefik makes new middlewares all the time.
-var warnedOfOpenFolders sync.Map
-
 // warnOfOpenFolders logs, once for each, the rules that close a page and leave what is below it open: nearly everybody
 // who writes /admin=Admin wants to close all of /admin/, too.
 func (r *rules) warnOfOpenFolders(name string) {
@@ -3588,13 +3590,10 @@ func (r *rules) warnOfOpenFolders(name string) {
 		if !hasMethod {
 			method, page = http.MethodGet, given.pattern
 		}
-		below, _ := requiredExactly(r, method, decode(wildcard.ReplaceAllString(page, "x"))+"/x")
-		if below.group <= given.rule.group {
-			continue
-		}
-		if _, warned := warnedOfOpenFolders.LoadOrStore(given.rule.Text, true); !warned {
-			log.Printf("organizrjwt: middleware=%q rules: %q closes that page alone, and %s/… stays open; end the path in / "+
-				"to close all of it, or in /{$} if you mean that page alone", name, given.rule.Text, page)
+		below, _ := requiredExactly(r, method, normalize(r, wildcard.ReplaceAllString(page, "x")+"/x"))
+		if below.group > given.rule.group {
+			logOnce(name, fmt.Sprintf("rules: %q closes that page alone, and %s/… stays open; end the path in / to close all "+
+				"of it, or in /{$} if you mean that page alone", given.rule.Text, page))
 		}
 	}
 }
