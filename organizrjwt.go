@@ -3079,6 +3079,9 @@ func normalize(r *rules, paths string) string {
 
 // cleanPaths returns paths without names that are . or .., and with one slash for many. They keep their final slash.
 func cleanPaths(paths string) string {
+	if strings.HasPrefix(paths, "/") && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
+		return paths // they are clean
+	}
 	lines := strings.Split(paths, "\n")
 	for i, dirty := range lines {
 		lines[i] = path.Clean("/" + dirty)
@@ -3095,21 +3098,20 @@ func protectNames(escaped string) string {
 	if !strings.Contains(escaped, "%2") {
 		return escaped
 	}
-	return protectDots(encodedDots, replaceSlashes(escaped, "%01"))
+	protected := strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", "%01"), "%2F", "%01")
+	if !strings.Contains(protected, "/%2") && !strings.Contains(protected, "/.%2") { // the expression takes long
+		return protected
+	}
+	return protectDots(encodedDots, protected)
 }
 
 // encodedDots matches a name that decodes to "." or ".." and isn't that yet.
 var encodedDots = regexp.MustCompile(`(?m)/(?:(?i:%2e)\.?|\.(?i:%2e)|(?i:%2e){2})(/|$)`)
 
-// replaceSlashes returns escaped paths with something else for encoded slashes.
-func replaceSlashes(escaped, replacement string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(escaped, "%2f", replacement), "%2F", replacement)
-}
-
 // protectDots returns escaped paths in which the names that an expression matches aren't cleaned away.
 func protectDots(expression *regexp.Regexp, escaped string) string {
 	for expression.MatchString(escaped) { // a slash that ends one name begins the next
-		escaped = expression.ReplaceAllString(escaped, "/%02$1")
+		escaped = expression.ReplaceAllString(escaped, "/\x02$1")
 	}
 	return escaped
 }
@@ -3126,6 +3128,7 @@ func shortenPaths(r *rules, paths string) string {
 		return paths
 	}
 	lines := strings.Split(paths, "\n")
+	shortened := map[string]string{} // the variants of a path share most names
 	for i, clean := range lines {
 		names := strings.SplitN(clean, "/", r.maxDepth+2) // the first is empty, the last is all the rest
 		if len(names) == r.maxDepth+2 {
@@ -3133,7 +3136,10 @@ func shortenPaths(r *rules, paths string) string {
 		}
 		for j, name := range names {
 			if len(name) > r.maxName {
-				names[j] = shortenName(name, r.maxName)
+				if shortened[name] == "" {
+					shortened[name] = shortenName(name, r.maxName)
+				}
+				names[j] = shortened[name]
 			}
 		}
 		lines[i] = strings.Join(names, "/")
@@ -3210,14 +3216,15 @@ func derivedPaths(from []string) []string {
 	if strings.Contains(paths, "%") {
 		derived = append(derived, decode(paths))
 		if strings.Contains(paths, "%2F") || strings.Contains(paths, "%2f") { // some decode all but slashes
-			derived = append(derived, decode(replaceSlashes(paths, "%252F")))
+			encodedTwice := strings.ReplaceAll(strings.ReplaceAll(paths, "%2f", "%252f"), "%2F", "%252F")
+			derived = append(derived, decode(encodedTwice))
 		}
 	}
 	if strings.Contains(paths, `\`) {
 		derived = append(derived, strings.ReplaceAll(paths, `\`, "/"))
 	}
 	if strings.ContainsAny(paths, "?#") {
-		derived = append(derived, afterHash.ReplaceAllString(afterQuestion.ReplaceAllString(paths, ""), ""))
+		derived = append(derived, withoutQueries(paths))
 	}
 	if strings.Contains(paths, ";") {
 		derived = append(derived, afterSemicolon.ReplaceAllString(paths, ""))
@@ -3228,7 +3235,7 @@ func derivedPaths(from []string) []string {
 	if strings.Contains(paths, "/.") {
 		// Some don't clean: to them /u/../secret is the secret of somebody called "..". To others /u/../x is below /u,
 		// since it begins so.
-		derived = append(derived, protectDots(dots, paths), wayUp.ReplaceAllString(paths, ""))
+		derived = append(derived, protectDots(dots, paths), upToWayUp(paths))
 	}
 	if strings.Contains(paths, ".") {
 		derived = append(derived, withoutScripts(paths))
@@ -3236,11 +3243,20 @@ func derivedPaths(from []string) []string {
 	return strings.Split(strings.Join(derived, "\n"), "\n")
 }
 
-// What is cut off at a mark, up to the end of the path or the name. Each expression begins with a literal, as one for
-// two marks couldn't: that would take ten times as long.
+// withoutQueries returns paths up to their first ? or #. An expression would take ten times as long for a long query.
+func withoutQueries(paths string) string {
+	lines := strings.Split(paths, "\n")
+	for i, line := range lines {
+		if end := strings.IndexAny(line, "?#"); end >= 0 {
+			lines[i] = line[:end]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// What is cut off at a mark, up to the end of the name. Each expression begins with a literal, as one for two marks
+// couldn't: that would take ten times as long.
 var (
-	afterQuestion  = regexp.MustCompile(`\?[^\n]*`)
-	afterHash      = regexp.MustCompile(`#[^\n]*`)
 	afterSemicolon = regexp.MustCompile(`;[^/\n]*`)
 	afterColon     = regexp.MustCompile(`:[^/\n]*`)
 	afterDollar    = regexp.MustCompile(`\$[^/\n]*`)
@@ -3249,14 +3265,26 @@ var (
 // dots matches a name that is "." or "..".
 var dots = regexp.MustCompile(`(?m)/\.\.?(/|$)`)
 
-// wayUp matches a path's first name that is "..", and all behind it.
-var wayUp = regexp.MustCompile(`(?m)/\.\.(?:/.*|$)`)
+// upToWayUp returns paths up to their first name that is "..".
+func upToWayUp(paths string) string {
+	lines := strings.Split(paths, "\n")
+	for i, line := range lines {
+		before, _, hasWayUp := strings.Cut(line+"/", "/../")
+		if hasWayUp {
+			lines[i] = firstNonEmpty(before, "/")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // withoutStreams returns paths without the streams that their names end in on NTFS: /settings::$DATA is /settings. A
 // mark that a name begins with doesn't end it.
 func withoutStreams(paths string) string {
-	hidden := afterColon.ReplaceAllString(hideFirstMarks.Replace(paths), "")
-	return showFirstMarks.Replace(afterDollar.ReplaceAllString(hidden, ""))
+	hidden := paths
+	if strings.Contains(paths, "/:") || strings.Contains(paths, "/$") {
+		hidden = hideFirstMarks.Replace(paths)
+	}
+	return showFirstMarks.Replace(afterDollar.ReplaceAllString(afterColon.ReplaceAllString(hidden, ""), ""))
 }
 
 // hideFirstMarks hides up to two : and $ that a name begins with, and showFirstMarks undoes that.
@@ -3713,7 +3741,7 @@ var literalName = regexp.MustCompile(`[^/\x01\x02]+`)
 // Beyond these limits, prefilters would take longer than they save.
 const (
 	maxPrefilterPatterns = 20
-	maxPrefilterBytes    = 16 << 10 // of paths, times the patterns that an expression may have to follow through them
+	maxPrefilterBytes    = 4 << 10 // of paths, times the patterns that an expression may have to follow through them
 )
 
 // newPrefilterLimit returns how many bytes of paths are filtered, or 0 if none ever are. An expression may have to
