@@ -2655,7 +2655,6 @@ type rules struct {
 
 	prefilters     []prefilter // one for each group that rules require
 	prefilterLimit int         // bytes; paths that are longer, taken together, aren't filtered
-	variantLimit   int         // of a path
 
 	maxDepth int // slashes in the deepest pattern, as measure counts them
 	maxName  int // bytes; a name that is longer is no literal one of a pattern, whatever its case
@@ -2780,11 +2779,11 @@ func requiredByVariants(r *rules, method, escaped string) *rule {
 	if required.group == r.strictest.group || !isOpened && !holdsClosingName(r, once, twice) {
 		return required
 	}
-	paths := pathVariants(r, escaped)
-	if paths == nil {
+	all := newVariants(r, method, escaped)
+	if all == nil {
 		return ruleOfUnpredictable(r.strictest)
 	}
-	all := &variants{method: method, paths: paths, folded: foldPaths(paths), isNamed: isNamed}
+	all.isNamed = isNamed
 	return strictestOfVariants(r, all, required)
 }
 
@@ -2831,6 +2830,7 @@ type variants struct {
 	paths   []string
 	folded  []string // the same, folded
 	isNamed bool     // the pattern of a rule names the first of them
+	effort  int      // that they have taken so far; see maxEffort
 }
 
 // strictestOfVariants returns the strictest rule that holds for any of the paths, or what is required already if that
@@ -2871,7 +2871,7 @@ type prefilter struct {
 
 // prefiltered returns those of the paths that the pattern of a stricter rule may match, or nil if there are none.
 func prefiltered(r *rules, all *variants, required *rule) *variants {
-	closable := &variants{method: all.method}
+	closable := &variants{method: all.method, effort: all.effort}
 	for i, folded := range all.folded {
 		for _, filter := range r.prefilters {
 			if filter.group < required.group && filter.mayMatch(folded) {
@@ -2899,21 +2899,21 @@ func strictestExactly(r *rules, closable *variants, required *rule) *rule {
 			files = append(files, clean)
 		}
 	}
-	required = strictestInSet(r, &r.exactFiles, closable.method, files, required)
-	return strictestInSet(r, &r.exactFolders, closable.method, folders, required)
+	required = strictestInSet(r, &r.exactFiles, closable, files, required)
+	return strictestInSet(r, &r.exactFolders, closable, folders, required)
 }
 
 // strictestLeniently returns the strictest rule that holds for any of the paths in services that ignore final slashes
 // and extensions, and perhaps case, or what is required already if that is stricter.
 func strictestLeniently(r *rules, closable *variants, required *rule) *rule {
-	method := strings.ToUpper(closable.method) // some of them take get for GET
+	closable.method = strings.ToUpper(closable.method) // some of them take get for GET
 	paths, isNamed := closable.paths, closable.isNamed
-	required = strictestInSet(r, &r.folded, method, withoutEndings(closable.folded, isNamed), required)
+	required = strictestInSet(r, &r.folded, closable, withoutEndings(closable.folded, isNamed), required)
 	if r.allFolded { // then both sets have the same patterns, and paths that folding doesn't change have been looked up
 		isNamed = isNamed && closable.folded[0] != paths[0]
 		paths = changedPaths(paths, closable.folded)
 	}
-	return strictestInSet(r, &r.unslashed, method, withoutEndings(paths, isNamed), required)
+	return strictestInSet(r, &r.unslashed, closable, withoutEndings(paths, isNamed), required)
 }
 
 // changedPaths returns those of the paths that folding has changed.
@@ -2965,12 +2965,17 @@ func withoutExtensions(clean string) []string {
 }
 
 // strictestInSet returns the strictest rule that a set has for any of the paths, with the fallback for those without a
-// match, or what is required already if that is stricter. It looks up all paths in each ServeMux, and asks findPattern
-// only where it found a stricter rule: another ServeMux may have a more specific one. Asking findPattern about every
-// path would take three times as long.
-func strictestInSet(r *rules, patterns *patternSet, method string, paths []string, required *rule) *rule {
+// match, or what is required already if that is stricter. If the lookups would take too much effort, it returns the
+// strictest rule of all. It looks up all paths in each ServeMux, and asks findPattern only where it found a stricter
+// rule: another ServeMux may have a more specific one. Asking findPattern about every path would take three times as
+// long.
+func strictestInSet(r *rules, patterns *patternSet, of *variants, paths []string, required *rule) *rule {
+	of.effort += (lookupEffort*len(paths) + matchEffort*len(strings.Join(paths, ""))) * len(patterns.muxes)
+	if of.effort > maxEffort {
+		return ruleOfUnpredictable(r.strictest)
+	}
 	target := &url.URL{}
-	req := &http.Request{Method: method, URL: target}
+	req := &http.Request{Method: of.method, URL: target}
 	matched := map[string]bool{}
 	for _, mux := range patterns.muxes {
 		for _, decoded := range paths {
@@ -3160,40 +3165,80 @@ func shortenName(name string, longest int) string {
 	return short + "_"
 }
 
-// Real paths have few variants, or they are short: what takes long is many long ones. So a variant weighs its bytes
-// times the number of variants before it, and a path with too much weight is unpredictable.
+// A path may take half a millisecond at most, and many variants, or long ones, take longer. So the effort that a path
+// takes is counted, and a path that takes too much is unpredictable. A unit is about 10 ns under Yaegi. A song with a
+// long Japanese name and several marks takes half of maxEffort.
 const (
-	maxVariants            = 16
-	maxOverlappingVariants = 8        // where patterns overlap so that the variants are looked up in manyMuxes or more
-	manyMuxes              = 4        // ServeMuxes of one set
-	maxVariantBytes        = 20 << 10 // of all variants of a path
-	maxWeight              = 56 << 10 // of all of them: each one's bytes, times the variants before it
+	maxEffort     = 27_500
+	variantEffort = 440 // of each variant, beside one for each of its bytes
+	readingEffort = 375 // of each way of reading that is tried, on however many variants
+	foldEffort    = 3   // of each byte that is folded
+	slashEffort   = 12  // of each slash
+	percentEffort = 10  // of each percent sign that is encoded
+	lookupEffort  = 80  // of each lookup in a ServeMux
+	matchEffort   = 2   // of each byte of a path that is looked up
 )
 
-// pathVariants returns what services may take an escaped path for, normalized. The first is the path as it came. It
-// returns nil if there are too many, or they are too long.
-func pathVariants(r *rules, escaped string) []string {
-	found := []string{escaped}
+// newVariants returns the variants of a path that is to be looked up, or nil if they take too much effort.
+func newVariants(r *rules, method, escaped string) *variants {
+	clean, effort := cleanVariants(escaped)
+	if clean == nil {
+		return nil
+	}
+	decoded := withoutDuplicates(strings.Split(decode(protectNames(strings.Join(clean, "\n"))), "\n"))
+	lines := strings.Join(decoded, "\n")
+	short := shortenPaths(r, lines)
+	effort += len(lines) + foldEffort*len(short)
+	if effort > maxEffort {
+		return nil
+	}
+	paths := withoutDuplicates(strings.Split(short, "\n"))
+	return &variants{method: method, paths: paths, folded: foldPaths(paths), effort: effort}
+}
+
+// cleanVariants returns what services may take an escaped path for, and the effort that it took to find out, or nil if
+// that would be too much. The first is the path itself. All are clean: what another one is once it is clean is among
+// them, too.
+func cleanVariants(escaped string) ([]string, int) {
+	effort := slashEffort*strings.Count(escaped, "/") + percentEffort*strings.Count(escaped, "%25")
+	var clean []string
 	seen := map[string]bool{escaped: true}
-	size := len(escaped)
-	weight := 0
-	latest := found
+	latest := []string{escaped}
 	for len(latest) > 0 {
-		before := len(found)
-		for _, variant := range derivedPaths(latest) {
-			if !seen[variant] {
-				seen[variant] = true
-				size += len(variant)
-				weight += len(variant) * len(found)
-				found = append(found, variant)
+		lines := strings.Join(latest, "\n")
+		effortOfThese := variantEffort*len(latest) + len(lines)
+		effort += effortOfThese
+		if effort+effortOfThese > maxEffort { // what is derived from them takes as much
+			return nil, effort
+		}
+		derived := derivedPaths(lines)
+		effort += readingEffort * len(derived)
+		for i, cleaned := range strings.Split(derived[0], "\n") {
+			if cleaned == latest[i] {
+				clean = append(clean, cleaned)
 			}
 		}
-		if len(found) > r.variantLimit || size > maxVariantBytes || weight > maxWeight {
-			return nil
-		}
-		latest = found[before:]
+		latest = unseenPaths(derived, lines, seen)
 	}
-	return withoutDuplicates(strings.Split(normalize(r, strings.Join(found, "\n")), "\n"))
+	return clean, effort
+}
+
+// unseenPaths returns those of the derived paths that haven't been seen before, and notes that they have been. Where a
+// reading changed no line, all have been.
+func unseenPaths(derived []string, lines string, seen map[string]bool) []string {
+	var unseen []string
+	for _, changed := range derived {
+		if changed == lines {
+			continue
+		}
+		for _, variant := range strings.Split(changed, "\n") {
+			if !seen[variant] {
+				seen[variant] = true
+				unseen = append(unseen, variant)
+			}
+		}
+	}
+	return unseen
 }
 
 // withoutDuplicates returns each of the paths once.
@@ -3209,9 +3254,9 @@ func withoutDuplicates(paths []string) []string {
 	return distinct
 }
 
-// derivedPaths returns what escaped paths are to services that do one thing to them.
-func derivedPaths(from []string) []string {
-	paths := strings.Join(from, "\n")
+// derivedPaths returns what escaped paths, each a line, are to services that do one thing to them: first what they are
+// once they are clean.
+func derivedPaths(paths string) []string {
 	derived := []string{cleanPaths(paths)}
 	if strings.Contains(paths, "%") {
 		derived = append(derived, decode(paths))
@@ -3240,7 +3285,7 @@ func derivedPaths(from []string) []string {
 	if strings.Contains(paths, ".") {
 		derived = append(derived, withoutScripts(paths))
 	}
-	return strings.Split(strings.Join(derived, "\n"), "\n")
+	return derived
 }
 
 // withoutQueries returns paths up to their first ? or #. An expression would take ten times as long for a long query.
@@ -3506,7 +3551,7 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	before := len(errs.texts)
 	r := &rules{
 		fallback: fallback, strictest: fallback, simplePath: simpleFolder, allFolded: true,
-		variantLimit: maxVariants, maxName: minShortened,
+		maxName: minShortened,
 	}
 	for _, text := range raw {
 		if given := parseRule(errs, text); given != nil {
@@ -3532,9 +3577,6 @@ func parseRules(errs *configErrors, raw []string, fallback *rule) *rules {
 	}
 	for _, set := range []*patternSet{&r.exactFolders, &r.exactFiles, &r.unslashed, &r.folded} {
 		set.addCatchAll()
-	}
-	if len(r.folded.muxes) >= manyMuxes {
-		r.variantLimit = maxOverlappingVariants
 	}
 	r.closingNames = newClosingNames(patterns, fallback)
 	r.prefilterLimit = newPrefilterLimit(patterns)

@@ -385,6 +385,8 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		wildcards = append(wildcards, fmt.Sprintf("%s%d=Admin", names, i))
 	}
 	longNames := "/" + strings.Repeat(strings.Repeat("y", 340)+"/", 8) + "private/" + strings.Repeat("x", 60) + "0-0%23%3b"
+	slowest := "/files/.json/.PHP/%23::$DAT" + strings.Repeat("%E6%97%A5", 368) + "/" + strings.Repeat("%E6%97%A5", 148) +
+		"/" + strings.Repeat("%E6%97%A5", 172) + "/A/secret.json.php/;x=1%253F%25"
 	proxied := "https://example.com/" + strings.Repeat("c", 1600) + "%3Fb"
 	forgery := fakeorganizr.Cookie(bob.Token("another-key-that-is-long-enough-for-HS256"))
 	nothing, made := floor(b), plugin(b)
@@ -429,7 +431,7 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 			name: "the same in an opened folder", options: rules, target: "/api/" + strings.Repeat("A.%2f;x", 41),
 		},
 		{
-			name: "a path with more than sixteen variants", options: tenRules, target: "/x/y/..;/tokens%253b.json",
+			name: "a path with too many variants", options: tenRules, target: "/x/y/..;/tokens%253b.json",
 			status: 401,
 		},
 		{
@@ -461,6 +463,7 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 			name: "long names, and rules of many wildcards", options: map[string]any{"Rules": wildcards}, target: longNames,
 			status: 401,
 		},
+		{name: "the slowest path that a random search found", options: rules, target: slowest, status: 401},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
 		{
