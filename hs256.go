@@ -307,7 +307,7 @@ func firstNonEmpty(text, other string) string {
 
 const (
 	pollInterval     = time.Second           // between two polls
-	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database, for up to maxAge
+	busyPollInterval = 50 * time.Millisecond // while somebody is writing the database
 	maxAge           = 5 * time.Second       // of what is in force while somebody is writing the database
 	maxIdle          = 2 * time.Second       // after a poll was due, for which the result of the last one still counts
 	maxWait          = 3 * time.Second       // of a visitor for those who are writing the database
@@ -481,12 +481,12 @@ func (p *poller) pollFiles() {
 	if p.source.databaseFile != "" && p.settings != nil {
 		err = errors.Join(err, p.readDatabase())
 	}
-	if !p.databaseBusy {
+	if p.databaseBusy {
+		interval = busyPollInterval
+	} else {
 		p.databaseOld = false
 		p.freeAt = now()
 		p.lastFreePoll = pollNumber
-	} else if !p.databaseOld {
-		interval = busyPollInterval
 	}
 	p.publish(now().Add(interval))
 	p.report(err)
