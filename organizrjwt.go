@@ -3084,7 +3084,8 @@ func normalize(r *rules, paths string) string {
 
 // cleanPaths returns paths without names that are . or .., and with one slash for many. They keep their final slash.
 func cleanPaths(paths string) string {
-	if strings.HasPrefix(paths, "/") && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
+	allSlashed := strings.HasPrefix(paths, "/") && strings.Count(paths, "\n") == strings.Count(paths, "\n/")
+	if allSlashed && !strings.Contains(paths, "//") && !strings.Contains(paths, "/.") {
 		return paths // they are clean
 	}
 	lines := strings.Split(paths, "\n")

@@ -886,6 +886,20 @@ func TestVariantsUnderOverlappingRules(t *testing.T) {
 	}
 }
 
+// A middleware in front can cut off a path's first slash.
+func TestPathsWithoutFirstSlash(t *testing.T) {
+	s := newSite(t, Config{Group: "User", Rules: []string{"/{$}=Admin", "/closed/=Admin"}})
+	for path, required := range map[string]int{":x": 0, "$x": 0, ";x": 0, "closed/x": 0, "x": 4} {
+		for _, group := range []int{0, 4} {
+			req := newRequest(t, "GET /", "Cookie", cookieWith(tokenWith(fmt.Sprintf(`"groupID":%d`, group))))
+			req.URL = &url.URL{Path: path}
+			if got := s.serve(req).Code == http.StatusOK; got != (group <= required) {
+				t.Errorf("%s: group %d gets in: %v; it requires %d", path, group, got, required)
+			}
+		}
+	}
+}
+
 // WebDAV's COPY and MOVE have a second path, to which they write.
 func TestDestinations(t *testing.T) {
 	s := newSite(t, Config{Group: "User", Rules: []string{"/closed/=Admin", "PUT /readable/=Admin", "/open/=Guest"}})
