@@ -2987,6 +2987,10 @@ func strictestInSet(r *rules, patterns *patternSet, of *variants, paths []string
 			}
 			matched[decoded] = true
 			if found.rule.group < required.group {
+				of.effort += findEffort * len(patterns.muxes) // or else many patterns of other rules could take long
+				if of.effort > maxEffort {
+					return ruleOfUnpredictable(r.strictest)
+				}
 				required = stricter(required, findPattern(patterns, req).rule)
 				if required.group == r.strictest.group {
 					return required
@@ -3170,14 +3174,16 @@ func shortenName(name string, longest int) string {
 // takes is counted, and a path that takes too much is unpredictable. A unit is about 10 ns under Yaegi. A song with a
 // long Japanese name and several marks takes half of maxEffort.
 const (
-	maxEffort     = 27_500
+	maxEffort     = 29_000
 	variantEffort = 440 // of each variant, beside one for each of its bytes
 	readingEffort = 375 // of each way of reading that is tried, on however many variants
 	foldEffort    = 3   // of each byte that is folded
+	dotEffort     = 30  // of each dot in a variant, where a script's name may end
 	slashEffort   = 12  // of each slash
 	percentEffort = 10  // of each percent sign that is encoded
 	lookupEffort  = 80  // of each lookup in a ServeMux
 	matchEffort   = 2   // of each byte of a path that is looked up
+	findEffort    = 400 // of findPattern, for each ServeMux
 )
 
 // newVariants returns the variants of a path that is to be looked up, or nil if they take too much effort.
@@ -3213,7 +3219,7 @@ func cleanVariants(escaped string) ([]string, int) {
 			return nil, effort
 		}
 		derived := derivedPaths(lines)
-		effort += readingEffort * len(derived)
+		effort += readingEffort*len(derived) + dotEffort*strings.Count(lines, ".")
 		for i, cleaned := range strings.Split(derived[0], "\n") {
 			if cleaned == latest[i] {
 				clean = append(clean, cleaned)

@@ -866,7 +866,7 @@ func TestVariantsUnderOverlappingRules(t *testing.T) {
 		"/{a}/{b}/{c}/4/{e}/closed=Admin", "/{a}/{b}/{c}/{d}/5/closed=Admin",
 	}
 	const song = "/music/AC%2FDC/Re%3A%20Who%3F.mp3"
-	file := "/music/" + strings.Repeat("a", 450) + "%2Fb%3F%23c;d%252e.txt"
+	file := "/music/" + strings.Repeat("a", 550) + "%2Fb%3F%23c;d%252e.txt"
 	for _, test := range []struct {
 		rules    int // of those above
 		path     string

@@ -385,6 +385,9 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 		wildcards = append(wildcards, fmt.Sprintf("%s%d=Admin", names, i))
 	}
 	longNames := "/" + strings.Repeat(strings.Repeat("y", 340)+"/", 8) + "private/" + strings.Repeat("x", 60) + "0-0%23%3b"
+	overruled := map[string]any{"Rules": []string{
+		"/n0/{b}/{c}/=Admin", "/{a}/n1/{c}/=Admin", "/{a}/{b}/n2/=Admin", "/n0/n1/n2/=Guest",
+	}}
 	slowest := "/files/.json/.PHP/%23::$DAT" + strings.Repeat("%E6%97%A5", 368) + "/" + strings.Repeat("%E6%97%A5", 148) +
 		"/" + strings.Repeat("%E6%97%A5", 172) + "/A/secret.json.php/;x=1%253F%25"
 	proxied := "https://example.com/" + strings.Repeat("c", 1600) + "%3Fb"
@@ -464,6 +467,15 @@ func BenchmarkInterpretedHostile(b *testing.B) {
 			status: 401,
 		},
 		{name: "the slowest path that a random search found", options: rules, target: slowest, status: 401},
+		{
+			name: "an opened folder under three rules that overlap", options: overruled,
+			target: "/n0/n1/n2/%23%252f%25z..%20%E6%97%A5..;a.%20", status: 401,
+		},
+		{
+			name: "many scripts", options: overlapping, status: 401,
+			target: "/files/private%C3%89" + strings.Repeat("A", 51) + strings.Repeat(".php", 95) +
+				"a.%20%252e/x.php$.tar.gz.a.b.a.b$..;//ax.",
+		},
 		{name: "8 KiB of encoded slashes", options: rules, target: "/" + load.Fill("%2f", 8<<10), status: 401},
 		{name: "8 KiB of capitals", options: rules, target: "/" + load.Fill("A", 8<<10), status: 401},
 		{
