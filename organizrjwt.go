@@ -3172,7 +3172,7 @@ func shortenName(name string, longest int) string {
 
 // A path may take half a millisecond at most, and many variants, or long ones, take longer. So the effort that a path
 // takes is counted, and a path that takes too much is unpredictable. A unit is about 10 ns under Yaegi. A song with a
-// long Japanese name and several marks takes half of maxEffort.
+// long Japanese name and several marks takes two thirds of maxEffort.
 const (
 	maxEffort     = 29_000
 	variantEffort = 440 // of each variant, beside one for each of its bytes
@@ -3204,8 +3204,8 @@ func newVariants(r *rules, method, escaped string) *variants {
 }
 
 // cleanVariants returns what services may take an escaped path for, and the effort that it took to find out, or nil if
-// that would be too much. The first is the path itself. All are clean: what another one is once it is clean is among
-// them, too.
+// that would be too much. All are clean, first the path itself: where a reading makes one that isn't, what that is once
+// it is clean is among them.
 func cleanVariants(escaped string) ([]string, int) {
 	effort := slashEffort*strings.Count(escaped, "/") + percentEffort*strings.Count(escaped, "%25")
 	var clean []string

@@ -886,6 +886,28 @@ func TestVariantsUnderOverlappingRules(t *testing.T) {
 	}
 }
 
+// A path is judged exactly even if it can be read in many ways, but not if many patterns are compared for each of them.
+func TestEffortOfLookups(t *testing.T) {
+	overlapping := []string{
+		"/secret/=Admin", "/api/=Guest", "/{user}/private/=Admin", "/files/{name}=Guest", "OPTIONS /=Guest",
+	}
+	overruled := []string{"/n0/{b}/{c}/=Admin", "/{a}/n1/{c}/=Admin", "/{a}/{b}/n2/=Admin", "/n0/n1/n2/=Guest"}
+	for _, test := range []struct {
+		rules    []string
+		path     string
+		required int
+	}{
+		{overlapping, "/api/%23%252f%255cA::$DATA", 999},
+		{overruled, "/n0/n1/n2/Who%3F.mp3", 999},
+		{overruled, "/n0/n1/n2/%23%252f%25z..%20%E6%97%A5..;a.%20", 0},
+	} {
+		s := newSite(t, Config{Group: "User", Rules: test.rules})
+		if got := s.requiredGroup("GET "+test.path, 0, 4, 999); got != test.required {
+			t.Errorf("%s requires %d, want %d", test.path, got, test.required)
+		}
+	}
+}
+
 // A middleware in front can cut off a path's first slash.
 func TestPathsWithoutFirstSlash(t *testing.T) {
 	s := newSite(t, Config{Group: "User", Rules: []string{"/{$}=Admin", "/closed/=Admin"}})
